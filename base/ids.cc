@@ -1,0 +1,66 @@
+#include "base/ids.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace reeve {
+
+std::string_view ToString(Reason reason) {
+  switch (reason) {
+    case Reason::kNone: return "NONE";
+    case Reason::kExitNonzero: return "EXIT_NONZERO";
+    case Reason::kSignalled: return "SIGNALLED";
+    case Reason::kTimeout: return "TIMEOUT";
+    case Reason::kHandlerError: return "HANDLER_ERROR";
+    case Reason::kWorkerLost: return "WORKER_LOST";
+    case Reason::kPoisoned: return "POISONED";
+    case Reason::kResultTooLarge: return "RESULT_TOO_LARGE";
+    case Reason::kNoSuchHandler: return "NO_SUCH_HANDLER";
+    case Reason::kCommandNotFound: return "COMMAND_NOT_FOUND";
+    case Reason::kCommandNotExecutable: return "COMMAND_NOT_EXECUTABLE";
+    case Reason::kBadInput: return "BAD_INPUT";
+    case Reason::kResources: return "RESOURCES";
+  }
+  return "UNKNOWN";
+}
+
+std::string_view ToString(TaskState state) {
+  switch (state) {
+    case TaskState::kUnspecified: return "UNSPECIFIED";
+    case TaskState::kScheduled: return "SCHEDULED";
+    case TaskState::kReady: return "READY";
+    case TaskState::kAssigned: return "ASSIGNED";
+    case TaskState::kRunning: return "RUNNING";
+    case TaskState::kSucceeded: return "SUCCEEDED";
+    case TaskState::kFailed: return "FAILED";
+    case TaskState::kCancelled: return "CANCELLED";
+  }
+  return "UNKNOWN";
+}
+
+std::string_view ToString(JobState state) {
+  switch (state) {
+    case JobState::kUnspecified: return "UNSPECIFIED";
+    case JobState::kOpen: return "OPEN";
+    case JobState::kActive: return "ACTIVE";
+    case JobState::kCancelling: return "CANCELLING";
+    case JobState::kSucceeded: return "SUCCEEDED";
+    case JobState::kFailed: return "FAILED";
+    case JobState::kCancelled: return "CANCELLED";
+  }
+  return "UNKNOWN";
+}
+
+std::string_view ToString(Lane lane) {
+  switch (lane) {
+    case Lane::kUnspecified: return "UNSPECIFIED";
+    case Lane::kThread: return "THREAD";
+    case Lane::kProcess: return "PROCESS";
+  }
+  return "UNKNOWN";
+}
+
+std::string WorkerName(WorkerNumber number) { return absl::StrCat("w-", number.value); }
+
+std::string TaskName(JobId job, TaskIndex index) { return absl::StrCat(job.value, "/", index); }
+
+}  // namespace reeve

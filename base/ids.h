@@ -1,0 +1,138 @@
+// Identities and small value types that every part of Reeve shares.
+//
+// No I/O, no threads, no clock: the pure core stands on this file. Numeric values of the enums are those of reeve/v1
+// (checked in base/types_proto_test.cc), because they go over the wire as they are.
+
+#ifndef REEVE_BASE_IDS_H_
+#define REEVE_BASE_IDS_H_
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace reeve {
+
+// A number with a meaning: ids of different kinds do not mix. 0 means "none".
+template <typename Tag>
+struct Id {
+  uint64_t value = 0;
+
+  constexpr Id() = default;
+  constexpr explicit Id(uint64_t v) : value(v) {}
+  constexpr explicit operator bool() const { return value != 0; }
+  constexpr auto operator<=>(const Id&) const = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, Id id) {
+    return H::combine(std::move(h), id.value);
+  }
+};
+
+using JobId = Id<struct JobTag>;
+// One connection life of a worker; chosen at random by the worker, so it cannot be guessed.
+using SessionId = Id<struct SessionTag>;
+// Sequence part of a lease: ascending over all sessions within an epoch; also the order of sending (`assign_seq`).
+using LeaseSeq = Id<struct LeaseTag>;
+using Epoch = Id<struct EpochTag>;
+// A call or stream at the API's edge that waits for a reply.
+using CallId = Id<struct CallTag>;
+// `w-3`: stays with a worker's state folder for the life of the roster entry.
+using WorkerNumber = Id<struct WorkerTag>;
+
+using TaskIndex = uint32_t;
+
+// Most tasks of one job.
+inline constexpr uint32_t kMaxTasksPerJob = 100'000'000;
+// Most tasks of one input batch.
+inline constexpr uint32_t kMaxTasksPerBatch = 65'536;
+// Largest input and largest result of one task, in bytes.
+inline constexpr uint32_t kMaxPayloadBytes = 3u << 20;
+// Largest gRPC message and ZeroMQ frame, in bytes.
+inline constexpr uint32_t kMaxMessageBytes = 4u << 20;
+
+// Consecutive indexes of one job: [first, first + count).
+struct Run {
+  TaskIndex first = 0;
+  uint32_t count = 0;
+
+  constexpr TaskIndex end() const { return first + count; }
+  constexpr bool operator==(const Run&) const = default;
+};
+
+// Proves that two sides mean the same work: which life of the master took an input chunk in, and the how-manieth it was.
+struct Birth {
+  Epoch epoch;
+  uint64_t counter = 0;
+
+  constexpr auto operator<=>(const Birth&) const = default;
+};
+
+// A lease as it is told across epochs.
+struct LeaseId {
+  Epoch epoch;
+  LeaseSeq seq;
+
+  constexpr auto operator<=>(const LeaseId&) const = default;
+};
+
+enum class Lane : uint8_t { kUnspecified = 0, kThread = 1, kProcess = 2 };
+inline constexpr int kLaneCount = 3;  // Arrays indexed by Lane; entry 0 unused.
+
+// reeve.v1.Job.State.
+enum class JobState : uint8_t {
+  kUnspecified = 0,
+  kOpen = 1,
+  kActive = 2,
+  kCancelling = 3,
+  kSucceeded = 4,
+  kFailed = 5,
+  kCancelled = 6,
+};
+constexpr bool IsTerminal(JobState state) { return state >= JobState::kSucceeded; }
+
+// reeve.v1.Task.State.
+enum class TaskState : uint8_t {
+  kUnspecified = 0,
+  kScheduled = 1,
+  kReady = 2,
+  kAssigned = 3,
+  kRunning = 4,
+  kSucceeded = 5,
+  kFailed = 6,
+  kCancelled = 7,
+};
+constexpr bool IsTerminal(TaskState state) { return state >= TaskState::kSucceeded; }
+
+// reeve.v1.Task.Reason.
+enum class Reason : uint8_t {
+  kNone = 0,
+  kExitNonzero = 1,
+  kSignalled = 2,
+  kTimeout = 3,
+  kHandlerError = 4,
+  kWorkerLost = 5,
+  kPoisoned = 6,
+  kResultTooLarge = 7,
+  kNoSuchHandler = 8,
+  kCommandNotFound = 9,
+  kCommandNotExecutable = 10,
+  kBadInput = 11,
+  kResources = 12,
+};
+
+// Name as published: `EXIT_NONZERO`, `SUCCEEDED`, …; `UNKNOWN` for a value that is none.
+std::string_view ToString(Reason reason);
+std::string_view ToString(TaskState state);
+std::string_view ToString(JobState state);
+std::string_view ToString(Lane lane);
+
+// `w-3`.
+std::string WorkerName(WorkerNumber number);
+// `42/17`.
+std::string TaskName(JobId job, TaskIndex index);
+
+}  // namespace reeve
+
+#endif  // REEVE_BASE_IDS_H_

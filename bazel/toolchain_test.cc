@@ -1,0 +1,3 @@
+#include <gtest/gtest.h>
+
+TEST(Toolchain, SpeaksCpp20) { EXPECT_GE(__cplusplus, 202002L); }
