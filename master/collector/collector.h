@@ -1,0 +1,57 @@
+// The collector: takes results in, has them admitted and committed, and releases them with an acknowledgement.
+//
+// Owns its ROUTER on its own endpoint and a thread. Decodes the frame, checks that the columns of each batch fit what the frame says of it,
+// posts outcomes with a handle on the bytes, and sends acknowledgements as the loop hands them over. It decides nothing: the one
+// fence is Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands goes to the store's logs.
+//
+// Thread: its own; Acknowledge from any.
+
+#ifndef REEVE_MASTER_COLLECTOR_COLLECTOR_H_
+#define REEVE_MASTER_COLLECTOR_COLLECTOR_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/zmq_socket.h"
+#include "master/scheduler/effects.h"
+#include "master/scheduler/events.h"
+#include "master/store/store.h"
+
+namespace reeve {
+
+class Collector {
+ public:
+  struct Options {
+    std::string endpoint;  // tcp://127.0.0.1:7522
+    Epoch epoch;           // Results of another are dropped and counted.
+  };
+  struct Sinks {
+    // Waits while the loop is full; false: stopping.
+    std::function<bool(ResultsArrived results, size_t bytes)> results;
+    std::function<void(JobId job, std::vector<StoredLog> logs)> logs;
+  };
+
+  // Binds; the thread starts with Start.
+  // Errors: UNAVAILABLE  the endpoint is taken.
+  static absl::StatusOr<std::unique_ptr<Collector>> Create(ZmqContext& context, const Options& options,
+                                                           Sinks sinks);
+  ~Collector();
+  void Start();
+  void Stop();
+
+  const std::string& endpoint() const;
+  // Thread: any.
+  void Acknowledge(AckResults ack);
+
+ private:
+  struct Impl;
+  explicit Collector(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_COLLECTOR_COLLECTOR_H_

@@ -1,0 +1,72 @@
+// The dispatch socket: turns frames of workers into events and effects into frames.
+//
+// Decides nothing but who may speak: it checks head, token and protocol version of a Hello, puts its pages together, and keeps which
+// connection a session speaks by. Frames of a session it does not know are answered WhoAreYou (heartbeats only) or dropped and counted.
+//
+// Thread: the master loop's, which owns the socket.
+
+#ifndef REEVE_MASTER_DISPATCH_DISPATCHER_H_
+#define REEVE_MASTER_DISPATCH_DISPATCHER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/ids.h"
+#include "base/zmq_socket.h"
+#include "master/scheduler/effects.h"
+#include "master/scheduler/events.h"
+
+namespace reeve {
+
+// A worker that was turned away, for `worker list`.
+struct RejectedWorker {
+  std::string worker_id, hostname, reason;
+  absl::Time time;
+};
+
+class Dispatcher {
+ public:
+  struct Options {
+    std::string endpoint;            // tcp://127.0.0.1:7521
+    std::string token;               // A Hello must carry it.
+    std::string collector_endpoint;  // Told in Welcome.
+    Epoch epoch;
+    std::string host_key;            // A worker with the same one is of the local cluster.
+    absl::Duration heartbeat = absl::Seconds(1);
+    absl::Duration lease = absl::Seconds(15);
+    absl::Duration orphan_timeout = absl::Minutes(40);
+  };
+
+  // REQUIRES: called on the loop thread, which uses it from then on. Binding happens here.
+  static absl::StatusOr<std::unique_ptr<Dispatcher>> Create(ZmqContext& context, const Options& options);
+  ~Dispatcher();
+
+  int fd() const;
+  const std::string& endpoint() const;
+
+  // Takes up to `max` frames in and appends their events. Returns: true if more may wait.
+  bool Receive(size_t max, std::vector<Event>* events);
+
+  // Sends. A peer that is gone appends ConnectionClosed to `events`.
+  void Send(const Assignment& assignment, std::vector<Event>* events);
+  void Send(const LinkSend& send, std::vector<Event>* events);
+  // Tells every worker that the master goes (nothing is lost: they keep running and wait).
+  void SayGoodbye();
+
+  std::vector<RejectedWorker> rejected() const;
+
+ private:
+  struct Impl;
+  explicit Dispatcher(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_DISPATCH_DISPATCHER_H_

@@ -1,0 +1,174 @@
+// Admission: the only place that decides whether a result counts.
+
+#include <algorithm>
+#include <utility>
+
+#include "master/scheduler/state.h"
+
+namespace reeve {
+namespace {
+
+constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
+constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
+
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15ull;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+// Uniform in [0, min(5 min, 1 s · 2ⁿ)], by hash: the core has no randomness.
+absl::Duration Backoff(const Birth& birth, TaskIndex index, uint32_t failed_attempts) {
+  const absl::Duration longest =
+      failed_attempts > 9 ? kLongestBackoff
+                          : std::min(kLongestBackoff, kFirstBackoff * (1 << (failed_attempts - 1)));
+  const uint64_t hash = Mix(Mix(Mix(birth.epoch.value) ^ birth.counter) ^ (uint64_t{index} << 32 | failed_attempts));
+  return longest * (static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53));
+}
+
+absl::Time RoundUp(absl::Time time) {
+  const int64_t bucket = absl::ToInt64Milliseconds(kRetryBucket);
+  const int64_t ms = absl::ToUnixMillis(time);
+  return absl::FromUnixMillis((ms / bucket + 1) * bucket);
+}
+
+// Trying again cannot help.
+bool IsFinal(Reason reason) { return reason == Reason::kBadInput || reason == Reason::kResultTooLarge; }
+
+void AppendRun(std::vector<ResultRun>* runs, PositionedRun run, TaskState state) {
+  if (!runs->empty()) {
+    ResultRun& last = runs->back();
+    if (last.state == state && last.run.first + last.run.count == run.first &&
+        last.run.position + last.run.count == run.position) {
+      last.run.count += run.count;
+      return;
+    }
+  }
+  runs->push_back({run, state});
+}
+
+}  // namespace
+
+void Scheduler::Impl::On(const Now& now, ResultsArrived& event) {
+  WorkerRecord* worker = FindWorker(event.session);
+  if (worker == nullptr || event.epoch != epoch) {
+    ++totals.superseded_results;
+    return;  // Its next heartbeat is answered WhoAreYou; then it sends them again.
+  }
+  AckResults ack;
+  ack.session = event.session;
+  ack.after = Latest(StoreKind::kDurable);
+  for (ResultBatchArrived& batch : event.batches) {
+    if (worker->admitted.Contains(static_cast<TaskIndex>(batch.number))) {
+      ack.recorded.push_back(batch.number);  // Sent twice; waits for the commit of the first.
+      continue;
+    }
+    const uint64_t number = batch.number;
+    const bool all = Admit(now, *worker, batch);
+    worker->admitted.Add({static_cast<TaskIndex>(number), 1});
+    (all ? ack.recorded : ack.superseded).push_back(number);
+  }
+  ack.after = Latest(StoreKind::kDurable);
+  effects.acks.push_back(std::move(ack));
+}
+
+bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArrived& batch) {
+  Job* job = FindJob(batch.job);
+  if (job == nullptr) {
+    ++totals.superseded_results;
+    return false;
+  }
+  PutResults write;
+  write.job = job->id;
+  bool all = true;
+  uint32_t position = 0;
+  uint64_t count = 0;
+  for (const LeasedRun& leased : batch.runs) {
+    const auto found = leases.find(leased.lease);
+    const bool current = found != leases.end() && found->second->session == worker.session &&
+                         found->second->job == job->id;
+    if (!current) {
+      all = false;
+      totals.superseded_results += leased.run.count;
+      position += leased.run.count;
+      continue;
+    }
+    const std::vector<Run> accepted = CutLease(*found->second, leased.run);
+    uint32_t taken = 0;
+    for (const Run run : accepted) {
+      taken += run.count;
+      Settle(now, *job, run, position + (run.first - leased.run.first), batch.failed, &write);
+    }
+    if (taken < leased.run.count) {
+      all = false;
+      totals.superseded_results += leased.run.count - taken;
+    }
+    count += taken;
+    position += leased.run.count;
+  }
+  worker.finished += count;
+  LearnPace(worker, *job, position, batch.run_time);
+  if (job->state == JobState::kCancelling) all = false;
+  if (!write.runs.empty() || !write.retries.empty()) {
+    write.seq = ++job->last_seq;
+    write.body = batch.body;
+    ResultsNotice notice{job->id, write.seq, write.runs, batch.body, {}};
+    Put(job->store, std::move(write), batch.body.size());
+    if (job->options.ephemeral) ephemeral_bytes += 0;
+    notice.after = Latest(job->store);
+    effects.results.push_back(std::move(notice));
+  }
+  if (job->watched) changed_jobs.insert(job->id);
+  UpdateListing(*job);
+  EndIfDone(now, *job);
+  return all;
+}
+
+void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t position,
+                             const std::vector<FailedEntry>& failed, PutResults* write) {
+  if (job.state == JobState::kCancelling) return GiveBack(now, job, {accepted});
+  auto entry = std::lower_bound(failed.begin(), failed.end(), position,
+                                [](const FailedEntry& f, uint32_t p) { return f.position < p; });
+  while (accepted.count > 0) {
+    const uint32_t end = position + accepted.count;
+    const uint32_t good = (entry == failed.end() || entry->position >= end ? end : entry->position) - position;
+    if (good > 0) {
+      AppendRun(&write->runs, {accepted.first, good, position}, TaskState::kSucceeded);
+      job.succeeded += good;
+      if (!job.budgets.empty()) {
+        job.budgets.erase(job.budgets.lower_bound(accepted.first), job.budgets.lower_bound(accepted.first + good));
+      }
+    }
+    accepted = {accepted.first + good, accepted.count - good};
+    position += good;
+    if (accepted.count == 0) break;
+    SettleFailure(now, job, accepted.first, position, *entry, write);
+    accepted = {accepted.first + 1, accepted.count - 1};
+    ++position;
+    ++entry;
+  }
+}
+
+void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
+                                    const FailedEntry& entry, PutResults* write) {
+  // Stopped by its worker for a drain, not by the job: it did not fail.
+  if (entry.state == TaskState::kCancelled) return GiveBack(now, job, {{index, 1}});
+  Budget& budget = job.budgets[index];
+  ++budget.failed_attempts;
+  if (budget.failed_attempts >= job.options.max_attempts || IsFinal(entry.reason)) {
+    job.budgets.erase(index);
+    ++job.failed;
+    AppendRun(&write->runs, {index, 1, position}, TaskState::kFailed);
+    return;
+  }
+  ++job.retried;
+  const absl::Time when =
+      RoundUp(now.wall + Backoff(ChunkOf(job, index).birth, index, budget.failed_attempts));
+  job.scheduled[when].Add({index, 1});
+  ++job.scheduled_count;
+  due.insert({when, job.id});
+  write->retries.push_back({{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
+}
+
+}  // namespace reeve

@@ -1,0 +1,240 @@
+// What the outside must now do.
+//
+// Carry the fields of Effects out top to bottom. A reply, an acknowledgement and a notice promise durability, so each names the commit
+// it waits for; assignments may overtake their commit, replies may not.
+
+#ifndef REEVE_MASTER_SCHEDULER_EFFECTS_H_
+#define REEVE_MASTER_SCHEDULER_EFFECTS_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/buffer.h"
+#include "base/ids.h"
+#include "base/result_batch.h"
+#include "master/scheduler/events.h"
+
+namespace reeve {
+
+// ---- Views: what people see of a job and a worker ----
+
+struct TaskCounts {
+  uint64_t total = 0;
+  uint64_t scheduled = 0;
+  uint64_t ready = 0;
+  uint64_t assigned = 0;  // At workers, or finishing.
+  uint64_t succeeded = 0;
+  uint64_t failed = 0;
+  uint64_t cancelled = 0;
+  uint64_t retried = 0;
+  bool operator==(const TaskCounts&) const = default;
+};
+
+struct JobView {
+  JobId job;
+  JobState state = JobState::kUnspecified;
+  TaskCounts counts;
+  Buffer record;  // As in CreateJob.
+  absl::Time create_time;
+  absl::Time end_time = absl::InfiniteFuture();  // InfiniteFuture until it ended.
+  bool ephemeral = false;
+};
+
+// ---- Writes ----
+
+struct ResultRun {
+  PositionedRun run;
+  TaskState state = TaskState::kSucceeded;  // Terminal; the same for the whole run.
+  bool operator==(const ResultRun&) const = default;
+};
+
+// An admitted outcome that is not terminal: the task will be tried again.
+struct RetryOutcome {
+  Run run;
+  Reason reason = Reason::kNone;
+  uint32_t failed_attempts = 0;  // So far, this one included.
+  uint32_t suspicions = 0;
+  uint32_t crashes = 0;
+  absl::Time due;                // Wall clock.
+};
+
+struct PutJob {
+  JobView view;  // As created.
+  JobOptions options;
+  uint32_t array_count = 0;
+  std::string request_id;
+  uint64_t content_hash = 0;
+};
+// State or counts that must survive: closed, cancelling, ended. An ended job's row is its summary.
+struct PutJobState {
+  JobId job;
+  JobState state = JobState::kUnspecified;
+  TaskCounts counts;
+  absl::Time end_time = absl::InfiniteFuture();
+  std::vector<Run> cancelled;  // With a terminal CANCELLED: runs that ended without a result.
+};
+struct PutInputs {
+  JobId job;
+  Run run;
+  Birth birth;
+  InputsRef inputs;
+  uint64_t bytes = 0;
+  std::string appender;         // Empty: created with the job.
+  uint64_t appender_offset = 0;  // After this chunk.
+};
+struct PutResults {
+  JobId job;
+  uint64_t seq = 0;  // Per job from 1: the commit order, and the cursor of streams.
+  std::vector<ResultRun> runs;
+  std::vector<RetryOutcome> retries;
+  Buffer body;
+};
+struct PutFrontier {
+  JobId job;
+  uint32_t frontier = 0;  // Nothing at or beyond it is assigned.
+};
+struct PutRoster {
+  std::string worker_id;
+  WorkerNumber number;
+};
+struct DropRoster {
+  std::string worker_id;
+};
+// Ids below this may be given out by this life of the master.
+struct ReserveJobIds {
+  JobId below;
+};
+
+using Write = std::variant<PutJob, PutJobState, PutInputs, PutResults, PutFrontier, PutRoster, DropRoster, ReserveJobIds>;
+
+// One transaction of one store; committed in order of `number`, several may share a transaction.
+struct WriteBatch {
+  StoreKind store = StoreKind::kDurable;
+  uint64_t number = 0;  // Per store, from 1, without gaps.
+  std::vector<Write> writes;
+  uint64_t bytes = 0;   // Payload bytes, for bounds.
+};
+
+// The commit something waits for. number 0: none, it may go at once.
+struct After {
+  StoreKind store = StoreKind::kDurable;
+  uint64_t number = 0;
+};
+
+// ---- To workers, at once ----
+
+// Spans for one session; one frame.
+struct AssignedSpan {
+  JobId job;
+  LeaseSeq lease;
+  Run run;
+  Birth birth;
+  uint32_t attempt = 1;
+  bool solo = false;
+  Buffer record;           // The job's, for JobBrief.
+  InputsRef inputs;        // Null for arrays.
+  TaskIndex inputs_first = 0;  // Index of the first input in `inputs`.
+};
+struct Assignment {
+  SessionId session;
+  std::vector<AssignedSpan> spans;
+};
+
+struct SendWhoAreYou {};
+struct WelcomeRun {
+  JobId job;
+  Run run;
+  LeaseSeq lease;  // 0: drop.
+};
+struct SendWelcome {
+  uint64_t number = 0;
+  WorkerNumber worker;
+  std::string refused;
+  std::vector<WelcomeRun> runs;
+  bool local_cluster = false;
+};
+struct SendHeartbeatAck {
+  uint64_t number = 0;
+  bool send_held = false;
+};
+struct SendRecall {
+  struct Cut {
+    LeaseSeq lease;
+    TaskIndex end = 0;
+  };
+  std::vector<Cut> cuts;
+};
+struct SendCancel {
+  std::vector<LeasedRun> runs;
+};
+struct LinkSend {
+  SessionId session;
+  std::variant<SendWhoAreYou, SendWelcome, SendHeartbeatAck, SendRecall, SendCancel> message;
+  After after;  // Welcome waits for the roster.
+};
+
+// Bring the inputs of a chunk into memory; answered by InputsLoaded.
+struct LoadInputs {
+  JobId job;
+  TaskIndex first = 0;
+  StoreKind store = StoreKind::kDurable;
+};
+
+// ---- After the commit ----
+
+struct JobReply {
+  absl::Status status;  // base/error.h reasons.
+  JobView view;         // If OK: the job as of now.
+};
+struct AppendReply {
+  absl::Status status;  // Not OK: the stream ends.
+  uint64_t committed_offset = 0;
+  Run run;              // Indexes given to the acknowledged message; count 0 for OpenAppender.
+  JobId job;
+};
+struct Reply {
+  CallId call;
+  std::variant<JobReply, AppendReply> body;
+  After after;
+};
+
+struct AckResults {
+  SessionId session;
+  std::vector<uint64_t> recorded;
+  std::vector<uint64_t> superseded;
+  After after;
+};
+
+// For result streams and watchers.
+struct ResultsNotice {
+  JobId job;
+  uint64_t seq = 0;
+  std::vector<ResultRun> runs;
+  Buffer body;
+  After after;
+};
+struct JobNotice {
+  JobView view;
+  uint64_t last_seq = 0;        // Highest seq the job has; for an ended job, the last.
+  std::vector<Run> cancelled;   // Ended CANCELLED: runs without a result.
+  After after;
+};
+
+struct Effects {
+  std::vector<WriteBatch> writes;         // At most one per store. Hand to the stores first.
+  std::vector<Assignment> assignments;    // Best effort; a lost one is noticed by heartbeat and sent again.
+  std::vector<LinkSend> sends;            // In order, as their commits are done.
+  std::vector<LoadInputs> loads;
+  std::vector<Reply> replies;             // After their commit, in order.
+  std::vector<AckResults> acks;           // After their commit.
+  std::vector<ResultsNotice> results;     // After their commit, in order of seq per job; before the job notice that follows.
+  std::vector<JobNotice> jobs;            // After their commit: state changed, or (for watched jobs) counts.
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_EFFECTS_H_

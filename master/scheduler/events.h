@@ -1,0 +1,230 @@
+// What can happen to the scheduler. Plain values; payloads ride along as opaque handles that the core never opens.
+//
+// Thread: made by the edges (service, dispatcher, collector, store), handed over by value, consumed by Scheduler::Step.
+
+#ifndef REEVE_MASTER_SCHEDULER_EVENTS_H_
+#define REEVE_MASTER_SCHEDULER_EVENTS_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/buffer.h"
+#include "base/ids.h"
+
+namespace reeve {
+
+class InputBatch;  // Opaque here: base/input_batch.h.
+using InputsRef = std::shared_ptr<const InputBatch>;
+
+// The two clocks, read once per batch by the loop. Leases and time-outs live on the first, due times that must survive a
+// restart and everything people see on the second.
+struct Now {
+  absl::Duration monotonic;  // Since an arbitrary point; never goes back.
+  absl::Time wall;
+};
+
+// What the scheduler must know of a job's specification; validated by the service.
+struct JobOptions {
+  std::string handler;
+  uint32_t max_attempts = 3;     // 1 to 1,000.
+  uint32_t max_in_flight = 0;    // 0: no limit.
+  int32_t priority = 0;          // -100 to 100; higher first.
+  bool ephemeral = false;        // Lives in the memory store.
+  bool at_most_once = false;
+};
+
+// ---- From the API ----
+
+struct CreateJob {
+  CallId call;
+  std::string request_id;
+  uint64_t content_hash = 0;  // Of the request without its id.
+  JobOptions options;
+  Buffer record;              // reeve.store.v1.JobRecord without the id; opaque.
+  uint32_t array_count = 0;   // > 0: an array of so many tasks.
+  InputsRef inputs;           // Inline tasks, or null.
+  uint32_t input_count = 0;
+  uint64_t input_bytes = 0;   // Payload bytes of `inputs`.
+  bool open = false;
+};
+
+// First message of an AppendTasks stream. A reply comes when earlier messages of the appender are committed.
+struct OpenAppender {
+  CallId stream;
+  JobId job;
+  std::string appender;
+};
+
+struct AppendTasks {
+  CallId stream;
+  uint64_t offset = 0;
+  InputsRef inputs;
+  uint32_t count = 0;
+  uint64_t bytes = 0;
+};
+
+// The stream is gone; nothing more will be answered on it.
+struct CloseAppender {
+  CallId stream;
+};
+
+struct CloseJob {
+  CallId call;
+  JobId job;
+};
+
+struct CancelJob {
+  CallId call;
+  JobId job;
+};
+
+// ---- From workers, by the dispatcher ----
+
+enum class HeldPhase : uint8_t { kQueued = 1, kRunning = 2, kFinished = 3 };
+
+// Part of what a worker says it holds.
+struct HeldRun {
+  JobId job;
+  Birth birth;
+  LeaseId lease;  // Under which it was got.
+  Run run;
+  HeldPhase phase = HeldPhase::kQueued;
+};
+
+struct LaneRoom {
+  uint32_t slots = 0;
+  uint32_t stuck = 0;
+};
+using LaneRooms = std::array<LaneRoom, kLaneCount>;
+
+struct HandlerOffer {
+  std::string name;
+  Lane lane = Lane::kUnspecified;
+};
+
+// A whole Hello, pages put together, token and protocol version already checked by the dispatcher.
+struct Hello {
+  SessionId session;
+  uint64_t number = 0;
+  std::string worker_id;
+  std::string process_id;
+  std::string hostname;
+  std::string version;
+  uint32_t pid = 0;
+  std::vector<HandlerOffer> handlers;
+  LaneRooms lanes{};
+  LeaseSeq seen_seq;
+  std::vector<HeldRun> held;
+  // Named by the previous process's memory file or crash note.
+  std::vector<HeldRun> suspects;
+  bool culprit_named = false;
+  bool local_cluster = false;
+};
+
+struct RunningTask {
+  JobId job;
+  TaskIndex index = 0;
+};
+
+struct Heartbeat {
+  SessionId session;
+  uint64_t number = 0;
+  LeaseSeq seen_seq;
+  uint64_t held_count = 0;
+  uint64_t held_hash = 0;
+  std::optional<std::vector<HeldRun>> held;  // The full set, when asked for.
+  std::vector<RunningTask> running;
+  LaneRooms lanes{};
+  bool draining = false;
+  bool spool_full = false;
+};
+
+struct LeasedRun {
+  LeaseSeq lease;
+  Run run;
+};
+
+struct Recalled {
+  SessionId session;
+  std::vector<LeasedRun> cut;  // count 0: nothing could be cut of this lease.
+};
+
+struct Released {
+  SessionId session;
+  std::vector<LeasedRun> runs;
+};
+
+struct Goodbye {
+  SessionId session;
+  std::string reason;
+};
+
+// The connection is gone (EHOSTUNREACH).
+struct ConnectionClosed {
+  SessionId session;
+};
+
+// ---- From the collector ----
+
+// An entry that did not succeed.
+struct FailedEntry {
+  uint32_t position = 0;
+  TaskState state = TaskState::kFailed;  // kFailed or kCancelled.
+  Reason reason = Reason::kNone;
+};
+
+struct ResultBatchArrived {
+  uint64_t number = 0;  // Per session; acknowledged by it.
+  JobId job;
+  std::vector<LeasedRun> runs;  // Ascending; positions count on from 0.
+  std::vector<FailedEntry> failed;
+  absl::Duration run_time;  // Sum over the batch.
+  Buffer body;              // Wire bytes of a reeve.v1.ResultBatch.
+};
+
+struct ResultsArrived {
+  SessionId session;
+  Epoch epoch;
+  std::vector<ResultBatchArrived> batches;
+};
+
+// ---- From the stores ----
+
+enum class StoreKind : uint8_t { kDurable = 0, kMemory = 1 };
+inline constexpr int kStoreCount = 2;
+
+// Everything up to this commit of this store is committed.
+struct Committed {
+  StoreKind store = StoreKind::kDurable;
+  uint64_t number = 0;
+};
+
+// Answer to Effects::loads.
+struct InputsLoaded {
+  JobId job;
+  TaskIndex first = 0;
+  InputsRef inputs;
+};
+
+// ---- From the loop ----
+
+// Time passed; nothing else. Sent when NextDeadline() is reached.
+struct Tick {};
+
+// Take nothing more, assign nothing more.
+struct DrainMaster {};
+
+using Event =
+    std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob, Hello, Heartbeat,
+                 Recalled, Released, Goodbye, ConnectionClosed, ResultsArrived, Committed, InputsLoaded, Tick,
+                 DrainMaster>;
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_EVENTS_H_

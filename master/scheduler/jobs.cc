@@ -1,0 +1,340 @@
+// What the API asks for: create, append, close, cancel; and how a job ends.
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "master/scheduler/state.h"
+
+namespace reeve {
+namespace {
+
+constexpr absl::Duration kRetryHint = absl::Seconds(1);
+
+absl::Status NoSuchJob(JobId job) {
+  return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
+                   StrCat("there is no unfinished job ", job.value));
+}
+
+absl::Status Full(std::string_view what) {
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", what, kRetryHint);
+}
+
+}  // namespace
+
+TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
+  TaskCounts counts;
+  counts.total = job.total;
+  counts.scheduled = job.scheduled_count;
+  counts.ready = job.ready.size();
+  // Held by workers, or perhaps held by one that has not come back yet.
+  counts.assigned = job.in_flight + job.unclaimed.size();
+  counts.succeeded = job.succeeded;
+  counts.failed = job.failed;
+  counts.cancelled = job.cancelled_count;
+  counts.retried = job.retried;
+  return counts;
+}
+
+JobView Scheduler::Impl::ViewOf(const Job& job) const {
+  JobView view;
+  view.job = job.id;
+  view.state = job.state;
+  view.counts = CountsOf(job);
+  view.record = job.record;
+  view.create_time = job.create_time;
+  view.ephemeral = job.options.ephemeral;
+  return view;
+}
+
+void Scheduler::Impl::ReplyJob(CallId call, const Job& job) {
+  // The ids given out are reserved in the durable store whatever store the job lives in.
+  const After after = Latest(StoreKind::kDurable);
+  effects.replies.push_back({call, JobReply{absl::OkStatus(), ViewOf(job)}, after});
+}
+
+void Scheduler::Impl::RefuseJob(CallId call, absl::Status status) {
+  effects.replies.push_back({call, JobReply{std::move(status), {}}, {}});
+}
+
+void Scheduler::Impl::RefuseAppend(CallId stream, absl::Status status) {
+  effects.replies.push_back({stream, AppendReply{std::move(status), 0, {}, {}}, {}});
+}
+
+absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) const {
+  if (draining) {
+    return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
+  }
+  if (jobs.size() >= options.max_active_jobs) return Full("too many unfinished jobs");
+  if (queued_tasks + event.input_count > options.max_queued_payload_tasks ||
+      queued_bytes + event.input_bytes > options.max_queued_bytes) {
+    return Full("too many tasks or bytes are waiting");
+  }
+  if (event.options.ephemeral && ephemeral_bytes + event.input_bytes > options.ephemeral_bytes / 2) {
+    return Full("ephemeral jobs hold as many bytes as they may");
+  }
+  if (!workers.empty()) {
+    const auto work = classes.find(event.options.handler);
+    if (work == classes.end() || work->second.workers.empty()) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "NO_SUCH_HANDLER",
+                       StrCat("no connected worker offers the handler `", event.options.handler, "`"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Scheduler::Impl::On(const Now& now, CreateJob& event) {
+  ForgetOldRequests(now);
+  const auto known = requests.find(event.request_id);
+  if (known != requests.end()) {
+    if (known->second.content_hash != event.content_hash) {
+      return RefuseJob(event.call, MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+                                             StrCat("request_id ", event.request_id,
+                                                    " came before with other content")));
+    }
+    if (const Job* job = FindJob(known->second.job)) return ReplyJob(event.call, *job);
+    // Ended: the service reads it from the store.
+    JobView view;
+    view.job = known->second.job;
+    effects.replies.push_back({event.call, JobReply{absl::OkStatus(), view}, Latest(StoreKind::kDurable)});
+    return;
+  }
+  if (absl::Status room = CheckRoom(now, event); !room.ok()) return RefuseJob(event.call, std::move(room));
+  requests[event.request_id] = {event.content_hash, JobId(next_job)};
+  request_order.emplace_back(now.wall, event.request_id);
+  Job* job = MakeJob(now, event);
+  const CallId call = event.call;
+  ReplyJob(call, *job);
+  EndIfDone(now, *job);
+}
+
+Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
+  auto owned = std::make_unique<Job>();
+  Job& job = *owned;
+  job.id = JobId(next_job++);
+  if (next_job + kJobIdBlock / 2 > reserved_below) {
+    reserved_below = next_job + kJobIdBlock;
+    Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
+  }
+  job.options = event.options;
+  job.record = event.record;
+  job.state = event.open ? JobState::kOpen : JobState::kActive;
+  job.create_time = now.wall;
+  job.store = event.options.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
+  jobs.emplace(job.id, std::move(owned));
+  if (event.array_count > 0) {
+    PutJob put{ViewOf(job), job.options, event.array_count, event.request_id, event.content_hash};
+    put.view.counts.total = event.array_count;
+    Put(job.store, std::move(put), job.record.size());
+    job.total = event.array_count;
+    Chunk chunk;
+    chunk.run = {0, event.array_count};
+    chunk.birth = {epoch, next_birth++};
+    chunk.commit = next_commit[static_cast<int>(job.store)];
+    job.chunks.push_back(std::move(chunk));
+    AddReady(job, {0, event.array_count});
+    Put(job.store, PutInputs{job.id, {0, event.array_count}, job.chunks.back().birth, nullptr, 0, "", 0});
+  } else {
+    Put(job.store, PutJob{ViewOf(job), job.options, 0, event.request_id, event.content_hash},
+        job.record.size());
+    if (event.inputs != nullptr) AddChunk(job, event.input_count, event.inputs, event.input_bytes, "", 0);
+  }
+  UpdateListing(job);
+  return &job;
+}
+
+void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
+                               const std::string& appender, uint64_t offset) {
+  Chunk chunk;
+  chunk.run = {job.total, count};
+  chunk.birth = {epoch, next_birth++};
+  chunk.bytes = bytes;
+  chunk.has_inputs = true;
+  chunk.commit = next_commit[static_cast<int>(job.store)];
+  // Beyond the bound the tail stays in the store; the head is what is needed next.
+  if (resident_bytes + bytes <= options.resident_bytes) {
+    chunk.inputs = inputs;
+    resident_bytes += bytes;
+  }
+  Put(job.store, PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset}, bytes);
+  job.total += count;
+  job.queued_bytes += bytes;
+  queued_tasks += count;
+  queued_bytes += bytes;
+  if (job.options.ephemeral) ephemeral_bytes += bytes;
+  const Run run = chunk.run;
+  job.chunks.push_back(std::move(chunk));
+  AddReady(job, run);
+  job.changed = true;
+}
+
+void Scheduler::Impl::On(const Now&, OpenAppender& event) {
+  Job* job = FindJob(event.job);
+  if (job == nullptr) return RefuseAppend(event.stream, NoSuchJob(event.job));
+  Appender& appender = job->appenders[event.appender];
+  if (appender.stream) {
+    streams.erase(appender.stream);
+    RefuseAppend(appender.stream, MakeError(absl::StatusCode::kAborted, "APPENDER_REPLACED",
+                                            StrCat("another stream was opened for appender ", event.appender)));
+  }
+  appender.stream = event.stream;
+  streams[event.stream] = {event.job, event.appender};
+  effects.replies.push_back(
+      {event.stream, AppendReply{absl::OkStatus(), appender.offset, {}, job->id}, Latest(job->store)});
+}
+
+void Scheduler::Impl::On(const Now&, AppendTasks& event) {
+  const auto stream = streams.find(event.stream);
+  if (stream == streams.end()) return;  // Replaced or refused; it was told.
+  Job* job = FindJob(stream->second.first);
+  if (job == nullptr || job->state != JobState::kOpen) {
+    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                                                "the job takes no more tasks"));
+  }
+  Appender& appender = job->appenders[stream->second.second];
+  if (event.offset > appender.offset) {
+    return RefuseAppend(event.stream,
+                        MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
+                                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)));
+  }
+  if (event.offset < appender.offset) {
+    if (event.offset + event.count > appender.offset) {
+      return RefuseAppend(event.stream, MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                                                  StrCat("the batch at offset ", event.offset,
+                                                         " reaches beyond the committed ", appender.offset)));
+    }
+    effects.replies.push_back(
+        {event.stream, AppendReply{absl::OkStatus(), appender.offset, {}, job->id}, Latest(job->store)});
+    return;
+  }
+  if (uint64_t{job->total} + event.count > kMaxTasksPerJob) {
+    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
+                                                StrCat("a job has at most ", kMaxTasksPerJob, " tasks")));
+  }
+  const bool ephemeral_full =
+      job->options.ephemeral && (ephemeral_bytes + event.bytes > options.ephemeral_bytes / 2 ||
+                                 job->queued_bytes + event.bytes > options.ephemeral_job_bytes / 2);
+  if (ephemeral_full || queued_tasks + event.count > options.max_queued_payload_tasks ||
+      queued_bytes + event.bytes > options.max_queued_bytes) {
+    return RefuseAppend(event.stream, Full("too many tasks or bytes are waiting"));
+  }
+  const Run run{job->total, event.count};
+  appender.offset += event.count;
+  AddChunk(*job, event.count, std::move(event.inputs), event.bytes, stream->second.second, appender.offset);
+  UpdateListing(*job);
+  if (job->watched) changed_jobs.insert(job->id);
+  effects.replies.push_back(
+      {event.stream, AppendReply{absl::OkStatus(), appender.offset, run, job->id}, Latest(job->store)});
+}
+
+void Scheduler::Impl::On(const Now&, CloseAppender& event) {
+  const auto stream = streams.find(event.stream);
+  if (stream == streams.end()) return;
+  if (Job* job = FindJob(stream->second.first)) {
+    Appender& appender = job->appenders[stream->second.second];
+    if (appender.stream == event.stream) appender.stream = {};
+  }
+  streams.erase(stream);
+}
+
+void Scheduler::Impl::On(const Now& now, CloseJob& event) {
+  Job* job = FindJob(event.job);
+  if (job == nullptr) return RefuseJob(event.call, NoSuchJob(event.job));
+  if (job->state == JobState::kOpen) {
+    job->state = JobState::kActive;
+    if (job->unfinished() > 0) {
+      Put(job->store, PutJobState{job->id, job->state, CountsOf(*job), absl::InfiniteFuture(), {}});
+    }
+    effects.jobs.push_back({ViewOf(*job), job->last_seq, {}, Latest(job->store)});
+  }
+  const CallId call = event.call;
+  const JobId id = job->id;
+  EndIfDone(now, *job);
+  if (const Job* still = FindJob(id)) return ReplyJob(call, *still);
+  JobView ended;
+  ended.job = id;
+  effects.replies.push_back({call, JobReply{absl::OkStatus(), ended}, Latest(StoreKind::kDurable)});
+}
+
+void Scheduler::Impl::On(const Now& now, CancelJob& event) {
+  Job* job = FindJob(event.job);
+  if (job == nullptr) return RefuseJob(event.call, NoSuchJob(event.job));
+  if (job->state != JobState::kCancelling) SetCancelling(now, *job);
+  const CallId call = event.call;
+  const JobId id = job->id;
+  EndIfDone(now, *job);
+  if (const Job* still = FindJob(id)) return ReplyJob(call, *still);
+  JobView ended;
+  ended.job = id;
+  effects.replies.push_back({call, JobReply{absl::OkStatus(), ended}, Latest(StoreKind::kDurable)});
+}
+
+void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
+  Unlist(job);
+  job.state = JobState::kCancelling;
+  job.cancel_deadline = now.monotonic + options.cancel_grace;
+  Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
+  const auto cancel = [&job](const IntervalSet& set) {
+    for (const Run run : set.Runs()) job.cancelled.Add(run);
+    job.cancelled_count += set.size();
+  };
+  for (const Run run : job.ready.Runs()) {
+    TakeReady(job, run);
+    job.cancelled.Add(run);
+    job.cancelled_count += run.count;
+  }
+  cancel(job.unclaimed);
+  job.unclaimed.Clear();
+  for (const auto& [time, bucket] : job.scheduled) cancel(bucket);
+  job.scheduled.clear();
+  job.scheduled_count = 0;
+  std::map<SessionId, SendCancel> sends;
+  for (const LeaseSeq seq : job.leases) {
+    const Lease& lease = *leases.at(seq);
+    for (const Run run : lease.runs.Runs()) sends[lease.session].runs.push_back({seq, run});
+  }
+  for (auto& [session, send] : sends) effects.sends.push_back({session, std::move(send), {}});
+  effects.jobs.push_back({ViewOf(job), job.last_seq, {}, Latest(job.store)});
+}
+
+void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
+  if (job.state == JobState::kOpen || job.unfinished() > 0) return;
+  if (job.state == JobState::kCancelling) {
+    job.state = JobState::kCancelled;
+  } else {
+    job.state = job.failed > 0 ? JobState::kFailed : JobState::kSucceeded;
+  }
+  Unlist(job);
+  JobView view = ViewOf(job);
+  view.end_time = now.wall;
+  Put(job.store, PutJobState{job.id, job.state, view.counts, now.wall, job.cancelled.Runs()});
+  effects.jobs.push_back({std::move(view), job.last_seq, job.cancelled.Runs(), Latest(job.store)});
+  for (const Chunk& chunk : job.chunks) {
+    if (chunk.inputs != nullptr) resident_bytes -= chunk.bytes;
+    if (chunk.loading) loading_bytes -= chunk.bytes;
+    if (chunk.has_inputs) queued_tasks -= chunk.run.count;
+  }
+  queued_bytes -= job.queued_bytes;
+  if (job.options.ephemeral) ephemeral_bytes -= job.queued_bytes;
+  for (const auto& [name, appender] : job.appenders) {
+    if (!appender.stream) continue;
+    streams.erase(appender.stream);
+    RefuseAppend(appender.stream, MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                                            "the job takes no more tasks"));
+  }
+  for (auto& [session, worker] : workers) worker->paces.erase(job.id);
+  frontier_waits.erase(job.id);
+  changed_jobs.erase(job.id);
+  jobs.erase(job.id);
+}
+
+void Scheduler::Impl::ForgetOldRequests(const Now& now) {
+  while (!request_order.empty() && (request_order.size() > kMaxRequestIds ||
+                                    now.wall - request_order.front().first > kRequestIdLife)) {
+    requests.erase(request_order.front().second);
+    request_order.pop_front();
+  }
+}
+
+}  // namespace reeve

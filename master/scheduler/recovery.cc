@@ -1,0 +1,100 @@
+// Recovery: from what the store remembers to a scheduler that goes on.
+
+#include <algorithm>
+#include <utility>
+
+#include "master/scheduler/state.h"
+
+namespace reeve {
+
+Scheduler::Impl::Impl(const SchedulerOptions& scheduler_options, Image image, Now now)
+    : options(scheduler_options), epoch(image.epoch) {
+  next_job = std::max<uint64_t>(1, image.next_job.value);
+  reserved_below = next_job + kJobIdBlock;
+  Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
+  for (RequestImage& request : image.requests) {
+    requests[request.request_id] = {request.content_hash, request.job};
+    request_order.emplace_back(request.create_time, std::move(request.request_id));
+  }
+  std::stable_sort(request_order.begin(), request_order.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const RosterImage& entry : image.roster) {
+    roster[entry.worker_id] = {entry.number, true};
+    next_worker = std::max(next_worker, entry.number.value + 1);
+    ++awaited;
+  }
+  for (JobImage& job : image.jobs) Restore(job, now);
+  reattach_deadline = now.monotonic + options.reattach_window;
+}
+
+void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
+  auto owned = std::make_unique<Job>();
+  Job& job = *owned;
+  job.id = image.job.view.job;
+  job.options = image.job.options;
+  job.record = image.job.view.record;
+  job.state = image.state;
+  job.create_time = image.job.view.create_time;
+  job.frontier = image.frontier;
+  job.last_seq = image.last_seq;
+  for (const ChunkImage& stored : image.chunks) {
+    Chunk chunk;
+    chunk.run = stored.run;
+    chunk.birth = stored.birth;
+    chunk.bytes = stored.bytes;
+    chunk.has_inputs = image.job.array_count == 0;
+    job.total = stored.run.end();
+    job.queued_bytes += stored.bytes;
+    if (chunk.has_inputs) queued_tasks += stored.run.count;
+    job.chunks.push_back(std::move(chunk));
+  }
+  queued_bytes += job.queued_bytes;
+  for (const auto& [name, offset] : image.appenders) job.appenders[name].offset = offset;
+
+  IntervalSet open(Run{0, job.total});
+  for (const ResultRun& result : image.results) {
+    open.Remove(result.run.run());
+    (result.state == TaskState::kSucceeded ? job.succeeded : job.failed) += result.run.count;
+  }
+  for (const RetryOutcome& retry : image.retries) {
+    job.retried += retry.run.count;
+    for (TaskIndex i = retry.run.first; i < retry.run.end(); ++i) {
+      if (open.Contains(i)) job.budgets[i] = {retry.failed_attempts, retry.suspicions, retry.crashes};
+    }
+  }
+  jobs.emplace(job.id, std::move(owned));
+  if (job.state == JobState::kCancelling) {
+    // No worker holds a lease of this life: nothing to wait for.
+    job.cancelled_count = open.size();
+    job.cancelled = std::move(open);
+    return EndIfDone(now, job);
+  }
+  for (const Run run : open.Intersection({0, job.frontier})) job.unclaimed.Add(run);
+  for (const Run run : open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
+    AddReady(job, run);
+  }
+  UpdateListing(job);
+  EndIfDone(now, job);
+}
+
+void Scheduler::Impl::ReleaseUnclaimed(const Now&) {
+  reattach_deadline = absl::InfiniteDuration();
+  for (auto& [id, job] : jobs) {
+    if (job->unclaimed.empty()) continue;
+    const std::vector<Run> runs = job->unclaimed.Runs();
+    job->unclaimed.Clear();
+    for (const Run run : runs) AddReady(*job, run);
+    UpdateListing(*job);
+  }
+  for (auto it = roster.begin(); it != roster.end();) {
+    if (!it->second.awaited) {
+      ++it;
+      continue;
+    }
+    Put(StoreKind::kDurable, DropRoster{it->first});
+    it = roster.erase(it);
+  }
+  awaited = 0;
+}
+
+}  // namespace reeve

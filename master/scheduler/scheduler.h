@@ -1,0 +1,128 @@
+// The scheduler: decides everything the master decides, and does nothing.
+//
+// A pure machine: Step(now, event) changes state, TakeEffects() places ready work on workers with credit and hands out what the outside
+// must do. No I/O, clock, randomness, locks or unordered iteration: the same events at the same times give the same effects. Works in spans,
+// intervals and sets; never per task where it can be helped (design.md §4).
+//
+// Read next: events.h (what comes in), effects.h (what goes out and in which order), image.h (what survives).
+//
+// Thread: none; the master loop's.
+
+#ifndef REEVE_MASTER_SCHEDULER_SCHEDULER_H_
+#define REEVE_MASTER_SCHEDULER_SCHEDULER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "master/scheduler/effects.h"
+#include "master/scheduler/events.h"
+#include "master/scheduler/image.h"
+
+namespace reeve {
+
+struct SchedulerOptions {
+  // A worker silent for so long gets no new work; must be below `lease`.
+  absl::Duration suspect = absl::Seconds(5);
+  // A worker silent for so long has lost its leases.
+  absl::Duration lease = absl::Seconds(15);
+  // A closed connection: requeue after this, unless the same worker returns.
+  absl::Duration reconnect_grace = absl::Seconds(5);
+  // An assignment not covered by seen_seq is sent again after this.
+  absl::Duration resend = absl::Seconds(5);
+  // After a restart: how long unfinished tasks below the frontier wait to be claimed.
+  absl::Duration reattach_window = absl::Seconds(30);
+  // A cancelled run that its worker does not give up is given up here after this.
+  absl::Duration cancel_grace = absl::Seconds(25);
+  // Inputs kept in memory; more stay in the store until they are near.
+  uint64_t resident_bytes = 64u << 20;
+  uint64_t load_ahead_bytes = 16u << 20;
+  // Bounds on what waits: tasks (arrays count as one entry here), payload bytes. Beyond: RESOURCE_EXHAUSTED QUEUE_FULL.
+  uint64_t max_queued_payload_tasks = 200'000'000;
+  uint64_t max_queued_bytes = 64ull << 30;
+  uint64_t max_active_jobs = 1'000'000;
+  // EPHEMERAL jobs: all together and each.
+  uint64_t ephemeral_bytes = 256u << 20;
+  uint64_t ephemeral_job_bytes = 64u << 20;
+  // Work a worker may hold ahead of its slots.
+  absl::Duration prefetch_target = absl::Milliseconds(25);
+  uint32_t max_held_per_worker = 262'144;
+  // Most tasks in one span.
+  uint32_t max_span = 65'536;
+};
+
+// A worker as people see it.
+struct WorkerView {
+  WorkerNumber number;
+  std::string worker_id, hostname, version;
+  uint32_t pid = 0;
+  enum class State : uint8_t { kOnline = 1, kSuspect = 2, kDraining = 3 } state = State::kOnline;
+  std::vector<HandlerOffer> handlers;
+  LaneRooms lanes{};
+  uint64_t held = 0;
+  uint64_t finished = 0;
+  absl::Time joined, last_seen;
+};
+
+// A task of a job that has not ended, as the scheduler knows it.
+struct TaskView {
+  TaskState state = TaskState::kUnspecified;
+  uint32_t attempt = 0;                // Attempts begun.
+  std::optional<WorkerNumber> worker;  // That holds it.
+  std::optional<absl::Time> due;       // SCHEDULED: when it may run again.
+  std::vector<std::string> explanations;  // Most important first; see ExplainTask.
+};
+
+class Scheduler {
+ public:
+  // Goes on from `image` (of the durable store; an empty one for a new cluster). Effects of the recovery itself, if any, come with the
+  // first TakeEffects.
+  Scheduler(const SchedulerOptions& options, Image image, Now now);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Takes one event in. `now` is not earlier than in the call before.
+  void Step(const Now& now, Event event);
+
+  // Places ready work, then returns everything to be done since the last call. Call once per batch of events.
+  Effects TakeEffects(const Now& now);
+
+  // Monotonic time at which a Tick is due; InfiniteDuration if none.
+  absl::Duration NextDeadline() const;
+  // Wall-clock time at which a retry falls due, if any: take effects then.
+  std::optional<absl::Time> NextDue() const;
+
+  // Dies with the broken formula if the state contradicts itself. O(everything): for tests and simulation.
+  void CheckInvariants() const;
+
+  // ---- Reads; no effects ----
+
+  Epoch epoch() const;
+  // A job that has not ended (ended ones leave memory once their end is committed).
+  std::optional<JobView> FindJob(JobId job) const;
+  // Jobs that have not ended, newest first, with ids below `before` (0: all), at most `limit`.
+  std::vector<JobView> ListJobs(JobId before, size_t limit) const;
+  // A task of a job that has not ended; nullopt if job or index is unknown.
+  std::optional<TaskView> FindTask(const Now& now, JobId job, TaskIndex index) const;
+  // By number.
+  std::vector<WorkerView> ListWorkers() const;
+  // JobNotices for this job are wanted whenever its counts change, too.
+  void Watch(JobId job, bool on);
+
+  struct Totals {
+    uint64_t workers = 0, active_jobs = 0, unfinished_tasks = 0, queued_bytes = 0, resident_bytes = 0;
+    // Seen since start: what people look for when something is odd.
+    uint64_t superseded_results = 0, lost_spans = 0, expired_leases = 0, resent_spans = 0, recalled_tasks = 0;
+  };
+  Totals totals() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_SCHEDULER_H_

@@ -1,0 +1,304 @@
+// What the scheduler knows: jobs, workers, leases. Private to master/scheduler.
+//
+// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls), workers.cc (sessions, heartbeats, leases),
+// placement.cc (ready work to credit), admission.cc (results, the one fence), recovery.cc (start), views.cc (reads, invariants).
+
+#ifndef REEVE_MASTER_SCHEDULER_STATE_H_
+#define REEVE_MASTER_SCHEDULER_STATE_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "base/interval_set.h"
+#include "master/scheduler/scheduler.h"
+
+namespace reeve {
+
+// A step of the durable frontier, and how many indexes before its end the next step is asked for.
+inline constexpr uint32_t kFrontierStep = 65'536;
+inline constexpr uint64_t kJobIdBlock = 1'000;
+inline constexpr absl::Duration kRetryBucket = absl::Milliseconds(100);
+inline constexpr absl::Duration kRequestIdLife = absl::Hours(24);
+inline constexpr size_t kMaxRequestIds = 1'000'000;
+// A recall is repeated, and a full held set asked for again, no faster than this.
+inline constexpr absl::Duration kRepeat = absl::Seconds(1);
+inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
+
+struct Chunk {
+  Run run;
+  Birth birth;
+  uint64_t bytes = 0;      // Payload; 0 for arrays.
+  bool has_inputs = false; // False: an array, nothing to load.
+  InputsRef inputs;        // Resident, or null.
+  bool loading = false;
+  uint64_t commit = 0;     // Number of the commit that holds it.
+  uint32_t ready = 0;      // Indexes of it in Job::ready.
+};
+
+// What a task has used up; only tasks that have failed before have one.
+struct Budget {
+  uint32_t failed_attempts = 0;
+  uint32_t suspicions = 0;
+  uint32_t crashes = 0;
+  uint32_t attempt() const { return failed_attempts + crashes + 1; }
+};
+
+struct Appender {
+  uint64_t offset = 0;  // Accepted: committed, or in a commit under way.
+  CallId stream;        // Open stream, or none.
+};
+
+struct Job {
+  JobId id;
+  JobOptions options;
+  Buffer record;
+  JobState state = JobState::kOpen;
+  absl::Time create_time;
+  StoreKind store = StoreKind::kDurable;
+  bool watched = false;
+  bool changed = false;  // Since the last notice.
+
+  uint32_t total = 0;
+  std::deque<Chunk> chunks;  // Ascending, without gaps.
+  // Where each index is that is not with a worker and not terminal.
+  IntervalSet ready;
+  IntervalSet unclaimed;  // After a restart: below the frontier, perhaps still at a worker.
+  std::map<absl::Time, IntervalSet> scheduled;
+  IntervalSet cancelled;  // CANCELLING: what will end without a result.
+  absl::btree_map<TaskIndex, Budget> budgets;
+  std::set<LeaseSeq> leases;
+
+  uint64_t in_flight = 0;  // At workers, not admitted.
+  uint64_t scheduled_count = 0;
+  uint64_t succeeded = 0, failed = 0, retried = 0, cancelled_count = 0;
+  uint64_t last_seq = 0;
+
+  uint32_t frontier = 0;          // Counts: nothing at or beyond it is assigned.
+  uint32_t frontier_pending = 0;  // Written, counts once `frontier_commit` is done; 0: none.
+  uint64_t frontier_commit = 0;
+
+  std::map<std::string, Appender> appenders;
+  uint64_t queued_bytes = 0;  // Payload not yet terminal, roughly: by chunk.
+  bool listed = false;        // In its class's list of ready jobs.
+  absl::Duration cancel_deadline = absl::InfiniteDuration();
+
+  uint64_t unfinished() const { return total - succeeded - failed - cancelled_count; }
+};
+
+struct Lease {
+  LeaseSeq seq;
+  JobId job;
+  Birth birth;
+  IntervalSet runs;  // Not finished, recalled or released.
+  uint32_t attempt = 1;
+  Lane lane = Lane::kThread;
+  SessionId session;
+  LeaseId old;  // Epoch 0: given fresh.
+  // To send it again: as first sent.
+  Run sent;
+  InputsRef inputs;
+  TaskIndex inputs_first = 0;
+  absl::Duration sent_at;
+  // Recall under way.
+  bool recalling = false;
+  TaskIndex recall_end = 0;
+  absl::Duration recall_at;
+};
+
+// How fast a worker gets through tasks of a job, and so how many it may hold.
+struct Pace {
+  double cost_ns = 0;   // Of one task on one slot; 0: unknown.
+  uint32_t window = 0;  // Tasks it may hold, growing; 0: not begun.
+};
+
+struct WorkerRecord {
+  SessionId session;
+  WorkerNumber number;
+  std::string worker_id, process_id, hostname, version;
+  uint32_t pid = 0;
+  std::vector<HandlerOffer> handlers;
+  LaneRooms lanes{};
+  std::array<uint64_t, kLaneCount> held{};  // Tasks in leases.
+  LeaseSeq seen_seq;
+  absl::Duration last_seen;
+  absl::Time joined, last_seen_wall;
+  uint64_t finished = 0;
+  bool draining = false, spool_full = false, suspect = false;
+  absl::Duration closed_at = absl::InfiniteDuration();
+  uint64_t roster_commit = 0;  // Nothing is assigned before it is done.
+  std::set<LeaseSeq> leases;
+  absl::btree_map<JobId, Pace> paces;
+  std::map<std::string, Pace> handler_paces;
+  IntervalSet admitted;  // Batch numbers, to tell a repeated batch from a superseded one.
+  std::vector<RunningTask> running;
+  absl::Duration held_asked = -absl::InfiniteDuration();
+  std::optional<SendWelcome> welcome;  // Last, to be repeated.
+  After welcome_after;
+
+  bool takes_work() const {
+    return !draining && !spool_full && !suspect && closed_at == absl::InfiniteDuration();
+  }
+};
+
+// Jobs of one handler with ready work, and who offers it.
+struct WorkClass {
+  std::set<std::pair<int32_t, JobId>> jobs;  // (-priority, id)
+  std::set<SessionId> workers;
+};
+
+struct Scheduler::Impl {
+  Impl(const SchedulerOptions& options, Image image, Now now);
+
+  // ---- jobs.cc ----
+  void On(const Now& now, CreateJob& event);
+  void On(const Now& now, OpenAppender& event);
+  void On(const Now& now, AppendTasks& event);
+  void On(const Now& now, CloseAppender& event);
+  void On(const Now& now, CloseJob& event);
+  void On(const Now& now, CancelJob& event);
+  absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
+  Job* MakeJob(const Now& now, CreateJob& event);
+  void AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
+                const std::string& appender, uint64_t offset);
+  void ReplyJob(CallId call, const Job& job);
+  void RefuseJob(CallId call, absl::Status status);
+  void RefuseAppend(CallId stream, absl::Status status);
+  void EndIfDone(const Now& now, Job& job);
+  void SetCancelling(const Now& now, Job& job);
+  void ForgetOldRequests(const Now& now);
+  TaskCounts CountsOf(const Job& job) const;
+  JobView ViewOf(const Job& job) const;
+
+  // ---- workers.cc ----
+  void On(const Now& now, Hello& event);
+  void On(const Now& now, Heartbeat& event);
+  void On(const Now& now, Recalled& event);
+  void On(const Now& now, Released& event);
+  void On(const Now& now, Goodbye& event);
+  void On(const Now& now, ConnectionClosed& event);
+  WorkerRecord* FindWorker(SessionId session);
+  WorkerRecord& Join(const Now& now, Hello& event);
+  void Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held, SendWelcome* welcome);
+  std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
+  void Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held);
+  void TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs);
+  void RemoveWorker(const Now& now, WorkerRecord& worker);
+  void DropFromRoster(const WorkerRecord& worker);
+  void RemoveFromClasses(const WorkerRecord& worker);
+  // Removes what is left of `run` from the lease; ends the lease when nothing is left. Returns: what was removed.
+  std::vector<Run> CutLease(Lease& lease, Run run);
+  void EndLease(Lease& lease);
+  // The indexes go back to the queue (or are cancelled) free of charge.
+  void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
+  void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs);
+  void CheckWorkers(const Now& now);
+
+  // ---- placement.cc ----
+  void Place(const Now& now);
+  void PlaceJob(const Now& now, WorkClass& work, Job& job);
+  uint32_t Credit(WorkerRecord& worker, const Job& job) const;
+  uint32_t Window(WorkerRecord& worker, const Job& job) const;
+  Lane LaneOf(const WorkerRecord& worker, const std::string& handler) const;
+  // Next run of ready work of the job, at most `limit`; loads and frontier are asked for where they are missing.
+  std::optional<Run> NextRun(Job& job, uint32_t limit);
+  bool CoveredByFrontier(Job& job, TaskIndex index);
+  void ExtendFrontier(Job& job);
+  void Assign(const Now& now, WorkerRecord& worker, Job& job, Run run);
+  void Send(const Now& now, WorkerRecord& worker, Lease& lease);
+  void LoadAhead(Job& job, TaskIndex from);
+  void Rebalance(const Now& now);
+  void AddReady(Job& job, Run run);
+  void TakeReady(Job& job, Run run);
+  Chunk& ChunkOf(Job& job, TaskIndex index);
+  void UpdateListing(Job& job);
+  void Unlist(Job& job);
+  void LearnPace(WorkerRecord& worker, const Job& job, uint64_t count, absl::Duration run_time);
+
+  // ---- admission.cc ----
+  void On(const Now& now, ResultsArrived& event);
+  bool Admit(const Now& now, WorkerRecord& worker, ResultBatchArrived& batch);
+  void Settle(const Now& now, Job& job, Run accepted, uint32_t position,
+              const std::vector<FailedEntry>& failed, PutResults* write);
+  void SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
+                     const FailedEntry& entry, PutResults* write);
+
+  // ---- recovery.cc ----
+  void Restore(JobImage& image, const Now& now);
+  void ReleaseUnclaimed(const Now& now);
+
+  // ---- scheduler.cc ----
+  void On(const Now& now, Committed& event);
+  void On(const Now& now, InputsLoaded& event);
+  void On(const Now& now, Tick& event);
+  void On(const Now& now, DrainMaster& event);
+  void ReleaseDue(const Now& now);
+  void Put(StoreKind store, Write write, uint64_t bytes = 0);
+  // The last commit that holds anything written so far.
+  After Latest(StoreKind store) const;
+  Job* FindJob(JobId id);
+  const Job* FindJob(JobId id) const;
+  // 0 for a job that is unknown.
+  Effects TakeEffects(const Now& now);
+  absl::Duration NextDeadline() const;
+
+  // ---- views.cc ----
+  std::optional<TaskView> ViewTask(const Now& now, JobId id, TaskIndex index) const;
+  void Explain(const Now& now, const Job& job, TaskIndex index, TaskView* view) const;
+  void CheckInvariants() const;
+
+  const SchedulerOptions options;
+  const Epoch epoch;
+  absl::btree_map<JobId, std::unique_ptr<Job>> jobs;
+  absl::btree_map<LeaseSeq, std::unique_ptr<Lease>> leases;
+  absl::btree_map<SessionId, std::unique_ptr<WorkerRecord>> workers;
+  std::map<std::string, SessionId> session_of;  // By worker_id, of those in `workers`.
+  std::map<std::string, WorkClass> classes;
+
+  struct Request {
+    uint64_t content_hash = 0;
+    JobId job;
+  };
+  absl::flat_hash_map<std::string, Request> requests;  // Never iterated.
+  std::deque<std::pair<absl::Time, std::string>> request_order;
+  absl::btree_map<CallId, std::pair<JobId, std::string>> streams;
+
+  struct RosterEntry {
+    WorkerNumber number;
+    bool awaited = false;  // After a restart: has not said Hello yet.
+  };
+  std::map<std::string, RosterEntry> roster;
+  size_t awaited = 0;
+  absl::Duration reattach_deadline = absl::InfiniteDuration();
+
+  uint64_t next_job = 1, reserved_below = 1;
+  uint64_t next_lease = 1;
+  uint64_t next_birth = 1;
+  uint64_t next_worker = 1;
+  std::array<uint64_t, kStoreCount> next_commit{1, 1};
+  std::array<uint64_t, kStoreCount> committed{};
+  std::array<WriteBatch, kStoreCount> writing;
+  std::set<JobId> frontier_waits;   // Jobs with a frontier step under way.
+  std::set<JobId> changed_jobs;     // Watched, counts changed.
+  std::set<std::pair<absl::Time, JobId>> due;
+  uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0, ephemeral_bytes = 0;
+  uint64_t loading_bytes = 0;
+  bool draining = false;
+  absl::Duration next_check = absl::ZeroDuration();
+  absl::Duration next_rebalance = absl::ZeroDuration();
+  Totals totals;
+  Effects effects;
+  absl::btree_map<SessionId, Assignment> assigning;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_STATE_H_

@@ -1,0 +1,360 @@
+// Workers: sessions, heartbeats, leases and what becomes of them.
+
+#include <algorithm>
+#include <utility>
+
+#include "base/held_hash.h"
+#include "base/strings.h"
+#include "master/scheduler/state.h"
+
+namespace reeve {
+
+WorkerRecord* Scheduler::Impl::FindWorker(SessionId session) {
+  const auto it = workers.find(session);
+  return it == workers.end() ? nullptr : it->second.get();
+}
+
+// ---- Joining and leaving ----
+
+void Scheduler::Impl::On(const Now& now, Hello& event) {
+  if (WorkerRecord* known = FindWorker(event.session);
+      known != nullptr && known->welcome.has_value() && known->welcome->number == event.number) {
+    known->closed_at = absl::InfiniteDuration();
+    known->last_seen = now.monotonic;
+    effects.sends.push_back({event.session, *known->welcome, known->welcome_after});
+    return;
+  }
+  WorkerRecord& worker = Join(now, event);
+  SendWelcome welcome;
+  welcome.number = event.number;
+  welcome.worker = worker.number;
+  welcome.local_cluster = event.local_cluster;
+  Claim(now, worker, event.held, &welcome);
+  worker.welcome = welcome;
+  worker.welcome_after = Latest(StoreKind::kDurable);
+  effects.sends.push_back({worker.session, std::move(welcome), worker.welcome_after});
+}
+
+WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
+  std::unique_ptr<WorkerRecord> owned;
+  if (const auto old = session_of.find(event.worker_id); old != session_of.end()) {
+    WorkerRecord& before = *workers.at(old->second);
+    if (before.process_id == event.process_id) {
+      RemoveFromClasses(before);
+      const SessionId old_session = before.session;
+      owned = std::move(workers.at(old_session));
+      workers.erase(old_session);
+      for (const LeaseSeq seq : owned->leases) leases.at(seq)->session = event.session;
+      if (event.session != old_session) owned->admitted.Clear();
+    } else {
+      RemoveWorker(now, before);
+    }
+  }
+  if (owned == nullptr) {
+    owned = std::make_unique<WorkerRecord>();
+    owned->joined = now.wall;
+  }
+  WorkerRecord& worker = *owned;
+  worker.session = event.session;
+  worker.worker_id = event.worker_id;
+  worker.process_id = event.process_id;
+  worker.hostname = event.hostname;
+  worker.version = event.version;
+  worker.pid = event.pid;
+  worker.handlers = event.handlers;
+  worker.lanes = event.lanes;
+  worker.last_seen = now.monotonic;
+  worker.last_seen_wall = now.wall;
+  worker.closed_at = absl::InfiniteDuration();
+  worker.suspect = worker.draining = worker.spool_full = false;
+  const auto entry = roster.find(event.worker_id);
+  if (entry == roster.end()) {
+    worker.number = WorkerNumber(next_worker++);
+    roster[event.worker_id] = {worker.number, false};
+    Put(StoreKind::kDurable, PutRoster{event.worker_id, worker.number});
+    worker.roster_commit = Latest(StoreKind::kDurable).number;
+  } else {
+    worker.number = entry->second.number;
+    if (std::exchange(entry->second.awaited, false)) --awaited;
+  }
+  session_of[worker.worker_id] = worker.session;
+  for (const HandlerOffer& offer : worker.handlers) classes[offer.name].workers.insert(worker.session);
+  if (workers.empty()) next_check = now.monotonic + absl::Seconds(1);
+  return *workers.emplace(worker.session, std::move(owned)).first->second;
+}
+
+std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own) {
+  const Chunk* chunk = held.run.end() <= job.total && held.run.count > 0 ? &ChunkOf(job, held.run.first) : nullptr;
+  if (chunk == nullptr || chunk->birth != held.birth) return {};
+  if (held.lease.epoch == epoch && own.contains(held.lease.seq)) {
+    Lease& lease = *leases.at(held.lease.seq);
+    return lease.job == job.id ? CutLease(lease, held.run) : std::vector<Run>{};
+  }
+  std::vector<Run> runs = job.unclaimed.Intersection(held.run);
+  for (const Run run : runs) job.unclaimed.Remove(run);
+  // Two workers may hold the same run from different lives of the master: the later lease takes it.
+  for (const LeaseSeq seq : std::set<LeaseSeq>(job.leases)) {
+    Lease& lease = *leases.at(seq);
+    if (!lease.old.epoch || !(lease.old < held.lease)) continue;
+    for (const Run run : CutLease(lease, held.run)) runs.push_back(run);
+  }
+  std::sort(runs.begin(), runs.end(), [](Run a, Run b) { return a.first < b.first; });
+  return runs;
+}
+
+void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held,
+                            SendWelcome* welcome) {
+  const std::set<LeaseSeq> own = worker.leases;
+  std::set<LeaseSeq> fresh;
+  for (const HeldRun& claim : held) {
+    Job* job = FindJob(claim.job);
+    std::vector<Run> runs;
+    if (job != nullptr) runs = Claimable(*job, claim, own);
+    IntervalSet dropped(claim.run);
+    for (const Run run : runs) {
+      dropped.Remove(run);
+      // CutLease counted them out of flight; unclaimed ones never were in.
+      if (job->state == JobState::kCancelling) {
+        job->cancelled.Add(run);
+        job->cancelled_count += run.count;
+        welcome->runs.push_back({claim.job, run, {}});
+        continue;
+      }
+      auto owned = std::make_unique<Lease>();
+      Lease& lease = *owned;
+      lease.seq = LeaseSeq(next_lease++);
+      lease.job = job->id;
+      lease.birth = claim.birth;
+      lease.runs.Add(run);
+      const auto budget = job->budgets.find(run.first);
+      lease.attempt = budget == job->budgets.end() ? 1 : budget->second.attempt();
+      lease.lane = LaneOf(worker, job->options.handler);
+      lease.session = worker.session;
+      lease.old = claim.lease;
+      lease.sent = run;
+      lease.sent_at = now.monotonic;
+      job->in_flight += run.count;
+      job->leases.insert(lease.seq);
+      worker.leases.insert(lease.seq);
+      worker.held[static_cast<int>(lease.lane)] += run.count;
+      fresh.insert(lease.seq);
+      welcome->runs.push_back({claim.job, run, lease.seq});
+      leases.emplace(lease.seq, std::move(owned));
+    }
+    for (const Run run : dropped.Runs()) welcome->runs.push_back({claim.job, run, {}});
+  }
+  // What it was given before and does not name, it does not have.
+  std::set<LeaseSeq> lost;
+  for (const LeaseSeq seq : worker.leases) {
+    if (!fresh.contains(seq)) lost.insert(seq);
+  }
+  LoseLeases(now, lost);
+  worker.seen_seq = LeaseSeq(next_lease - 1);
+}
+
+void Scheduler::Impl::RemoveFromClasses(const WorkerRecord& worker) {
+  for (const HandlerOffer& offer : worker.handlers) {
+    const auto work = classes.find(offer.name);
+    if (work == classes.end()) continue;
+    work->second.workers.erase(worker.session);
+    if (work->second.workers.empty() && work->second.jobs.empty()) classes.erase(work);
+  }
+}
+
+void Scheduler::Impl::RemoveWorker(const Now& now, WorkerRecord& worker) {
+  LoseLeases(now, std::set<LeaseSeq>(worker.leases));
+  RemoveFromClasses(worker);
+  session_of.erase(worker.worker_id);
+  assigning.erase(worker.session);
+  workers.erase(worker.session);
+}
+
+void Scheduler::Impl::DropFromRoster(const WorkerRecord& worker) {
+  roster.erase(worker.worker_id);
+  Put(StoreKind::kDurable, DropRoster{worker.worker_id});
+}
+
+void Scheduler::Impl::On(const Now& now, Goodbye& event) {
+  WorkerRecord* worker = FindWorker(event.session);
+  if (worker == nullptr) return;
+  DropFromRoster(*worker);
+  RemoveWorker(now, *worker);
+}
+
+void Scheduler::Impl::On(const Now& now, ConnectionClosed& event) {
+  WorkerRecord* worker = FindWorker(event.session);
+  if (worker != nullptr) worker->closed_at = std::min(worker->closed_at, now.monotonic);
+}
+
+// ---- Heartbeats ----
+
+void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
+  WorkerRecord* worker = FindWorker(event.session);
+  if (worker == nullptr) {
+    effects.sends.push_back({event.session, SendWhoAreYou{}, {}});
+    return;
+  }
+  worker->last_seen = now.monotonic;
+  worker->last_seen_wall = now.wall;
+  worker->suspect = false;
+  worker->closed_at = absl::InfiniteDuration();
+  worker->seen_seq = std::max(worker->seen_seq, event.seen_seq);
+  worker->lanes = event.lanes;
+  worker->draining = event.draining;
+  worker->spool_full = event.spool_full;
+  worker->running = std::move(event.running);
+  if (event.held.has_value()) {
+    Reconcile(now, *worker, *event.held);
+    effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
+    return;
+  }
+  HeldHash hash;
+  uint64_t count = 0;
+  for (const LeaseSeq seq : worker->leases) {
+    if (seq > worker->seen_seq) break;
+    for (const Run run : leases.at(seq)->runs.Runs()) {
+      hash.Add(seq, run);
+      count += run.count;
+    }
+  }
+  const bool differs = count != event.held_count || (count > 0 && hash.Finish() != event.held_hash);
+  const bool ask = differs && now.monotonic - worker->held_asked > kHeldQuestion;
+  if (ask) worker->held_asked = now.monotonic;
+  effects.sends.push_back({event.session, SendHeartbeatAck{event.number, ask}, {}});
+}
+
+// Lost: sent, seen, and yet not there.
+void Scheduler::Impl::Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held) {
+  absl::btree_map<LeaseSeq, IntervalSet> there;
+  for (const HeldRun& run : held) there[run.lease.seq].Add(run.run);
+  std::vector<std::pair<LeaseSeq, Run>> lost;
+  for (const LeaseSeq seq : worker.leases) {
+    if (seq > worker.seen_seq) break;
+    const auto found = there.find(seq);
+    for (const Run run : leases.at(seq)->runs.Runs()) {
+      if (found == there.end()) {
+        lost.emplace_back(seq, run);
+      } else {
+        for (const Run missing : found->second.Missing(run)) lost.emplace_back(seq, missing);
+      }
+    }
+  }
+  std::vector<LeasedRun> runs;
+  for (const auto& [seq, run] : lost) runs.push_back({seq, run});
+  totals.lost_spans += runs.size();
+  TakeBack(now, worker.session, runs);
+}
+
+void Scheduler::Impl::CheckWorkers(const Now& now) {
+  next_check = now.monotonic + absl::Milliseconds(500);
+  std::vector<SessionId> gone;
+  for (auto& [session, worker] : workers) {
+    const absl::Duration silent = now.monotonic - worker->last_seen;
+    worker->suspect = silent >= options.suspect;
+    const bool closed = worker->closed_at != absl::InfiniteDuration() &&
+                        now.monotonic - worker->closed_at >= options.reconnect_grace;
+    if (silent >= options.lease || closed) {
+      gone.push_back(session);
+      continue;
+    }
+    for (auto it = worker->leases.upper_bound(worker->seen_seq); it != worker->leases.end(); ++it) {
+      Lease& lease = *leases.at(*it);
+      if (now.monotonic - lease.sent_at < options.resend) break;
+      ++totals.resent_spans;
+      Send(now, *worker, lease);
+    }
+    SendRecall again;
+    for (const LeaseSeq seq : worker->leases) {
+      Lease& lease = *leases.at(seq);
+      if (!lease.recalling || now.monotonic - lease.recall_at < kRepeat) continue;
+      lease.recall_at = now.monotonic;
+      again.cuts.push_back({seq, lease.recall_end});
+    }
+    if (!again.cuts.empty()) effects.sends.push_back({session, std::move(again), {}});
+  }
+  for (const SessionId session : gone) {
+    WorkerRecord& worker = *workers.at(session);
+    totals.expired_leases += worker.leases.size();
+    DropFromRoster(worker);
+    RemoveWorker(now, worker);
+  }
+  std::vector<JobId> overdue;
+  for (const auto& [id, job] : jobs) {
+    if (job->state == JobState::kCancelling && now.monotonic >= job->cancel_deadline) overdue.push_back(id);
+  }
+  for (const JobId id : overdue) LoseLeases(now, std::set<LeaseSeq>(jobs.at(id)->leases));
+}
+
+// ---- Leases ----
+
+std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
+  std::vector<Run> cut;
+  if (lease.runs.ContainsAll(run)) {
+    cut.push_back(run);
+  } else {
+    cut = lease.runs.Intersection(run);
+  }
+  uint64_t count = 0;
+  for (const Run part : cut) count += lease.runs.Remove(part);
+  if (count == 0) return {};
+  jobs.at(lease.job)->in_flight -= count;
+  if (WorkerRecord* worker = FindWorker(lease.session)) {
+    worker->held[static_cast<int>(lease.lane)] -= count;
+  }
+  if (lease.runs.empty()) EndLease(lease);
+  return cut;
+}
+
+void Scheduler::Impl::EndLease(Lease& lease) {
+  const LeaseSeq seq = lease.seq;
+  if (Job* job = FindJob(lease.job)) job->leases.erase(seq);
+  if (WorkerRecord* worker = FindWorker(lease.session)) worker->leases.erase(seq);
+  leases.erase(seq);
+}
+
+void Scheduler::Impl::GiveBack(const Now&, Job& job, const std::vector<Run>& runs) {
+  for (const Run run : runs) {
+    if (job.state == JobState::kCancelling) {
+      job.cancelled.Add(run);
+      job.cancelled_count += run.count;
+    } else {
+      AddReady(job, run);
+    }
+  }
+  if (job.watched) changed_jobs.insert(job.id);
+  UpdateListing(job);
+}
+
+void Scheduler::Impl::LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs) {
+  for (const LeaseSeq seq : seqs) {
+    Lease& lease = *leases.at(seq);
+    Job& job = *jobs.at(lease.job);
+    std::vector<Run> runs = lease.runs.Runs();
+    for (const Run run : runs) CutLease(lease, run);
+    GiveBack(now, job, runs);
+    EndIfDone(now, job);
+  }
+}
+
+void Scheduler::Impl::TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs) {
+  for (const LeasedRun& leased : runs) {
+    const auto found = leases.find(leased.lease);
+    if (found == leases.end() || found->second->session != session || leased.run.count == 0) continue;
+    Job& job = *jobs.at(found->second->job);
+    GiveBack(now, job, CutLease(*found->second, leased.run));
+    EndIfDone(now, job);
+  }
+}
+
+void Scheduler::Impl::On(const Now& now, Recalled& event) {
+  for (const LeasedRun& cut : event.cut) {
+    const auto found = leases.find(cut.lease);
+    if (found != leases.end() && found->second->session == event.session) found->second->recalling = false;
+    totals.recalled_tasks += cut.run.count;
+  }
+  TakeBack(now, event.session, event.cut);
+}
+
+void Scheduler::Impl::On(const Now& now, Released& event) { TakeBack(now, event.session, event.runs); }
+
+}  // namespace reeve

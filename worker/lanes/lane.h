@@ -1,0 +1,153 @@
+// What a lane is to the worker loop: a place that runs spans of tasks and reports their outcomes in batches.
+//
+// Two implementations: ThreadLane (a pool and one bounded queue; handlers in this process) and ProcessLane (commands, through the
+// single-threaded parent). The agent decides what runs; a lane only runs it.
+//
+// Thread: all methods on the worker loop's thread; reports come from the lane's own threads through LaneSink.
+
+#ifndef REEVE_WORKER_LANES_LANE_H_
+#define REEVE_WORKER_LANES_LANE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "base/buffer.h"
+#include "base/ids.h"
+
+namespace reeve {
+
+// How to run a command; from reeve.v1.Command.
+struct CommandSpec {
+  enum class InputMode : uint8_t { kArgument = 1, kJson = 2, kArgv = 3 };
+  std::vector<std::string> argv;
+  bool shell = false;
+  InputMode input_mode = InputMode::kArgument;
+  bool stdin_from_input = false;
+  std::string standard_input;
+  std::string working_directory;
+  std::map<std::string, std::string> environment;
+};
+
+// What a worker knows of a job: from link.v1.JobBrief, parsed once per session and job. Immutable, shared.
+struct JobContext {
+  JobId job;
+  std::string name;
+  std::string handler;
+  CommandSpec command;  // For the handler `exec`.
+  std::map<std::string, std::string> params;
+  absl::Duration time_limit = absl::InfiniteDuration();
+  bool is_array = false;
+  int64_t array_start = 0, array_step = 1;
+  bool has_shared_input = false;
+  std::string shared_input;
+  bool local_cluster = false;  // The client's working directory may be used.
+};
+
+// Inputs of a span, in order, as they came in one Assign.
+class SpanInputs {
+ public:
+  SpanInputs() = default;  // Arrays: no bytes.
+  // All `bytes_each` long.
+  SpanInputs(Buffer blob, uint32_t bytes_each) : blob_(std::move(blob)), uniform_(bytes_each) {}
+  // `ends[i]`: where input i ends in `blob`.
+  SpanInputs(Buffer blob, std::vector<uint32_t> ends) : blob_(std::move(blob)), ends_(std::move(ends)) {}
+
+  std::string_view At(uint32_t position) const {
+    if (ends_.empty()) return blob_.view().substr(size_t{position} * uniform_, uniform_);
+    const uint32_t begin = position == 0 ? 0 : ends_[position - 1];
+    return blob_.view().substr(begin, ends_[position] - begin);
+  }
+
+ private:
+  Buffer blob_;
+  uint32_t uniform_ = 0;
+  std::vector<uint32_t> ends_;
+};
+
+// Work for a lane: a span under one lease.
+struct LaneSpan {
+  std::shared_ptr<const JobContext> job;
+  LeaseSeq lease;
+  Run run;
+  uint32_t attempt = 1;
+  bool solo = false;
+  SpanInputs inputs;
+  TaskIndex inputs_first = 0;  // Index of inputs.At(0).
+};
+
+// Outcomes of tasks of one lease, with their encoded results.
+struct LaneReport {
+  struct Failed {
+    uint32_t position = 0;
+    TaskState state = TaskState::kFailed;
+    Reason reason = Reason::kNone;
+  };
+  JobId job;
+  LeaseSeq lease;
+  std::vector<Run> runs;  // Ascending; what the body holds.
+  std::vector<Failed> failed;
+  absl::Duration run_time;
+  std::string body;       // reeve.v1.ResultBatch without a head.
+};
+
+// A piece of output of a command that still runs.
+struct LaneOutput {
+  JobId job;
+  LeaseSeq lease;
+  TaskIndex index = 0;
+  uint32_t attempt = 1;
+  uint32_t stream = 1;  // 1 standard output, 2 standard error.
+  uint64_t offset = 0;
+  std::string content;
+};
+
+// Where lanes report to. Thread: any; must not block for long.
+class LaneSink {
+ public:
+  virtual ~LaneSink() = default;
+  virtual void OnReport(LaneReport report) = 0;
+  virtual void OnOutput(LaneOutput output) = 0;
+};
+
+struct RunningAttempt {
+  JobId job;
+  TaskIndex index = 0;
+  absl::Duration running;
+};
+
+class Lane {
+ public:
+  virtual ~Lane() = default;
+
+  // Queues a span. Every index of it is answered: in a report, or given back by Cut, Cancel or Stop.
+  virtual void Start(LaneSpan span) = 0;
+
+  // Gives back what has not begun of `lease` at or beyond `from`. Returns the runs cut; they will not be reported.
+  virtual std::vector<Run> Cut(LeaseSeq lease, TaskIndex from) = 0;
+
+  // Stops tasks of `lease` within `run`: those not begun are dropped and returned; running ones are told (token, SIGTERM, then SIGKILL of
+  // the group) and reported CANCELLED, or as they end; a thread that ignores its token for 10 s is reported CANCELLED and its slot is stuck.
+  virtual std::vector<Run> Cancel(LeaseSeq lease, Run run) = 0;
+
+  // Gives the lane's results the worker's name (`w-3`), known after Welcome.
+  virtual void SetWorkerName(std::string name) = 0;
+
+  virtual uint32_t slots() const = 0;
+  // Slots whose thread is past its limit and cannot be killed.
+  virtual uint32_t stuck() const = 0;
+  // Attempts that have run for at least `at_least`, longest first, at most `limit`.
+  virtual std::vector<RunningAttempt> Running(absl::Duration at_least, size_t limit) const = 0;
+
+  // Ends: running attempts are cancelled and waited for up to `grace`. What never began is forgotten.
+  virtual void Stop(absl::Duration grace) = 0;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_LANE_H_

@@ -1,0 +1,37 @@
+// Handlers by name, and the lane each runs on. Filled before the worker starts, then read only.
+
+#ifndef REEVE_WORKER_SDK_HANDLER_REGISTRY_H_
+#define REEVE_WORKER_SDK_HANDLER_REGISTRY_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "worker/sdk/worker.h"
+
+namespace reeve {
+
+class HandlerRegistry {
+ public:
+  void Add(std::string name, ThreadHandler handler) { thread_[std::move(name)] = std::move(handler); }
+
+  // Null if there is none on the thread lane.
+  const ThreadHandler* Find(std::string_view name) const {
+    const auto it = thread_.find(name);
+    return it == thread_.end() ? nullptr : &it->second;
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, handler] : thread_) names.push_back(name);
+    return names;
+  }
+
+ private:
+  std::map<std::string, ThreadHandler, std::less<>> thread_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_SDK_HANDLER_REGISTRY_H_

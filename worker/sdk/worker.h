@@ -1,0 +1,52 @@
+// A worker of your own: register handlers, run.
+//
+//   int main(int argc, char** argv) {
+//     reeve::Worker worker;
+//     worker.Handle("shout", [](reeve::TaskContext& task, std::string_view input) -> absl::StatusOr<std::string> {
+//       return absl::AsciiStrToUpper(input);
+//     });
+//     return worker.Main(argc, argv);
+//   }
+//
+// Main reads the same flags as `reeve-worker` (--master, --slots, --state-dir, --token-file, …), forks the supervising parent before any
+// thread exists, connects, and serves until SIGTERM drains it. The built-in handlers are there, too.
+//
+// Thread: Handle before Main. Handlers run on pool threads, several at once: they must be thread-safe.
+
+#ifndef REEVE_WORKER_SDK_WORKER_H_
+#define REEVE_WORKER_SDK_WORKER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "worker/sdk/task_context.h"
+
+namespace reeve {
+
+// Returns the result (at most 3 MiB), or an error: the task failed with HANDLER_ERROR (INVALID_ARGUMENT: BAD_INPUT, not tried again).
+// An exception counts as an error.
+using ThreadHandler = std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
+
+class Worker {
+ public:
+  Worker();
+  ~Worker();
+
+  // Offers `handler` under `name` ([a-z0-9_-]{1,64}) on the thread lane. A later one of the same name replaces it.
+  void Handle(std::string name, ThreadHandler handler);
+
+  // Serves. Returns the process's exit code: 0 drained, 3 cannot connect or not authorised, 70 internal fault, 73 cannot create state,
+  // 78 configuration or refused by the master.
+  int Main(int argc, char** argv);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_SDK_WORKER_H_
