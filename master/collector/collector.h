@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "base/zmq_socket.h"
 #include "master/scheduler/effects.h"
 #include "master/scheduler/events.h"
@@ -22,11 +22,17 @@
 
 namespace reeve {
 
+class SessionRegistry;
+
 class Collector {
  public:
   struct Options {
     std::string endpoint;  // tcp://127.0.0.1:7522
     Epoch epoch;           // Results of another are dropped and counted.
+    const SessionRegistry* sessions = nullptr;
+    // A fault for tests: stop for so long, once, after so many frames.
+    uint64_t stall_after_frames = 0;
+    absl::Duration stall = absl::ZeroDuration();
   };
   struct Sinks {
     // Waits while the loop is full; false: stopping.
@@ -34,21 +40,18 @@ class Collector {
     std::function<void(JobId job, std::vector<StoredLog> logs)> logs;
   };
 
-  // Binds; the thread starts with Start.
-  // Errors: UNAVAILABLE  the endpoint is taken.
-  static absl::StatusOr<std::unique_ptr<Collector>> Create(ZmqContext& context, const Options& options,
-                                                           Sinks sinks);
+  Collector(ZmqContext& context, Options options, Sinks sinks);
   ~Collector();
-  void Start();
+
+  // Binds and starts the thread. Errors: UNAVAILABLE  the endpoint is taken.
+  absl::Status Start();
   void Stop();
 
-  const std::string& endpoint() const;
   // Thread: any.
   void Acknowledge(AckResults ack);
 
  private:
   struct Impl;
-  explicit Collector(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

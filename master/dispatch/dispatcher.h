@@ -24,6 +24,8 @@
 
 namespace reeve {
 
+class SessionRegistry;
+
 // A worker that was turned away, for `worker list`.
 struct RejectedWorker {
   std::string worker_id, hostname, reason;
@@ -41,6 +43,7 @@ class Dispatcher {
     absl::Duration heartbeat = absl::Seconds(1);
     absl::Duration lease = absl::Seconds(15);
     absl::Duration orphan_timeout = absl::Minutes(40);
+    SessionRegistry* sessions = nullptr;  // Told who may speak to the collector.
   };
 
   // REQUIRES: called on the loop thread, which uses it from then on. Binding happens here.
@@ -56,8 +59,8 @@ class Dispatcher {
   // Sends. A peer that is gone appends ConnectionClosed to `events`.
   void Send(const Assignment& assignment, std::vector<Event>* events);
   void Send(const LinkSend& send, std::vector<Event>* events);
-  // Tells every worker that the master goes (nothing is lost: they keep running and wait).
-  void SayGoodbye();
+  // Sends a word to each worker that was silent for two seconds: a closed connection shows only when something is sent.
+  void Probe(absl::Duration now, std::vector<Event>* events);
 
   std::vector<RejectedWorker> rejected() const;
 

@@ -14,13 +14,13 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "master/scheduler/effects.h"
 #include "master/scheduler/events.h"
 #include "master/scheduler/scheduler.h"
 
 namespace reeve {
 
-class Collector;
 class Dispatcher;
 class ReaderThread;
 class Store;
@@ -38,30 +38,37 @@ class ApiEdge {
 class MasterLoop {
  public:
   struct Parts {
-    Scheduler* scheduler;
-    Dispatcher* dispatcher;
-    Collector* collector;      // For acknowledgements.
-    StoreThread* durable;
-    Store* memory;             // Committed by the loop itself.
-    ReaderThread* reader;      // For loads.
-    ApiEdge* api;
+    std::unique_ptr<Scheduler> scheduler;
+    // Makes the dispatcher on the loop thread, which owns its socket.
+    std::function<absl::StatusOr<std::unique_ptr<Dispatcher>>()> make_dispatcher;
+    std::function<void(AckResults)> acknowledge;  // The collector's.
+    StoreThread* durable = nullptr;
+    Store* memory = nullptr;  // Committed by the loop itself.
+    ReaderThread* reader = nullptr;
+    ApiEdge* api = nullptr;
   };
 
-  explicit MasterLoop(const Parts& parts);
+  MasterLoop();
   ~MasterLoop();
 
-  void Start();
-  // Drains (DrainMaster), waits for commits under way, stops. Bounded: 5 s.
+  // Starts the thread. Errors: those of `make_dispatcher`.
+  absl::Status Start(Parts parts);
+  // Assigns nothing more, waits for commits under way, ends the thread. Bounded: 5 s.
   void Stop();
 
   // An event of the API. Errors: RESOURCE_EXHAUSTED QUEUE_FULL with a retry hint; UNAVAILABLE DRAINING.
   absl::Status PostApi(Event event, size_t bytes);
+  // As PostApi, but waits while the inbox is full. False: stopping.
+  bool PostApiWait(Event event, size_t bytes);
   // Results. Waits while the inbox is full: the collector stops reading. False: stopping.
   bool PostResults(ResultsArrived results, size_t bytes);
   // From store and reader threads; never refused.
   void PostStore(Event event);
-  // Runs `query` on the loop thread between batches. Errors: as PostApi.
-  absl::Status Query(std::function<void(Scheduler&, const Now&)> query);
+  // Runs `read` on the loop thread, then `done` once all it could see is durable: a reader never sees what a crash may undo.
+  // Errors: as PostApi.
+  absl::Status Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done);
+  // The dispatcher's list of refused workers goes with Query: valid on the loop thread only.
+  const Dispatcher& dispatcher() const;
 
  private:
   struct Impl;

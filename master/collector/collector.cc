@@ -1,0 +1,168 @@
+#include "master/collector/collector.h"
+
+#include <poll.h>
+
+#include <atomic>
+#include <future>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/clock.h"
+#include "base/doorbell.h"
+#include "base/inbox.h"
+#include "base/log.h"
+#include "master/dispatch/link_messages.h"
+#include "master/dispatch/session_registry.h"
+
+namespace reeve {
+namespace {
+constexpr int kFramesPerTurn = 64;
+constexpr int kPollMs = 1000;
+}  // namespace
+
+struct Collector::Impl {
+  ZmqContext* context;
+  Options options;
+  Sinks sinks;
+  Doorbell doorbell;
+  Inbox<AckResults> acks{{.count = SIZE_MAX, .bytes = SIZE_MAX}, &doorbell};
+  std::atomic<bool> stopping{false};
+  std::thread thread;
+  std::unique_ptr<ZmqSocket> socket;
+  absl::flat_hash_map<SessionId, std::string> routes;
+  uint64_t frames = 0, dropped = 0;
+
+  void Run(std::promise<absl::Status>* started);
+  bool ReceiveSome();
+  void OnMessage(LinkMessage& message);
+  void OnOutput(const LinkMessage& message);
+  void SendAcks();
+};
+
+void Collector::Impl::SendAcks() {
+  std::vector<AckResults> taken = acks.Pop(SIZE_MAX);
+  // One frame per session however many batches became durable together.
+  std::map<SessionId, AckResults> merged;
+  for (AckResults& ack : taken) {
+    AckResults& into = merged[ack.session];
+    into.recorded.insert(into.recorded.end(), ack.recorded.begin(), ack.recorded.end());
+    into.superseded.insert(into.superseded.end(), ack.superseded.begin(), ack.superseded.end());
+  }
+  for (const auto& [session, ack] : merged) {
+    const auto route = routes.find(session);
+    if (route == routes.end()) continue;
+    FrameHead head;
+    head.type = FrameType::kResultAck;
+    head.epoch = options.epoch;
+    head.session = session;
+    // A lost one is asked for again: the worker sends its batch once more.
+    (void)socket->Send(route->second, head, ToWire(ack));
+  }
+}
+
+void Collector::Impl::OnOutput(const LinkMessage& message) {
+  link::v1::Output wire;
+  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) return;
+  std::map<JobId, std::vector<StoredLog>> logs;
+  size_t offset = 0;
+  for (const link::v1::Output::Chunk& chunk : wire.chunks()) {
+    if (chunk.bytes() > message.blob.size() - offset) return;
+    StoredLog log;
+    log.index = chunk.index();
+    log.attempt = chunk.attempt();
+    log.stream = chunk.stream();
+    log.offset = chunk.offset();
+    log.content = message.blob.Slice(offset, chunk.bytes());
+    offset += chunk.bytes();
+    logs[JobId(chunk.job_id())].push_back(std::move(log));
+  }
+  for (auto& [job, pieces] : logs) sinks.logs(job, std::move(pieces));
+}
+
+void Collector::Impl::OnMessage(LinkMessage& message) {
+  const SessionId session = message.head.session;
+  if (message.head.epoch != options.epoch || !options.sessions->Contains(session)) {
+    ++dropped;
+    return;
+  }
+  routes[session] = message.route;
+  if (message.head.type == FrameType::kOutput) return OnOutput(message);
+  link::v1::Results wire;
+  if (message.head.type != FrameType::kResults ||
+      !wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) {
+    ++dropped;
+    return;
+  }
+  auto arrived = FromWire(wire, message.blob);
+  if (!arrived.ok()) {
+    ++dropped;
+    REEVE_LOG_WARNING("results were not understood session={} why={}", session.value, arrived.status().ToString());
+    return;
+  }
+  arrived->session = session;
+  arrived->epoch = message.head.epoch;
+  sinks.results(std::move(*arrived), message.blob.size());
+}
+
+bool Collector::Impl::ReceiveSome() {
+  for (int i = 0; i < kFramesPerTurn; ++i) {
+    ReceiveResult result = socket->Receive();
+    if (result.drained) return false;
+    if (!result.message.has_value()) {
+      ++dropped;
+      continue;
+    }
+    if (++frames == options.stall_after_frames && options.stall > absl::ZeroDuration()) {
+      REEVE_LOG_WARNING("collector stalls on request seconds={}", absl::ToDoubleSeconds(options.stall));
+      absl::SleepFor(options.stall);
+    }
+    OnMessage(*result.message);
+  }
+  return true;
+}
+
+void Collector::Impl::Run(std::promise<absl::Status>* started) {
+  ZmqSocket::Options socket_options;
+  socket_options.io_affinity = 2;
+  socket_options.linger = absl::Milliseconds(200);
+  auto bound = ZmqSocket::BindRouter(*context, options.endpoint, socket_options);
+  const bool ready = bound.ok();
+  if (ready) socket = std::move(*bound);
+  started->set_value(bound.status());
+  while (ready && !stopping.load()) {
+    const bool more = ReceiveSome();
+    SendAcks();
+    if (more || socket->HasInput()) continue;
+    pollfd fds[2] = {{doorbell.fd(), POLLIN, 0}, {socket->fd(), POLLIN, 0}};
+    poll(fds, 2, kPollMs);
+    doorbell.Answer();
+  }
+  if (ready) SendAcks();
+  socket.reset();
+}
+
+Collector::Collector(ZmqContext& context, Options options, Sinks sinks) : impl_(std::make_unique<Impl>()) {
+  impl_->context = &context;
+  impl_->options = std::move(options);
+  impl_->sinks = std::move(sinks);
+}
+
+Collector::~Collector() { Stop(); }
+
+absl::Status Collector::Start() {
+  std::promise<absl::Status> started;
+  impl_->thread = std::thread([this, &started] { impl_->Run(&started); });
+  return started.get_future().get();
+}
+
+void Collector::Stop() {
+  impl_->stopping.store(true);
+  impl_->doorbell.Ring();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void Collector::Acknowledge(AckResults ack) { impl_->acks.TryPush(std::move(ack)); }
+
+}  // namespace reeve

@@ -1,0 +1,267 @@
+#include "master/dispatch/link_messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/input_batch.h"
+#include "base/result_batch.h"
+#include "base/strings.h"
+#include "base/wire.h"
+
+namespace reeve {
+namespace {
+
+constexpr int kMaxColumn = 1 << 20;
+// A frame of spans is closed once it holds so much: the first results come back while the rest is sent.
+constexpr size_t kFrameBytes = 1u << 20;
+
+absl::Status Malformed(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
+
+bool Sound(Run run) { return uint64_t{run.first} + run.count <= kMaxTasksPerJob; }
+
+absl::Status Rooms(const google::protobuf::RepeatedPtrField<v1::LaneStatus>& lanes, LaneRooms* rooms) {
+  for (const v1::LaneStatus& lane : lanes) {
+    const int index = static_cast<int>(lane.lane());
+    if (index < 1 || index >= kLaneCount) return Malformed("unknown lane");
+    (*rooms)[index] = {std::min(lane.slots(), 100'000u), lane.stuck()};
+  }
+  return absl::OkStatus();
+}
+
+template <typename Wire>
+absl::StatusOr<std::vector<LeasedRun>> Leased(const Wire& wire) {
+  const int n = wire.lease_size();
+  if (n > kMaxColumn || wire.first_size() != n || wire.count_size() != n) return Malformed("columns differ");
+  std::vector<LeasedRun> runs;
+  runs.reserve(n);
+  for (int i = 0; i < n; ++i) {
+    const LeasedRun run{LeaseSeq(wire.lease(i)), {wire.first(i), wire.count(i)}};
+    if (!Sound(run.run)) return Malformed("run out of range");
+    runs.push_back(run);
+  }
+  return runs;
+}
+
+}  // namespace
+
+absl::Status FromWire(const link::v1::HeldRuns& wire, Epoch epoch, std::vector<HeldRun>* held) {
+  const int n = wire.job_id_size();
+  if (n > kMaxColumn || wire.birth_epoch_size() != n || wire.birth_counter_size() != n || wire.old_epoch_size() != n ||
+      wire.lease_size() != n || wire.first_size() != n || wire.count_size() != n || wire.phase_size() != n) {
+    return Malformed("columns of held runs differ");
+  }
+  for (int i = 0; i < n; ++i) {
+    HeldRun run;
+    run.job = JobId(wire.job_id(i));
+    run.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
+    run.lease = {wire.old_epoch(i) == 0 ? epoch : Epoch(wire.old_epoch(i)), LeaseSeq(wire.lease(i))};
+    run.run = {wire.first(i), wire.count(i)};
+    if (!Sound(run.run) || wire.phase(i) < 1 || wire.phase(i) > 3) return Malformed("held run out of range");
+    run.phase = static_cast<HeldPhase>(wire.phase(i));
+    held->push_back(run);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch) {
+  Hello hello;
+  hello.number = wire.number();
+  hello.worker_id = wire.worker_id();
+  hello.process_id = wire.process_id();
+  hello.hostname = wire.hostname();
+  hello.version = wire.version();
+  hello.pid = wire.pid();
+  if (hello.worker_id.empty() || hello.worker_id.size() > 64 || hello.process_id.empty() ||
+      hello.process_id.size() > 64 || hello.hostname.size() > 256 || hello.version.size() > 64) {
+    return Malformed("worker_id, process_id, hostname or version out of bounds");
+  }
+  if (wire.handlers_size() > 1000) return Malformed("more than 1,000 handlers");
+  for (const v1::HandlerOffer& offer : wire.handlers()) {
+    if (offer.name().empty() || offer.name().size() > 64 || offer.lane() < 1 || offer.lane() >= kLaneCount) {
+      return Malformed("handler out of bounds");
+    }
+    hello.handlers.push_back({offer.name(), static_cast<Lane>(offer.lane())});
+  }
+  if (absl::Status s = Rooms(wire.lanes(), &hello.lanes); !s.ok()) return s;
+  hello.seen_seq = LeaseSeq(wire.seen_seq());
+  if (absl::Status s = FromWire(wire.held(), epoch, &hello.held); !s.ok()) return s;
+  if (absl::Status s = FromWire(wire.suspects(), epoch, &hello.suspects); !s.ok()) return s;
+  hello.culprit_named = wire.culprit_named();
+  return hello;
+}
+
+absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch) {
+  Heartbeat beat;
+  beat.number = wire.number();
+  beat.seen_seq = LeaseSeq(wire.seen_seq());
+  beat.held_count = wire.held_count();
+  beat.held_hash = wire.held_hash();
+  if (wire.has_held()) {
+    beat.held.emplace();
+    if (absl::Status s = FromWire(wire.held(), epoch, &*beat.held); !s.ok()) return s;
+  }
+  const int n = wire.running_job_id_size();
+  if (n > 1024 || wire.running_index_size() != n) return Malformed("columns of running tasks");
+  for (int i = 0; i < n; ++i) beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i)});
+  if (absl::Status s = Rooms(wire.lanes(), &beat.lanes); !s.ok()) return s;
+  beat.draining = wire.draining();
+  beat.spool_full = wire.spool_full();
+  return beat;
+}
+
+absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Recalled& wire) { return Leased(wire); }
+absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Release& wire) { return Leased(wire); }
+
+absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buffer& blob) {
+  ResultsArrived arrived;
+  size_t offset = 0;
+  for (const link::v1::Results::Batch& batch : wire.batches()) {
+    if (batch.bytes() > blob.size() - offset) return Malformed("batches are longer than the blob");
+    ResultBatchArrived out;
+    out.number = batch.number();
+    out.job = JobId(batch.job_id());
+    out.body = blob.Slice(offset, batch.bytes());
+    offset += batch.bytes();
+    auto runs = Leased(batch);
+    if (!runs.ok()) return runs.status();
+    out.runs = std::move(*runs);
+    const auto parsed = ResultBatch::Parse(out.body);
+    if (!parsed.ok()) return parsed.status();
+    uint64_t count = 0;
+    for (const LeasedRun& run : out.runs) count += run.run.count;
+    if (count != (*parsed)->count()) return Malformed("runs do not cover the batch");
+    const int failed = batch.position_size();
+    if (batch.state_size() != failed || batch.reason_size() != failed) return Malformed("columns of failures differ");
+    uint64_t after = 0;
+    for (int i = 0; i < failed; ++i) {
+      const bool cancelled = batch.state(i) == static_cast<uint32_t>(TaskState::kCancelled);
+      if (batch.position(i) < after || batch.position(i) >= count ||
+          (!cancelled && batch.state(i) != static_cast<uint32_t>(TaskState::kFailed))) {
+        return Malformed("failure out of range");
+      }
+      after = uint64_t{batch.position(i)} + 1;
+      out.failed.push_back({batch.position(i), cancelled ? TaskState::kCancelled : TaskState::kFailed,
+                            static_cast<Reason>(batch.reason(i))});
+    }
+    out.run_time = absl::Nanoseconds(batch.run_ns());
+    arrived.batches.push_back(std::move(out));
+  }
+  return arrived;
+}
+
+std::string ToWire(const SendHeartbeatAck& ack) {
+  link::v1::HeartbeatAck wire;
+  wire.set_number(ack.number);
+  wire.set_send_held(ack.send_held);
+  return wire.SerializeAsString();
+}
+
+std::string ToWire(const SendRecall& recall) {
+  link::v1::Recall wire;
+  for (const SendRecall::Cut& cut : recall.cuts) {
+    wire.add_lease(cut.lease.value);
+    wire.add_end(cut.end);
+  }
+  return wire.SerializeAsString();
+}
+
+std::string ToWire(const SendCancel& cancel) {
+  link::v1::Cancel wire;
+  for (const LeasedRun& run : cancel.runs) {
+    wire.add_lease(run.lease.value);
+    wire.add_first(run.run.first);
+    wire.add_count(run.run.count);
+  }
+  return wire.SerializeAsString();
+}
+
+std::string ToWire(const AckResults& ack) {
+  link::v1::ResultAck wire;
+  for (const uint64_t number : ack.recorded) wire.add_recorded(number);
+  for (const uint64_t number : ack.superseded) wire.add_superseded(number);
+  return wire.SerializeAsString();
+}
+
+namespace {
+
+// Collects spans until the frame is full.
+class AssignBuilder {
+ public:
+  bool empty() const { return wire_.lease_size() == 0; }
+  size_t bytes() const { return bytes_; }
+
+  void Add(const AssignedSpan& span) {
+    if (span.job != last_job_) {
+      std::string brief;
+      wire::PutVarintField(1, span.job.value, &brief);
+      brief += span.record.view();
+      bytes_ += brief.size();
+      wire_.add_jobs(std::move(brief));
+      last_job_ = span.job;
+    }
+    wire_.add_job(wire_.jobs_size() - 1);
+    wire_.add_lease(span.lease.value);
+    wire_.add_first(span.run.first);
+    wire_.add_count(span.run.count);
+    wire_.add_birth_epoch(span.birth.epoch.value);
+    wire_.add_birth_counter(span.birth.counter);
+    wire_.add_attempt(span.attempt);
+    wire_.add_solo(span.solo ? 1 : 0);
+    AddInputs(span);
+  }
+
+  AssignFrame Finish() {
+    Buffer blob = blobs_.size() == 1 ? std::move(blobs_.front()) : Joined();
+    return {wire_.SerializeAsString(), std::move(blob)};
+  }
+
+ private:
+  void AddInputs(const AssignedSpan& span) {
+    if (span.inputs == nullptr) {
+      wire_.add_input_entries(0);
+      return;
+    }
+    const uint32_t position = span.run.first - span.inputs_first;
+    if (span.inputs->uniform()) {
+      wire_.add_input_entries(1);
+      wire_.add_input_bytes(span.inputs->InputBytes(position));
+    } else {
+      wire_.add_input_entries(span.run.count);
+      wire_.mutable_input_bytes()->Reserve(wire_.input_bytes_size() + static_cast<int>(span.run.count));
+      for (uint32_t i = 0; i < span.run.count; ++i) wire_.add_input_bytes(span.inputs->InputBytes(position + i));
+    }
+    blobs_.push_back(span.inputs->Inputs(position, span.run.count));
+    bytes_ += blobs_.back().size();
+  }
+
+  Buffer Joined() const {
+    std::string all;
+    for (const Buffer& blob : blobs_) all += blob.view();
+    return Buffer(std::move(all));
+  }
+
+  link::v1::Assign wire_;
+  JobId last_job_;
+  std::vector<Buffer> blobs_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::vector<AssignFrame> ToWire(const Assignment& assignment) {
+  std::vector<AssignFrame> frames;
+  AssignBuilder builder;
+  for (const AssignedSpan& span : assignment.spans) {
+    // A span's own inputs are at most one append message, so a frame begun anew always has room for them.
+    const size_t more = span.inputs == nullptr ? 0 : span.inputs->payload_bytes();
+    if (!builder.empty() && builder.bytes() + more > kFrameBytes) {
+      frames.push_back(builder.Finish());
+      builder = {};
+    }
+    builder.Add(span);
+  }
+  if (!builder.empty()) frames.push_back(builder.Finish());
+  return frames;
+}
+
+}  // namespace reeve

@@ -1,0 +1,289 @@
+#include "master/runtime/master_loop.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/doorbell.h"
+#include "base/error.h"
+#include "base/inbox.h"
+#include "base/input_batch.h"
+#include "base/log.h"
+#include "master/dispatch/dispatcher.h"
+#include "master/store/reader_thread.h"
+#include "master/store/store.h"
+#include "master/store/store_thread.h"
+
+namespace reeve {
+namespace {
+
+constexpr uint64_t kMaxWaitingWrites = 32u << 20;
+// Shares per batch: a flood of one kind does not starve the others.
+constexpr size_t kControlShare = 256;
+constexpr size_t kResultsShare = 256;
+constexpr size_t kApiShare = 1024;
+constexpr size_t kBytesShare = 8u << 20;
+constexpr absl::Duration kLongestSleep = absl::Milliseconds(500);
+constexpr absl::Duration kProbeEvery = absl::Seconds(1);
+constexpr absl::Duration kStopWithin = absl::Seconds(5);
+
+Now ReadClocks() {
+  timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return {absl::DurationFromTimespec(ts), absl::Now()};
+}
+
+struct QueryWork {
+  std::function<void(Scheduler&, const Now&)> read;
+  std::function<void()> done;
+};
+
+}  // namespace
+
+struct MasterLoop::Impl {
+  using Held = std::variant<LinkSend, Reply, AckResults, ResultsNotice, JobNotice, std::function<void()>>;
+
+  Parts parts;
+  std::unique_ptr<Dispatcher> dispatcher;
+  Doorbell doorbell;
+  Inbox<ResultsArrived> results{{.count = 4096, .bytes = 32u << 20}, &doorbell};
+  Inbox<Event> api{{.count = 65'536, .bytes = 64u << 20}, &doorbell};
+  Inbox<Event> store{{.count = SIZE_MAX, .bytes = SIZE_MAX}, &doorbell};
+  Inbox<QueryWork> queries{{.count = 65'536, .bytes = SIZE_MAX}, &doorbell};
+  std::atomic<bool> stopping{false};
+  std::thread thread;
+
+  // Loop thread only.
+  std::array<uint64_t, kStoreCount> submitted{}, committed{};
+  std::array<std::deque<std::pair<uint64_t, Held>>, kStoreCount> held;
+  std::vector<Event> own;  // Events the loop itself found: to be stepped next.
+  absl::Duration next_probe = absl::ZeroDuration();
+
+  void Run(std::promise<absl::Status>* started);
+  bool Turn();
+  void StepAll(const Now& now, std::vector<Event> events, bool* did);
+  void Carry(Effects effects);
+  void Release(After after, Held what);
+  void Do(Held& what);
+  void ReleaseCommitted(StoreKind kind, uint64_t number);
+  void Load(const LoadInputs& load);
+  int SleepMs() const;
+};
+
+void MasterLoop::Impl::Do(Held& what) {
+  if (auto* send = std::get_if<LinkSend>(&what)) {
+    dispatcher->Send(*send, &own);
+  } else if (auto* reply = std::get_if<Reply>(&what)) {
+    parts.api->OnReply(std::move(*reply));
+  } else if (auto* ack = std::get_if<AckResults>(&what)) {
+    parts.acknowledge(std::move(*ack));
+  } else if (auto* notice = std::get_if<ResultsNotice>(&what)) {
+    parts.api->OnResults(std::move(*notice));
+  } else if (auto* job = std::get_if<JobNotice>(&what)) {
+    parts.api->OnJob(std::move(*job));
+  } else {
+    std::get<std::function<void()>>(what)();
+  }
+}
+
+void MasterLoop::Impl::Release(After after, Held what) {
+  const int s = static_cast<int>(after.store);
+  if (after.number <= committed[s] && held[s].empty()) return Do(what);
+  held[s].emplace_back(after.number, std::move(what));
+}
+
+void MasterLoop::Impl::ReleaseCommitted(StoreKind kind, uint64_t number) {
+  const int s = static_cast<int>(kind);
+  committed[s] = number;
+  while (!held[s].empty() && held[s].front().first <= number) {
+    Held what = std::move(held[s].front().second);
+    held[s].pop_front();
+    Do(what);
+  }
+}
+
+void MasterLoop::Impl::Load(const LoadInputs& load) {
+  Impl* loop = this;
+  const bool posted = parts.reader->Post(
+      load.store,
+      [loop, load](StoreReader& reader) {
+        auto bytes = reader.ReadInputs(load.job, load.first);
+        if (!bytes.ok()) {
+          REEVE_LOG_ERROR("inputs could not be read job={} first={} why={}", load.job.value, load.first,
+                          bytes.status().ToString());
+          return;
+        }
+        auto batch = InputBatch::Parse(std::move(*bytes));
+        if (batch.ok()) loop->store.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
+      },
+      true);
+  if (!posted) REEVE_LOG_WARNING("reader is full, inputs wait job={} first={}", load.job.value, load.first);
+}
+
+// The one place that says durable → reply → send.
+void MasterLoop::Impl::Carry(Effects effects) {
+  for (WriteBatch& batch : effects.writes) {
+    submitted[static_cast<int>(batch.store)] = batch.number;
+    if (batch.store == StoreKind::kDurable) {
+      parts.durable->Submit(std::move(batch));
+      continue;
+    }
+    const uint64_t number = batch.number;
+    (void)parts.memory->Commit({&batch, 1});
+    ReleaseCommitted(StoreKind::kMemory, number);
+    own.push_back(Committed{StoreKind::kMemory, number});
+  }
+  for (const Assignment& assignment : effects.assignments) dispatcher->Send(assignment, &own);
+  for (LinkSend& send : effects.sends) {
+    const After after = send.after;
+    Release(after, std::move(send));
+  }
+  for (const LoadInputs& load : effects.loads) Load(load);
+  for (Reply& reply : effects.replies) {
+    const After after = reply.after;
+    Release(after, std::move(reply));
+  }
+  for (AckResults& ack : effects.acks) {
+    const After after = ack.after;
+    Release(after, std::move(ack));
+  }
+  for (ResultsNotice& notice : effects.results) {
+    const After after = notice.after;
+    Release(after, std::move(notice));
+  }
+  for (JobNotice& notice : effects.jobs) {
+    const After after = notice.after;
+    Release(after, std::move(notice));
+  }
+}
+
+void MasterLoop::Impl::StepAll(const Now& now, std::vector<Event> events, bool* did) {
+  for (Event& event : events) {
+    *did = true;
+    if (const auto* commit = std::get_if<Committed>(&event); commit != nullptr) {
+      ReleaseCommitted(commit->store, commit->number);
+    }
+    parts.scheduler->Step(now, std::move(event));
+  }
+}
+
+// Returns: whether there was anything to do.
+bool MasterLoop::Impl::Turn() {
+  bool did = false;
+  const Now now = ReadClocks();
+  StepAll(now, std::exchange(own, {}), &did);
+  StepAll(now, store.Pop(SIZE_MAX), &did);
+  std::vector<Event> control;
+  did = dispatcher->Receive(kControlShare, &control) || did;
+  if (now.monotonic >= next_probe) {
+    next_probe = now.monotonic + kProbeEvery;
+    dispatcher->Probe(now.monotonic, &control);
+  }
+  StepAll(now, std::move(control), &did);
+  if (parts.durable->waiting_bytes() < kMaxWaitingWrites) {
+    for (ResultsArrived& arrived : results.Pop(kResultsShare, kBytesShare)) {
+      did = true;
+      parts.scheduler->Step(now, std::move(arrived));
+    }
+    StepAll(now, api.Pop(kApiShare, kBytesShare), &did);
+  }
+  Carry(parts.scheduler->TakeEffects(now));
+  for (QueryWork& query : queries.Pop(kApiShare)) {
+    did = true;
+    query.read(*parts.scheduler, now);
+    if (query.done) {
+      Release({StoreKind::kDurable, submitted[static_cast<int>(StoreKind::kDurable)]}, std::move(query.done));
+    }
+  }
+  return did || !own.empty();
+}
+
+int MasterLoop::Impl::SleepMs() const {
+  const Now now = ReadClocks();
+  absl::Duration sleep = std::min(kLongestSleep, parts.scheduler->NextDeadline() - now.monotonic);
+  if (const auto due = parts.scheduler->NextDue()) sleep = std::min(sleep, *due - now.wall);
+  return std::max<int>(0, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
+}
+
+void MasterLoop::Impl::Run(std::promise<absl::Status>* started) {
+  auto made = parts.make_dispatcher();
+  if (!made.ok()) {
+    started->set_value(made.status());
+    return;
+  }
+  dispatcher = std::move(*made);
+  started->set_value(absl::OkStatus());
+  absl::Duration give_up = absl::InfiniteDuration();
+  for (;;) {
+    while (Turn()) {
+    }
+    if (stopping.load()) {
+      const absl::Duration now = ReadClocks().monotonic;
+      if (give_up == absl::InfiniteDuration()) {
+        give_up = now + kStopWithin;
+        parts.scheduler->Step(ReadClocks(), DrainMaster{});
+      }
+      if (held[0].empty() || now >= give_up) break;
+    }
+    pollfd fds[2] = {{doorbell.fd(), POLLIN, 0}, {dispatcher->fd(), POLLIN, 0}};
+    poll(fds, 2, stopping.load() ? 10 : SleepMs());
+    doorbell.Answer();
+  }
+  dispatcher.reset();
+}
+
+MasterLoop::MasterLoop() : impl_(std::make_unique<Impl>()) {}
+
+MasterLoop::~MasterLoop() { Stop(); }
+
+absl::Status MasterLoop::Start(Parts parts) {
+  impl_->parts = std::move(parts);
+  std::promise<absl::Status> started;
+  impl_->thread = std::thread([this, &started] { impl_->Run(&started); });
+  return started.get_future().get();
+}
+
+void MasterLoop::Stop() {
+  impl_->stopping.store(true);
+  impl_->results.Close();
+  impl_->api.Close();
+  impl_->queries.Close();
+  impl_->doorbell.Ring();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+absl::Status MasterLoop::PostApi(Event event, size_t bytes) {
+  if (impl_->api.TryPush(std::move(event), bytes)) return absl::OkStatus();
+  if (impl_->stopping.load()) {
+    return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
+  }
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "the master has more calls than it can take in",
+                   absl::Milliseconds(200));
+}
+
+bool MasterLoop::PostApiWait(Event event, size_t bytes) { return impl_->api.Push(std::move(event), bytes); }
+
+bool MasterLoop::PostResults(ResultsArrived results, size_t bytes) {
+  return impl_->results.Push(std::move(results), bytes);
+}
+
+void MasterLoop::PostStore(Event event) { impl_->store.TryPush(std::move(event)); }
+
+absl::Status MasterLoop::Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done) {
+  if (impl_->queries.TryPush({std::move(read), std::move(done)})) return absl::OkStatus();
+  if (impl_->stopping.load()) {
+    return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
+  }
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "the master has more calls than it can take in",
+                   absl::Milliseconds(200));
+}
+
+const Dispatcher& MasterLoop::dispatcher() const { return *impl_->dispatcher; }
+
+}  // namespace reeve

@@ -1,0 +1,120 @@
+#include "master/store/row_codec.h"
+
+#include "base/wire.h"
+
+namespace reeve {
+namespace {
+
+using Column = std::vector<uint32_t>;
+
+// Reads a message that holds nothing but columns 1..N.
+bool ReadColumns(std::string_view bytes, std::vector<Column>* columns) {
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    const uint32_t field = reader.field();
+    if (field >= 1 && field <= columns->size()) {
+      reader.Packed(&(*columns)[field - 1], kMaxTasksPerJob);
+    } else {
+      reader.Skip();
+    }
+  }
+  for (const Column& column : *columns) {
+    if (column.size() != columns->front().size()) return false;
+  }
+  return reader.ok();
+}
+
+std::string WriteColumns(const std::vector<Column>& columns) {
+  std::string bytes;
+  for (size_t i = 0; i < columns.size(); ++i) wire::PutPackedField(i + 1, columns[i], &bytes);
+  return bytes;
+}
+
+}  // namespace
+
+std::string EncodeRuns(const std::vector<Run>& runs) {
+  std::vector<Column> c(2);
+  for (const Run& run : runs) {
+    c[0].push_back(run.first);
+    c[1].push_back(run.count);
+  }
+  return WriteColumns(c);
+}
+
+bool DecodeRuns(std::string_view bytes, std::vector<Run>* runs) {
+  std::vector<Column> c(2);
+  if (!ReadColumns(bytes, &c)) return false;
+  for (size_t i = 0; i < c[0].size(); ++i) runs->push_back({c[0][i], c[1][i]});
+  return true;
+}
+
+std::string EncodeResultRuns(const std::vector<ResultRun>& runs) {
+  std::vector<Column> c(4);
+  for (const ResultRun& run : runs) {
+    c[0].push_back(run.run.first);
+    c[1].push_back(run.run.count);
+    c[2].push_back(run.run.position);
+    c[3].push_back(static_cast<uint32_t>(run.state));
+  }
+  return WriteColumns(c);
+}
+
+bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs) {
+  std::vector<Column> c(4);
+  if (!ReadColumns(bytes, &c)) return false;
+  for (size_t i = 0; i < c[0].size(); ++i) {
+    runs->push_back({{c[0][i], c[1][i], c[2][i]}, static_cast<TaskState>(c[3][i])});
+  }
+  return true;
+}
+
+std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
+  std::vector<Column> c(8);
+  for (const RetryOutcome& retry : retries) {
+    const auto due = static_cast<uint64_t>(absl::ToUnixMillis(retry.due));
+    c[0].push_back(retry.run.first);
+    c[1].push_back(retry.run.count);
+    c[2].push_back(static_cast<uint32_t>(retry.reason));
+    c[3].push_back(retry.failed_attempts);
+    c[4].push_back(retry.suspicions);
+    c[5].push_back(retry.crashes);
+    c[6].push_back(static_cast<uint32_t>(due >> 32));
+    c[7].push_back(static_cast<uint32_t>(due));
+  }
+  return WriteColumns(c);
+}
+
+bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
+  std::vector<Column> c(8);
+  if (!ReadColumns(bytes, &c)) return false;
+  for (size_t i = 0; i < c[0].size(); ++i) {
+    const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
+    retries->push_back({{c[0][i], c[1][i]}, static_cast<Reason>(c[2][i]), c[3][i], c[4][i], c[5][i],
+                        absl::FromUnixMillis(due)});
+  }
+  return true;
+}
+
+std::string EncodeCounts(const TaskCounts& counts) {
+  std::string bytes;
+  const uint64_t values[] = {counts.total,     counts.scheduled, counts.ready,     counts.assigned,
+                             counts.succeeded, counts.failed,    counts.cancelled, counts.retried};
+  for (uint32_t i = 0; i < 8; ++i) wire::PutVarintField(i + 1, values[i], &bytes);
+  return bytes;
+}
+
+bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
+  uint64_t* const values[] = {&counts->total,     &counts->scheduled, &counts->ready,     &counts->assigned,
+                              &counts->succeeded, &counts->failed,    &counts->cancelled, &counts->retried};
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    if (reader.field() >= 1 && reader.field() <= 8) {
+      reader.Varint(values[reader.field() - 1]);
+    } else {
+      reader.Skip();
+    }
+  }
+  return reader.ok();
+}
+
+}  // namespace reeve

@@ -1,0 +1,26 @@
+// Metadata of rows as bytes: small column messages in protobuf wire form, private to the store.
+
+#ifndef REEVE_MASTER_STORE_ROW_CODEC_H_
+#define REEVE_MASTER_STORE_ROW_CODEC_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "master/scheduler/effects.h"
+
+namespace reeve {
+
+// Decoders return false if the bytes are not what the encoder wrote.
+std::string EncodeRuns(const std::vector<Run>& runs);
+bool DecodeRuns(std::string_view bytes, std::vector<Run>* runs);
+std::string EncodeResultRuns(const std::vector<ResultRun>& runs);
+bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs);
+std::string EncodeRetries(const std::vector<RetryOutcome>& retries);
+bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries);
+std::string EncodeCounts(const TaskCounts& counts);
+bool DecodeCounts(std::string_view bytes, TaskCounts* counts);
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_STORE_ROW_CODEC_H_

@@ -1,0 +1,67 @@
+// A connection and prepared statements of SQLite, with Status instead of return codes.
+//
+// Thread: one connection, one thread.
+
+#ifndef REEVE_MASTER_STORE_SQLITE_H_
+#define REEVE_MASTER_STORE_SQLITE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace reeve {
+
+class SqliteStatement {
+ public:
+  SqliteStatement() = default;
+  SqliteStatement(sqlite3* db, sqlite3_stmt* statement) : db_(db), statement_(statement) {}
+  SqliteStatement(SqliteStatement&& other) noexcept;
+  SqliteStatement& operator=(SqliteStatement&& other) noexcept;
+  ~SqliteStatement();
+
+  // Binds the next parameter. Bytes are not copied: they must live until Run, or the last Step.
+  SqliteStatement& Bind(int64_t value);
+  SqliteStatement& Bind(std::string_view bytes);
+
+  // Executes to the end and makes ready for the next use.
+  absl::Status Run();
+  // True: a row is there; false: no more (ready for the next use). Call Reset when leaving early.
+  absl::StatusOr<bool> Step();
+  void Reset();
+
+  int64_t Int(int column) const;
+  std::string_view Bytes(int column) const;  // Until the next Step or Reset.
+
+ private:
+  absl::Status Fault() const;
+  sqlite3* db_ = nullptr;
+  sqlite3_stmt* statement_ = nullptr;
+  int bound_ = 0;
+  absl::Status bind_status_;
+};
+
+class SqliteConnection {
+ public:
+  // Errors: UNAVAILABLE, DATA_LOSS (not a database), with the path and SQLite's words.
+  static absl::StatusOr<std::unique_ptr<SqliteConnection>> Open(const std::string& path, bool read_only);
+  ~SqliteConnection();
+
+  absl::Status Execute(const char* sql);
+  absl::StatusOr<SqliteStatement> Prepare(const char* sql);
+  absl::StatusOr<int64_t> QueryInt(const char* sql);
+
+ private:
+  explicit SqliteConnection(sqlite3* db) : db_(db) {}
+  sqlite3* const db_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_STORE_SQLITE_H_

@@ -1,0 +1,602 @@
+#include "master/store/sqlite_store.h"
+
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/input_batch.h"
+#include "base/strings.h"
+#include "base/uuid.h"
+#include "master/store/row_codec.h"
+#include "master/store/sqlite.h"
+#include "xxhash.h"
+
+#define REEVE_RETURN_IF_ERROR(expression)             \
+  do {                                                \
+    if (absl::Status s = (expression); !s.ok()) return s; \
+  } while (false)
+
+namespace reeve {
+namespace {
+
+constexpr int64_t kApplicationId = 0x52454556;  // "REEV"
+constexpr int64_t kSchemaVersion = 1;
+// Frames of 4 KiB after which a commit also moves the log into the database.
+constexpr char kCheckpointFrames[] = "PRAGMA wal_autocheckpoint=8192";
+constexpr int kForgetPerIdle = 10;
+
+constexpr char kSchema[] = R"sql(
+  CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+  CREATE TABLE jobs(job INTEGER PRIMARY KEY, handler BLOB, max_attempts INTEGER, max_in_flight INTEGER,
+    priority INTEGER, at_most_once INTEGER, array_count INTEGER, create_us INTEGER, request_id BLOB,
+    content_hash INTEGER, crc INTEGER, record BLOB);
+  CREATE TABLE job_state(job INTEGER PRIMARY KEY, state INTEGER, frontier INTEGER, end_us INTEGER,
+    counts BLOB, cancelled BLOB);
+  CREATE INDEX active ON job_state(job) WHERE state < 4;
+  CREATE INDEX ended ON job_state(end_us) WHERE state >= 4;
+  CREATE TABLE inputs(id INTEGER PRIMARY KEY, count INTEGER, birth_epoch INTEGER, birth_counter INTEGER,
+    size INTEGER, crc INTEGER, bytes BLOB);
+  CREATE TABLE appenders(job INTEGER, name BLOB, next INTEGER, PRIMARY KEY(job, name)) WITHOUT ROWID;
+  CREATE TABLE results(id INTEGER PRIMARY KEY, runs BLOB, outcomes BLOB, crc INTEGER, bytes BLOB);
+  CREATE TABLE roster(worker_id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+  CREATE TABLE logs(id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER, task INTEGER, attempt INTEGER,
+    stream INTEGER, start INTEGER, content BLOB);
+  CREATE INDEX logs_of_job ON logs(job, id);
+)sql";
+
+int64_t RowId(JobId job, uint64_t low) { return static_cast<int64_t>(job.value << 32 | low); }
+
+int64_t Checksum(std::string_view meta, std::string_view bytes) {
+  const uint64_t first = XXH3_64bits(meta.data(), meta.size());
+  return static_cast<int64_t>(XXH3_64bits_withSeed(bytes.data(), bytes.size(), first));
+}
+
+int64_t Micros(absl::Time time) { return time == absl::InfiniteFuture() ? 0 : absl::ToUnixMicros(time); }
+absl::Time FromMicros(int64_t us) { return us == 0 ? absl::InfiniteFuture() : absl::FromUnixMicros(us); }
+
+absl::Status Damaged(std::string_view what, JobId job) {
+  return absl::DataLossError(StrCat("checksum of ", what, " of job ", job.value, " is wrong"));
+}
+
+// ---- Reading ----
+
+class SqliteReader final : public StoreReader {
+ public:
+  static absl::StatusOr<std::unique_ptr<SqliteReader>> Open(const std::string& path) {
+    auto db = SqliteConnection::Open(path, true);
+    if (!db.ok()) return db.status();
+    auto reader = std::unique_ptr<SqliteReader>(new SqliteReader(std::move(*db)));
+    REEVE_RETURN_IF_ERROR(reader->Prepare());
+    return reader;
+  }
+
+  absl::StatusOr<StoredJob> ReadJob(JobId job) override {
+    job_.Bind(static_cast<int64_t>(job.value));
+    auto row = job_.Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::NotFoundError(StrCat("job ", job.value));
+    auto stored = JobFromRow(job_);
+    job_.Reset();
+    if (!stored.ok()) return stored.status();
+    REEVE_RETURN_IF_ERROR(AddLastSeq(&*stored));
+    return stored;
+  }
+
+  absl::StatusOr<std::vector<StoredJob>> ListJobs(JobId before, absl::Span<const JobState> states,
+                                                  size_t limit) override {
+    std::vector<StoredJob> jobs;
+    jobs_.Bind(before ? static_cast<int64_t>(before.value) : INT64_MAX);
+    for (;;) {
+      auto row = jobs_.Step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      const auto state = static_cast<JobState>(jobs_.Int(8));
+      bool wanted = states.empty();
+      for (const JobState s : states) wanted = wanted || s == state;
+      if (!wanted) continue;
+      auto stored = JobFromRow(jobs_);
+      if (!stored.ok()) {
+        jobs_.Reset();
+        return stored.status();
+      }
+      jobs.push_back(std::move(*stored));
+      if (jobs.size() == limit) {
+        jobs_.Reset();
+        break;
+      }
+    }
+    for (StoredJob& job : jobs) REEVE_RETURN_IF_ERROR(AddLastSeq(&job));
+    return jobs;
+  }
+
+  absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after, uint64_t max_bytes) override {
+    return Results(results_, job, after, SIZE_MAX, max_bytes, true);
+  }
+
+  absl::StatusOr<std::vector<StoredResults>> ReadResultRuns(JobId job, uint64_t after, size_t limit) override {
+    return Results(result_runs_, job, after, limit, UINT64_MAX, false);
+  }
+
+  absl::StatusOr<StoredResults> ReadResult(JobId job, uint64_t seq) override {
+    auto rows = Results(results_, job, seq - 1, 1, UINT64_MAX, true);
+    if (!rows.ok()) return rows.status();
+    if (rows->empty() || rows->front().seq != seq) return absl::NotFoundError(StrCat("result ", seq));
+    return std::move(rows->front());
+  }
+
+  absl::StatusOr<Buffer> ReadInputs(JobId job, TaskIndex first) override {
+    inputs_.Bind(RowId(job, first));
+    auto row = inputs_.Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::NotFoundError(StrCat("inputs of ", TaskName(job, first)));
+    std::string bytes(inputs_.Bytes(1));
+    const int64_t crc = inputs_.Int(0);
+    inputs_.Reset();
+    if (Checksum({}, bytes) != crc) return Damaged("inputs", job);
+    return Buffer(std::move(bytes));
+  }
+
+  absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index, uint64_t after,
+                                                  uint64_t max_bytes) override {
+    std::vector<StoredLog> logs;
+    uint64_t bytes = 0;
+    logs_.Bind(static_cast<int64_t>(job.value)).Bind(static_cast<int64_t>(after));
+    for (;;) {
+      auto row = logs_.Step();
+      if (!row.ok()) return row.status();
+      if (!*row) break;
+      const auto task = static_cast<TaskIndex>(logs_.Int(1));
+      if (index.has_value() && *index != task) continue;
+      StoredLog log;
+      log.row = static_cast<uint64_t>(logs_.Int(0));
+      log.index = task;
+      log.attempt = static_cast<uint32_t>(logs_.Int(2));
+      log.stream = static_cast<uint32_t>(logs_.Int(3));
+      log.offset = static_cast<uint64_t>(logs_.Int(4));
+      log.content = Buffer(std::string(logs_.Bytes(5)));
+      bytes += log.content.size();
+      logs.push_back(std::move(log));
+      if (bytes >= max_bytes) {
+        logs_.Reset();
+        break;
+      }
+    }
+    return logs;
+  }
+
+ private:
+  explicit SqliteReader(std::unique_ptr<SqliteConnection> db) : db_(std::move(db)) {}
+
+  absl::Status Prepare() {
+    const std::string columns =
+        "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, create_us, "
+        "state, end_us, counts, cancelled, crc, record FROM jobs JOIN job_state USING (job) ";
+    REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job = ?").c_str(), &job_));
+    REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
+    REEVE_RETURN_IF_ERROR(Add("SELECT max(id) FROM results WHERE id BETWEEN ? AND ?", &last_));
+    REEVE_RETURN_IF_ERROR(
+        Add("SELECT id, runs, outcomes, crc, bytes FROM results WHERE id > ? AND id <= ? ORDER BY id", &results_));
+    REEVE_RETURN_IF_ERROR(Add("SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
+    REEVE_RETURN_IF_ERROR(Add("SELECT crc, bytes FROM inputs WHERE id = ?", &inputs_));
+    return Add("SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER BY id",
+               &logs_);
+  }
+
+  absl::Status Add(const char* sql, SqliteStatement* statement) {
+    auto prepared = db_->Prepare(sql);
+    if (!prepared.ok()) return prepared.status();
+    *statement = std::move(*prepared);
+    return absl::OkStatus();
+  }
+
+  static absl::StatusOr<StoredJob> JobFromRow(SqliteStatement& row) {
+    StoredJob job;
+    job.view.job = JobId(static_cast<uint64_t>(row.Int(0)));
+    job.options.handler = row.Bytes(1);
+    job.options.max_attempts = static_cast<uint32_t>(row.Int(2));
+    job.options.max_in_flight = static_cast<uint32_t>(row.Int(3));
+    job.options.priority = static_cast<int32_t>(row.Int(4));
+    job.options.at_most_once = row.Int(5) != 0;
+    job.array_count = static_cast<uint32_t>(row.Int(6));
+    job.view.create_time = absl::FromUnixMicros(row.Int(7));
+    job.view.state = static_cast<JobState>(row.Int(8));
+    job.view.end_time = FromMicros(row.Int(9));
+    job.view.record = Buffer(std::string(row.Bytes(13)));
+    if (!DecodeCounts(row.Bytes(10), &job.view.counts) || !DecodeRuns(row.Bytes(11), &job.cancelled) ||
+        Checksum({}, job.view.record.view()) != row.Int(12)) {
+      return Damaged("record", job.view.job);
+    }
+    return job;
+  }
+
+  absl::Status AddLastSeq(StoredJob* job) {
+    last_.Bind(RowId(job->view.job, 0)).Bind(RowId(job->view.job, UINT32_MAX));
+    auto row = last_.Step();
+    if (!row.ok()) return row.status();
+    const auto id = static_cast<uint64_t>(last_.Int(0));
+    last_.Reset();
+    job->last_seq = id & UINT32_MAX;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<StoredResults>> Results(SqliteStatement& query, JobId job, uint64_t after,
+                                                     size_t limit, uint64_t max_bytes, bool with_bytes) {
+    std::vector<StoredResults> rows;
+    uint64_t bytes = 0;
+    query.Bind(RowId(job, after)).Bind(RowId(job, UINT32_MAX));
+    while (rows.size() < limit && bytes < max_bytes) {
+      auto row = query.Step();
+      if (!row.ok()) return row.status();
+      if (!*row) return rows;
+      StoredResults stored;
+      stored.seq = static_cast<uint64_t>(query.Int(0)) & UINT32_MAX;
+      bool sound = DecodeResultRuns(query.Bytes(1), &stored.runs);
+      if (with_bytes) {
+        const std::string_view body = query.Bytes(4);
+        sound = sound && Checksum(StrCat(query.Bytes(1), query.Bytes(2)), body) == query.Int(3);
+        bytes += body.size();
+        stored.body = Buffer(std::string(body));
+      }
+      if (!sound) {
+        query.Reset();
+        return Damaged("results", job);
+      }
+      rows.push_back(std::move(stored));
+    }
+    query.Reset();
+    return rows;
+  }
+
+  std::unique_ptr<SqliteConnection> db_;
+  SqliteStatement job_, jobs_, last_, results_, result_runs_, inputs_, logs_;
+};
+
+// ---- Writing ----
+
+class SqliteStore final : public Store {
+ public:
+  SqliteStore(std::unique_ptr<SqliteConnection> db, SqliteStoreOptions options)
+      : options_(std::move(options)), db_(std::move(db)) {}
+
+  absl::Status Open(bool fresh);
+  absl::StatusOr<Image> Load() override;
+  absl::Status Commit(absl::Span<const WriteBatch> batches) override;
+  absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) override;
+  void Idle() override;
+  absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
+    auto reader = SqliteReader::Open(options_.path);
+    if (!reader.ok()) return reader.status();
+    return std::unique_ptr<StoreReader>(std::move(*reader));
+  }
+
+ private:
+  absl::Status Add(const char* sql, SqliteStatement* statement);
+  absl::Status PrepareAll();
+  absl::Status LoadJobs(Image* image);
+  absl::Status LoadJob(JobImage* job);
+  absl::Status LoadRequests(Image* image);
+  absl::Status Forget(int64_t job);
+  absl::Status PutMeta(const char* key, int64_t value);
+
+  absl::Status Put(const PutJob& put);
+  absl::Status Put(const PutJobState& put);
+  absl::Status Put(const PutInputs& put);
+  absl::Status Put(const PutResults& put);
+  absl::Status Put(const PutFrontier& put);
+  absl::Status Put(const PutRoster& put);
+  absl::Status Put(const DropRoster& put);
+  absl::Status Put(const ReserveJobIds& put);
+
+  const SqliteStoreOptions options_;
+  std::unique_ptr<SqliteConnection> db_;
+  SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, appender_, results_, frontier_,
+      roster_, drop_roster_, log_;
+};
+
+absl::Status SqliteStore::Add(const char* sql, SqliteStatement* statement) {
+  auto prepared = db_->Prepare(sql);
+  if (!prepared.ok()) return prepared.status();
+  *statement = std::move(*prepared);
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::Open(bool fresh) {
+  if (!fresh) {
+    // Reading the header first: journal_mode would already write to a stranger's file.
+    const auto id = db_->QueryInt("PRAGMA application_id");
+    if (!id.ok()) return id.status();
+    const auto version = db_->QueryInt("PRAGMA user_version");
+    if (!version.ok()) return version.status();
+    if (*id != kApplicationId) return absl::FailedPreconditionError(StrCat(options_.path, " is not a store of Reeve"));
+    if (*version > kSchemaVersion) {
+      return absl::FailedPreconditionError(StrCat(options_.path, " was written by a newer Reeve (schema ", *version,
+                                                  ", this one knows ", kSchemaVersion, ")"));
+    }
+  }
+  REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA journal_mode=WAL"));
+  REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA synchronous=FULL"));
+  REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA secure_delete=OFF"));
+  REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA cache_size=-16384"));
+  REEVE_RETURN_IF_ERROR(db_->Execute(kCheckpointFrames));
+  if (fresh) {
+    REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
+    REEVE_RETURN_IF_ERROR(db_->Execute(kSchema));
+    REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA application_id=", kApplicationId).c_str()));
+    REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
+    REEVE_RETURN_IF_ERROR(db_->Execute("COMMIT"));
+  }
+  return PrepareAll();
+}
+
+absl::Status SqliteStore::PrepareAll() {
+  REEVE_RETURN_IF_ERROR(Add("BEGIN IMMEDIATE", &begin_));
+  REEVE_RETURN_IF_ERROR(Add("COMMIT", &commit_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
+  REEVE_RETURN_IF_ERROR(
+      Add("UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?", &state_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
+  REEVE_RETURN_IF_ERROR(Add("UPDATE job_state SET frontier = ? WHERE job = ?", &frontier_));
+  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO roster VALUES(?, ?)", &roster_));
+  REEVE_RETURN_IF_ERROR(Add("DELETE FROM roster WHERE worker_id = ?", &drop_roster_));
+  return Add("INSERT INTO logs(job, task, attempt, stream, start, content) VALUES(?, ?, ?, ?, ?, ?)", &log_);
+}
+
+absl::Status SqliteStore::PutMeta(const char* key, int64_t value) {
+  return meta_.Bind(std::string_view(key)).Bind(value).Run();
+}
+
+absl::StatusOr<Image> SqliteStore::Load() {
+  Image image;
+  const auto epoch = db_->QueryInt("SELECT value FROM meta WHERE key = CAST('epoch' AS BLOB)");
+  if (!epoch.ok()) return epoch.status();
+  const auto next_job = db_->QueryInt("SELECT value FROM meta WHERE key = CAST('job_ids_below' AS BLOB)");
+  if (!next_job.ok()) return next_job.status();
+  image.epoch = Epoch(static_cast<uint64_t>(*epoch) + 1);
+  image.next_job = JobId(std::max<uint64_t>(1, static_cast<uint64_t>(*next_job)));
+  REEVE_RETURN_IF_ERROR(begin_.Run());
+  REEVE_RETURN_IF_ERROR(PutMeta("epoch", static_cast<int64_t>(image.epoch.value)));
+  REEVE_RETURN_IF_ERROR(commit_.Run());
+  REEVE_RETURN_IF_ERROR(LoadJobs(&image));
+  REEVE_RETURN_IF_ERROR(LoadRequests(&image));
+  auto roster = db_->Prepare("SELECT worker_id, number FROM roster ORDER BY number");
+  if (!roster.ok()) return roster.status();
+  for (;;) {
+    auto row = roster->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    image.roster.push_back(
+        {std::string(roster->Bytes(0)), WorkerNumber(static_cast<uint64_t>(roster->Int(1)))});
+  }
+  return image;
+}
+
+absl::Status SqliteStore::LoadJobs(Image* image) {
+  auto jobs = db_->Prepare(
+      "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, create_us, "
+      "request_id, content_hash, crc, record, state, frontier FROM job_state JOIN jobs USING (job) "
+      "WHERE state < 4 ORDER BY jobs.job");
+  if (!jobs.ok()) return jobs.status();
+  for (;;) {
+    auto row = jobs->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    JobImage job;
+    job.job.view.job = JobId(static_cast<uint64_t>(jobs->Int(0)));
+    job.job.options.handler = jobs->Bytes(1);
+    job.job.options.max_attempts = static_cast<uint32_t>(jobs->Int(2));
+    job.job.options.max_in_flight = static_cast<uint32_t>(jobs->Int(3));
+    job.job.options.priority = static_cast<int32_t>(jobs->Int(4));
+    job.job.options.at_most_once = jobs->Int(5) != 0;
+    job.job.array_count = static_cast<uint32_t>(jobs->Int(6));
+    job.job.view.create_time = absl::FromUnixMicros(jobs->Int(7));
+    job.job.request_id = jobs->Bytes(8);
+    job.job.content_hash = static_cast<uint64_t>(jobs->Int(9));
+    job.job.view.record = Buffer(std::string(jobs->Bytes(11)));
+    if (Checksum({}, job.job.view.record.view()) != jobs->Int(10)) return Damaged("record", job.job.view.job);
+    job.state = static_cast<JobState>(jobs->Int(12));
+    job.frontier = static_cast<uint32_t>(jobs->Int(13));
+    REEVE_RETURN_IF_ERROR(LoadJob(&job));
+    image->jobs.push_back(std::move(job));
+  }
+}
+
+absl::Status SqliteStore::LoadJob(JobImage* job) {
+  const JobId id = job->job.view.job;
+  auto chunks = db_->Prepare(
+      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? ORDER BY id");
+  if (!chunks.ok()) return chunks.status();
+  chunks->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
+  for (;;) {
+    auto row = chunks->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    job->chunks.push_back({{static_cast<TaskIndex>(chunks->Int(0)), static_cast<uint32_t>(chunks->Int(1))},
+                           {Epoch(static_cast<uint64_t>(chunks->Int(2))), static_cast<uint64_t>(chunks->Int(3))},
+                           static_cast<uint64_t>(chunks->Int(4))});
+  }
+  auto appenders = db_->Prepare("SELECT name, next FROM appenders WHERE job = ?");
+  if (!appenders.ok()) return appenders.status();
+  appenders->Bind(static_cast<int64_t>(id.value));
+  for (;;) {
+    auto row = appenders->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) break;
+    job->appenders[std::string(appenders->Bytes(0))] = static_cast<uint64_t>(appenders->Int(1));
+  }
+  auto results = db_->Prepare("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
+  if (!results.ok()) return results.status();
+  results->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
+  for (;;) {
+    auto row = results->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    job->last_seq = static_cast<uint64_t>(results->Int(0)) & UINT32_MAX;
+    if (!DecodeResultRuns(results->Bytes(1), &job->results) || !DecodeRetries(results->Bytes(2), &job->retries)) {
+      return Damaged("results", id);
+    }
+  }
+}
+
+absl::Status SqliteStore::LoadRequests(Image* image) {
+  auto requests = db_->Prepare(
+      "SELECT request_id, content_hash, job, create_us FROM jobs WHERE create_us > ? ORDER BY job DESC LIMIT 1000000");
+  if (!requests.ok()) return requests.status();
+  requests->Bind(absl::ToUnixMicros(absl::Now() - absl::Hours(24)));
+  for (;;) {
+    auto row = requests->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    image->requests.push_back({std::string(requests->Bytes(0)), static_cast<uint64_t>(requests->Int(1)),
+                               JobId(static_cast<uint64_t>(requests->Int(2))),
+                               absl::FromUnixMicros(requests->Int(3))});
+  }
+}
+
+absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
+  REEVE_RETURN_IF_ERROR(begin_.Run());
+  for (const WriteBatch& batch : batches) {
+    for (const Write& write : batch.writes) {
+      REEVE_RETURN_IF_ERROR(std::visit([this](const auto& put) { return Put(put); }, write));
+    }
+  }
+  return commit_.Run();
+}
+
+absl::Status SqliteStore::Put(const PutJob& put) {
+  const auto job = static_cast<int64_t>(put.view.job.value);
+  REEVE_RETURN_IF_ERROR(job_.Bind(job)
+                            .Bind(std::string_view(put.options.handler))
+                            .Bind(put.options.max_attempts)
+                            .Bind(put.options.max_in_flight)
+                            .Bind(put.options.priority)
+                            .Bind(put.options.at_most_once)
+                            .Bind(put.array_count)
+                            .Bind(Micros(put.view.create_time))
+                            .Bind(std::string_view(put.request_id))
+                            .Bind(static_cast<int64_t>(put.content_hash))
+                            .Bind(Checksum({}, put.view.record.view()))
+                            .Bind(put.view.record.view())
+                            .Run());
+  const std::string counts = EncodeCounts(put.view.counts);
+  return new_state_.Bind(job)
+      .Bind(static_cast<int64_t>(put.view.state))
+      .Bind(std::string_view(counts))
+      .Run();
+}
+
+absl::Status SqliteStore::Put(const PutJobState& put) {
+  const std::string counts = EncodeCounts(put.counts);
+  const std::string cancelled = EncodeRuns(put.cancelled);
+  return state_.Bind(static_cast<int64_t>(put.state))
+      .Bind(Micros(put.end_time))
+      .Bind(std::string_view(counts))
+      .Bind(std::string_view(cancelled))
+      .Bind(static_cast<int64_t>(put.job.value))
+      .Run();
+}
+
+absl::Status SqliteStore::Put(const PutInputs& put) {
+  const std::string_view bytes = put.inputs == nullptr ? std::string_view() : put.inputs->wire().view();
+  REEVE_RETURN_IF_ERROR(inputs_.Bind(RowId(put.job, put.run.first))
+                            .Bind(put.run.count)
+                            .Bind(static_cast<int64_t>(put.birth.epoch.value))
+                            .Bind(static_cast<int64_t>(put.birth.counter))
+                            .Bind(static_cast<int64_t>(put.bytes))
+                            .Bind(Checksum({}, bytes))
+                            .Bind(bytes)
+                            .Run());
+  if (put.appender.empty()) return absl::OkStatus();
+  return appender_.Bind(static_cast<int64_t>(put.job.value))
+      .Bind(std::string_view(put.appender))
+      .Bind(static_cast<int64_t>(put.appender_offset))
+      .Run();
+}
+
+absl::Status SqliteStore::Put(const PutResults& put) {
+  const std::string runs = EncodeResultRuns(put.runs);
+  const std::string outcomes = EncodeRetries(put.retries);
+  return results_.Bind(RowId(put.job, put.seq))
+      .Bind(std::string_view(runs))
+      .Bind(std::string_view(outcomes))
+      .Bind(Checksum(runs + outcomes, put.body.view()))
+      .Bind(put.body.view())
+      .Run();
+}
+
+absl::Status SqliteStore::Put(const PutFrontier& put) {
+  return frontier_.Bind(put.frontier).Bind(static_cast<int64_t>(put.job.value)).Run();
+}
+
+absl::Status SqliteStore::Put(const PutRoster& put) {
+  return roster_.Bind(std::string_view(put.worker_id)).Bind(static_cast<int64_t>(put.number.value)).Run();
+}
+
+absl::Status SqliteStore::Put(const DropRoster& put) {
+  return drop_roster_.Bind(std::string_view(put.worker_id)).Run();
+}
+
+absl::Status SqliteStore::Put(const ReserveJobIds& put) {
+  return PutMeta("job_ids_below", static_cast<int64_t>(put.below.value));
+}
+
+absl::Status SqliteStore::CommitLogs(JobId job, absl::Span<const StoredLog> logs) {
+  REEVE_RETURN_IF_ERROR(begin_.Run());
+  for (const StoredLog& log : logs) {
+    REEVE_RETURN_IF_ERROR(log_.Bind(static_cast<int64_t>(job.value))
+                              .Bind(log.index)
+                              .Bind(log.attempt)
+                              .Bind(log.stream)
+                              .Bind(static_cast<int64_t>(log.offset))
+                              .Bind(log.content.view())
+                              .Run());
+  }
+  return commit_.Run();
+}
+
+absl::Status SqliteStore::Forget(int64_t job) {
+  const std::string range = StrCat(" WHERE id BETWEEN ", job << 32, " AND ", job << 32 | UINT32_MAX);
+  for (const std::string& sql : {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM results", range),
+                                 StrCat("DELETE FROM logs WHERE job = ", job),
+                                 StrCat("DELETE FROM appenders WHERE job = ", job),
+                                 StrCat("DELETE FROM job_state WHERE job = ", job),
+                                 StrCat("DELETE FROM jobs WHERE job = ", job)}) {
+    REEVE_RETURN_IF_ERROR(db_->Execute(sql.c_str()));
+  }
+  return absl::OkStatus();
+}
+
+void SqliteStore::Idle() {
+  auto old = db_->Prepare("SELECT job FROM job_state WHERE state >= 4 AND end_us < ? LIMIT ?");
+  if (!old.ok()) return;
+  old->Bind(absl::ToUnixMicros(absl::Now() - options_.retention)).Bind(int64_t{kForgetPerIdle});
+  std::vector<int64_t> jobs;
+  for (auto row = old->Step(); row.ok() && *row; row = old->Step()) jobs.push_back(old->Int(0));
+  if (!jobs.empty() && begin_.Run().ok()) {
+    bool sound = true;
+    for (const int64_t job : jobs) sound = sound && Forget(job).ok();
+    if (!sound || !commit_.Run().ok()) (void)db_->Execute("ROLLBACK");
+  }
+  (void)db_->Execute("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteStoreOptions& options) {
+  struct stat info;
+  const bool there = stat(options.path.c_str(), &info) == 0 && info.st_size > 0;
+  if (!there && !options.create) {
+    return absl::NotFoundError(StrCat("there is no store at ", options.path));
+  }
+  auto db = SqliteConnection::Open(options.path, false);
+  if (!db.ok()) return db.status();
+  auto store = std::make_unique<SqliteStore>(std::move(*db), options);
+  REEVE_RETURN_IF_ERROR(store->Open(!there));
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace reeve

@@ -1,0 +1,150 @@
+#include "master/store/store_thread.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "base/mutex.h"
+
+namespace reeve {
+namespace {
+
+constexpr uint64_t kTransactionBytes = 8u << 20;
+constexpr uint64_t kLogBytes = 16u << 20;
+constexpr absl::Duration kIdleAfter = absl::Seconds(1);
+constexpr int kExitStoreFault = 70;
+
+}  // namespace
+
+struct StoreThread::Impl {
+  Store* store;
+  std::function<void(uint64_t)> on_committed;
+  std::function<void(const absl::Status&)> on_failure;
+  std::thread thread;
+  Mutex mu;
+  CondVar work;
+  std::deque<WriteBatch> batches ABSL_GUARDED_BY(mu);
+  std::deque<std::pair<JobId, std::vector<StoredLog>>> logs ABSL_GUARDED_BY(mu);
+  uint64_t log_bytes ABSL_GUARDED_BY(mu) = 0;
+  uint64_t logs_dropped ABSL_GUARDED_BY(mu) = 0;
+  bool stopping ABSL_GUARDED_BY(mu) = false;
+  std::atomic<uint64_t> waiting_bytes{0};
+
+  void Loop();
+  bool Commit(std::vector<WriteBatch> taken);
+};
+
+void StoreThread::Impl::Loop() {
+  bool idle_done = false;
+  for (;;) {
+    std::vector<WriteBatch> taken;
+    std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces;
+    bool timed_out = false;
+    {
+      MutexLock lock(&mu);
+      while (batches.empty() && logs.empty() && !stopping && !timed_out) {
+        if (idle_done) {
+          work.Wait(&mu);
+        } else {
+          timed_out = !work.WaitFor(&mu, kIdleAfter);
+        }
+      }
+      if (batches.empty() && logs.empty() && stopping) return;
+      uint64_t bytes = 0;
+      while (!batches.empty() && (taken.empty() || bytes + batches.front().bytes <= kTransactionBytes)) {
+        bytes += batches.front().bytes;
+        taken.push_back(std::move(batches.front()));
+        batches.pop_front();
+      }
+      pieces.swap(logs);
+      log_bytes = 0;
+    }
+    if (taken.empty() && pieces.empty()) {
+      store->Idle();
+      idle_done = true;
+      continue;
+    }
+    idle_done = false;
+    if (!taken.empty() && !Commit(std::move(taken))) return;
+    for (auto& [job, log] : pieces) {
+      if (absl::Status status = store->CommitLogs(job, log); !status.ok()) {
+        REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value, status.ToString());
+      }
+    }
+  }
+}
+
+bool StoreThread::Impl::Commit(std::vector<WriteBatch> taken) {
+  uint64_t bytes = 0;
+  for (const WriteBatch& batch : taken) bytes += batch.bytes;
+  const absl::Status status = store->Commit(taken);
+  if (!status.ok()) {
+    on_failure(status);
+    return false;
+  }
+  waiting_bytes.fetch_sub(bytes);
+  on_committed(taken.back().number);
+  return true;
+}
+
+StoreThread::StoreThread(Store* store, std::function<void(uint64_t)> on_committed,
+                         std::function<void(const absl::Status&)> on_failure)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->store = store;
+  impl_->on_committed = std::move(on_committed);
+  impl_->on_failure = std::move(on_failure);
+  if (!impl_->on_failure) {
+    impl_->on_failure = [](const absl::Status& status) {
+      // Its outcome is unknown: go on from what the store says after a restart.
+      REEVE_LOG_ERROR("commit failed, ending why={}", status.ToString());
+      _exit(kExitStoreFault);
+    };
+  }
+}
+
+StoreThread::~StoreThread() { Stop(); }
+
+void StoreThread::Start() {
+  impl_->thread = std::thread([this] { impl_->Loop(); });
+}
+
+void StoreThread::Stop() {
+  {
+    MutexLock lock(&impl_->mu);
+    impl_->stopping = true;
+  }
+  impl_->work.NotifyAll();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void StoreThread::Submit(WriteBatch batch) {
+  impl_->waiting_bytes.fetch_add(batch.bytes);
+  {
+    MutexLock lock(&impl_->mu);
+    impl_->batches.push_back(std::move(batch));
+  }
+  impl_->work.NotifyOne();
+}
+
+void StoreThread::SubmitLogs(JobId job, std::vector<StoredLog> logs) {
+  uint64_t bytes = 0;
+  for (const StoredLog& log : logs) bytes += log.content.size();
+  {
+    MutexLock lock(&impl_->mu);
+    if (impl_->log_bytes + bytes > kLogBytes) {
+      impl_->logs_dropped += logs.size();
+      return;
+    }
+    impl_->log_bytes += bytes;
+    impl_->logs.emplace_back(job, std::move(logs));
+  }
+  impl_->work.NotifyOne();
+}
+
+uint64_t StoreThread::waiting_bytes() const { return impl_->waiting_bytes.load(); }
+
+}  // namespace reeve
