@@ -118,9 +118,13 @@ void PutVarintField(uint32_t field, uint64_t value, std::string* out) {
   AppendVarint(value, out);
 }
 
-void PutBytesField(uint32_t field, std::string_view value, std::string* out) {
+void PutLengthPrefix(uint32_t field, uint64_t bytes, std::string* out) {
   AppendVarint(uint64_t{field} << 3 | kBytes, out);
-  AppendVarint(value.size(), out);
+  AppendVarint(bytes, out);
+}
+
+void PutBytesField(uint32_t field, std::string_view value, std::string* out) {
+  PutLengthPrefix(field, value.size(), out);
   out->append(value);
 }
 

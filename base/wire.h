@@ -57,6 +57,8 @@ class Reader {
 
 void PutVarintField(uint32_t field, uint64_t value, std::string* out);
 void PutBytesField(uint32_t field, std::string_view value, std::string* out);
+// Only tag and length of a length-delimited field; `bytes` of content must follow.
+void PutLengthPrefix(uint32_t field, uint64_t bytes, std::string* out);
 // Nothing is written for an empty column.
 void PutPackedField(uint32_t field, const std::vector<uint32_t>& values, std::string* out);
 size_t VarintSize(uint64_t value);

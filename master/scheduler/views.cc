@@ -16,6 +16,22 @@ std::vector<JobView> Scheduler::ListJobs(JobId before, size_t limit) const {
   return views;
 }
 
+std::vector<std::pair<Run, TaskState>> Scheduler::LiveRuns(JobId id) const {
+  std::vector<std::pair<Run, TaskState>> runs;
+  const Job* job = impl_->FindJob(id);
+  if (job == nullptr) return runs;
+  const auto add = [&runs](const IntervalSet& set, TaskState state) {
+    for (const Run run : set.Runs()) runs.emplace_back(run, state);
+  };
+  add(job->ready, TaskState::kReady);
+  add(job->unclaimed, TaskState::kAssigned);
+  add(job->cancelled, TaskState::kCancelled);
+  for (const auto& [time, bucket] : job->scheduled) add(bucket, TaskState::kScheduled);
+  for (const LeaseSeq seq : job->leases) add(impl_->leases.at(seq)->runs, TaskState::kAssigned);
+  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.first.first < b.first.first; });
+  return runs;
+}
+
 std::vector<WorkerView> Scheduler::ListWorkers() const {
   std::vector<WorkerView> views;
   for (const auto& [session, worker] : impl_->workers) {

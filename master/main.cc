@@ -1,0 +1,202 @@
+// reeve-master: takes jobs, gives them to workers, keeps what comes back.
+
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/time/clock.h"
+#include "base/host_key.h"
+#include "base/log.h"
+#include "base/state_folder.h"
+#include "base/strings.h"
+#include "base/uuid.h"
+#include "base/version.h"
+#include "master/collector/collector.h"
+#include "master/dispatch/dispatcher.h"
+#include "master/dispatch/session_registry.h"
+#include "master/runtime/master_loop.h"
+#include "master/service/api_server.h"
+#include "master/store/memory_store.h"
+#include "master/store/reader_thread.h"
+#include "master/store/sqlite_store.h"
+#include "master/store/store_thread.h"
+
+namespace reeve {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr int kExitFault = 70;
+constexpr int kExitNoState = 73;
+constexpr int kExitConfig = 78;
+
+struct Flags {
+  std::string listen = "127.0.0.1";
+  int port = 7520;
+  std::string state_dir;
+  std::string token_file;
+  bool init = false;
+  double stall_collector_seconds = 0;
+  uint64_t stall_collector_after = 0;
+};
+
+std::string DefaultStateDir() {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state != '\0') return StrCat(state, "/reeve");
+  const char* home = std::getenv("HOME");
+  return StrCat(home == nullptr ? "/tmp" : home, "/.local/state/reeve");
+}
+
+int Fail(int code, const absl::Status& status) {
+  std::fprintf(stderr, "reeve-master: %s\n", std::string(ToStd(status.message())).c_str());
+  return code;
+}
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kNotFound:
+      return kExitNoState;
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kInvalidArgument:
+      return kExitConfig;
+    default:
+      return kExitFault;
+  }
+}
+
+int Serve(const Flags& flags) {
+  auto folder = StateFolder::Open(flags.state_dir, flags.init);
+  if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
+  const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32)) : ReadSmallFile(flags.token_file);
+  if (!token.ok()) return Fail(kExitConfig, token.status());
+  const auto cluster_id = (*folder)->ReadOrMake("cluster_id", MakeUuid());
+  if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
+
+  auto durable = OpenSqliteStore({.path = (*folder)->database(), .create = flags.init});
+  if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
+  auto memory = NewMemoryStore({});
+  auto image = (*durable)->Load();
+  if (!image.ok()) return Fail(kExitFault, image.status());
+  auto durable_reader = (*durable)->NewReader();
+  if (!durable_reader.ok()) return Fail(kExitFault, durable_reader.status());
+  ReaderThread reader(std::move(*durable_reader), *memory->NewReader());
+
+  const Epoch epoch = image->epoch;
+  const std::string dispatch = StrCat("tcp://", flags.listen, ":", flags.port + 1);
+  const std::string collect = StrCat("tcp://", flags.listen, ":", flags.port + 2);
+  ZmqContext context(2);
+  SessionRegistry sessions;
+  Hub hub;
+  MasterLoop loop;
+  StoreThread store_thread(durable->get(), [&loop](uint64_t number) {
+    loop.PostStore(Committed{StoreKind::kDurable, number});
+  });
+  Collector collector(
+      context,
+      {.endpoint = collect, .epoch = epoch, .sessions = &sessions,
+       .stall_after_frames = flags.stall_collector_after, .stall = absl::Seconds(flags.stall_collector_seconds)},
+      {.results = [&loop](ResultsArrived results, size_t bytes) { return loop.PostResults(std::move(results), bytes); },
+       .logs =
+           [&](JobId job, std::vector<StoredLog> logs) {
+             hub.OnLogs(job, logs);
+             // The memory store takes those of its own jobs and refuses others.
+             if (!memory->CommitLogs(job, logs).ok()) store_thread.SubmitLogs(job, std::move(logs));
+           }});
+
+  MasterLoop::Parts parts;
+  timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  parts.scheduler = std::make_unique<Scheduler>(SchedulerOptions(), std::move(*image),
+                                                Now{absl::DurationFromTimespec(ts), absl::Now()});
+  parts.make_dispatcher = [&] {
+    return Dispatcher::Create(context, {.endpoint = dispatch,
+                                        .token = *token,
+                                        .collector_endpoint = collect,
+                                        .epoch = epoch,
+                                        .host_key = HostKey(),
+                                        .sessions = &sessions});
+  };
+  parts.acknowledge = [&collector](AckResults ack) { collector.Acknowledge(std::move(ack)); };
+  parts.durable = &store_thread;
+  parts.memory = memory.get();
+  parts.reader = &reader;
+  parts.api = &hub;
+
+  if (absl::Status s = collector.Start(); !s.ok()) return Fail(ExitCodeOf(s), s);
+  store_thread.Start();
+  reader.Start();
+  if (absl::Status s = loop.Start(std::move(parts)); !s.ok()) return Fail(ExitCodeOf(s), s);
+  const std::string address = StrCat(flags.listen, ":", flags.port);
+  auto server = ApiServer::Start({&loop, &reader, &hub}, {.address = address,
+                                                         .token = *token,
+                                                         .cluster_id = *cluster_id,
+                                                         .dispatch_endpoint = dispatch,
+                                                         .collector_endpoint = collect,
+                                                         .state_directory = (*folder)->path(),
+                                                         .epoch = epoch,
+                                                         .start_time = absl::Now()});
+  if (!server.ok()) return Fail(ExitCodeOf(server.status()), server.status());
+  REEVE_LOG_INFO("master serves address={} epoch={} state={}", address, epoch.value, (*folder)->path());
+
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  REEVE_LOG_INFO("master stops signal={}", signal);
+  (*server)->Stop();
+  loop.Stop();
+  collector.Stop();
+  store_thread.Stop();
+  reader.Stop();
+  return 0;
+}
+
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+}  // namespace
+}  // namespace reeve
+
+int main(int argc, char** argv) {
+  using namespace reeve;
+  Flags flags;
+  flags.state_dir = DefaultStateDir();
+  CLI::App app("reeve-master: takes jobs, gives them to workers, keeps what comes back.");
+  app.add_option("--listen", flags.listen, "Address to listen on")->capture_default_str();
+  app.add_option("--port", flags.port, "Port of the API; PORT+1 dispatch, PORT+2 collector")
+      ->check(CLI::Range(1, 65'532))
+      ->capture_default_str();
+  app.add_option("--state-dir", flags.state_dir, "Folder of the state")->capture_default_str();
+  app.add_option("--token-file", flags.token_file, "File with the token; default: `token` in the state folder");
+  app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
+  app.add_option("--fault-stall-collector", flags.stall_collector_seconds)->group("");
+  app.add_option("--fault-stall-after", flags.stall_collector_after)->group("");
+  app.set_version_flag("--version", StrCat("reeve-master ", kVersion));
+  app.footer("Example: reeve-master --state-dir /var/lib/reeve --init");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (!IsLoopback(flags.listen)) {
+    std::fprintf(stderr, "reeve-master: --listen %s: only loopback addresses until the sockets can be encrypted\n",
+                 flags.listen.c_str());
+    return kExitConfig;
+  }
+  // Blocked before any thread exists, so that sigwait below gets them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  InitLog("reeve-master");
+  return Serve(flags);
+}

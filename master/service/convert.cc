@@ -1,0 +1,124 @@
+#include "master/service/convert.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "reeve/store/v1/store.pb.h"
+
+namespace reeve {
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  google::rpc::Status rpc;
+  rpc.set_code(static_cast<int>(status.code()));
+  rpc.set_message(std::string(ToStd(status.message())));
+  google::rpc::ErrorInfo info;
+  info.set_reason(ErrorReason(status).empty() ? "INTERNAL" : ErrorReason(status));
+  info.set_domain("reeve");
+  rpc.add_details()->PackFrom(info);
+  if (const auto retry = ErrorRetryAfter(status)) {
+    google::rpc::RetryInfo hint;
+    const int64_t ns = absl::ToInt64Nanoseconds(*retry);
+    hint.mutable_retry_delay()->set_seconds(ns / 1'000'000'000);
+    hint.mutable_retry_delay()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
+    rpc.add_details()->PackFrom(hint);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), rpc.message(), rpc.SerializeAsString());
+}
+
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  google::protobuf::Timestamp stamp;
+  const int64_t us = absl::ToUnixMicros(time);
+  stamp.set_seconds(us / 1'000'000);
+  stamp.set_nanos(static_cast<int32_t>(us % 1'000'000) * 1000);
+  return stamp;
+}
+
+void ToProto(const JobView& view, v1::Job* job) {
+  store::v1::JobRecord record;
+  record.ParseFromArray(view.record.view().data(), static_cast<int>(view.record.size()));
+  job->set_job_id(view.job.value);
+  *job->mutable_spec() = std::move(*record.mutable_spec());
+  if (record.has_array()) *job->mutable_array() = std::move(*record.mutable_array());
+  job->set_state(static_cast<v1::Job::State>(view.state));
+  v1::TaskCounts* counts = job->mutable_counts();
+  counts->set_total(view.counts.total);
+  counts->set_scheduled(view.counts.scheduled);
+  counts->set_ready(view.counts.ready);
+  counts->set_assigned(view.counts.assigned);
+  counts->set_succeeded(view.counts.succeeded);
+  counts->set_failed(view.counts.failed);
+  counts->set_cancelled(view.counts.cancelled);
+  counts->set_retried(view.counts.retried);
+  *job->mutable_create_time() = ToProto(view.create_time);
+  if (view.end_time != absl::InfiniteFuture()) *job->mutable_end_time() = ToProto(view.end_time);
+}
+
+void ToProto(const WorkerView& view, v1::Worker* worker) {
+  worker->set_worker(WorkerName(view.number));
+  worker->set_state(static_cast<v1::Worker::State>(view.state));
+  worker->set_hostname(view.hostname);
+  worker->set_pid(view.pid);
+  worker->set_version(view.version);
+  for (const HandlerOffer& offer : view.handlers) {
+    v1::HandlerOffer* out = worker->add_handlers();
+    out->set_name(offer.name);
+    out->set_lane(static_cast<v1::Lane>(offer.lane));
+  }
+  for (int lane = 1; lane < kLaneCount; ++lane) {
+    if (view.lanes[lane].slots == 0) continue;
+    v1::LaneStatus* out = worker->add_lanes();
+    out->set_lane(static_cast<v1::Lane>(lane));
+    out->set_slots(view.lanes[lane].slots);
+    out->set_stuck(view.lanes[lane].stuck);
+  }
+  worker->set_held_count(view.held);
+  worker->set_finished_count(view.finished);
+  *worker->mutable_join_time() = ToProto(view.joined);
+  *worker->mutable_last_seen_time() = ToProto(view.last_seen);
+}
+
+void ToProto(JobId job, const ResultEntry& entry, std::string_view worker, v1::Task* task) {
+  task->set_job_id(job.value);
+  task->set_index(entry.index);
+  task->set_state(static_cast<v1::Task::State>(entry.state));
+  task->set_attempt(entry.attempt);
+  task->set_reason(static_cast<v1::Task::Reason>(entry.reason));
+  task->set_message(std::string(entry.message));
+  task->set_exit_code(entry.exit_code);
+  task->set_signal(entry.signal);
+  task->set_worker(std::string(worker));
+  *task->mutable_start_time() = ToProto(absl::FromUnixMicros(entry.start_us));
+  task->mutable_run_time()->set_seconds(entry.run_us / 1'000'000);
+  task->mutable_run_time()->set_nanos(static_cast<int32_t>(entry.run_us % 1'000'000) * 1000);
+  task->set_output_bytes(entry.output.size());
+}
+
+Buffer ToBuffer(const grpc::ByteBuffer& bytes) {
+  auto slices = std::make_shared<std::vector<grpc::Slice>>();
+  if (!bytes.Dump(slices.get()).ok() || slices->empty()) return {};
+  if (slices->size() == 1) {
+    const grpc::Slice& slice = slices->front();
+    return Buffer(slices, {reinterpret_cast<const char*>(slice.begin()), slice.size()});
+  }
+  std::string all;
+  all.reserve(bytes.Length());
+  for (const grpc::Slice& slice : *slices) all.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return Buffer(std::move(all));
+}
+
+grpc::ByteBuffer ToByteBuffer(std::string head, const Buffer& body) {
+  grpc::Slice slices[2] = {grpc::Slice(head), grpc::Slice()};
+  if (body.empty()) return grpc::ByteBuffer(slices, 1);
+  auto* owner = new Buffer(body);
+  slices[1] = grpc::Slice(
+      const_cast<char*>(owner->view().data()), owner->size(), [](void* held) { delete static_cast<Buffer*>(held); },
+      owner);
+  return grpc::ByteBuffer(slices, 2);
+}
+
+}  // namespace reeve

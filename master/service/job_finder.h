@@ -1,0 +1,40 @@
+// Finds a job wherever it is: with the scheduler while it runs, in a store once it has ended.
+//
+// Thread: any; `done` runs on the loop or the reader thread.
+
+#ifndef REEVE_MASTER_SERVICE_JOB_FINDER_H_
+#define REEVE_MASTER_SERVICE_JOB_FINDER_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "master/runtime/master_loop.h"
+#include "master/service/hub.h"
+#include "master/store/reader_thread.h"
+
+namespace reeve {
+
+// What the service's parts share.
+struct ServiceParts {
+  MasterLoop* loop;
+  ReaderThread* reader;
+  Hub* hub;
+};
+
+struct FoundJob {
+  StoredJob job;       // `view` always; the rest for ended jobs only.
+  bool live = false;   // With the scheduler.
+  StoreKind store = StoreKind::kDurable;
+};
+
+// With `listener`: it is subscribed on the loop thread, so that it misses no notice after what is found; a job that has ended leaves
+// it unsubscribed.
+// Errors: NOT_FOUND JOB_NOT_FOUND; those of MasterLoop::Query and of the stores.
+void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
+             std::function<void(absl::StatusOr<FoundJob>)> done);
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SERVICE_JOB_FINDER_H_

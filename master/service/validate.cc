@@ -1,0 +1,176 @@
+#include "master/service/validate.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "base/input_batch.h"
+#include "base/strings.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "reeve/store/v1/store.pb.h"
+#include "xxhash.h"
+
+namespace reeve {
+namespace {
+
+constexpr size_t kMaxCommandBytes = 1u << 20;
+constexpr size_t kMaxStdinBytes = 1u << 20;
+constexpr size_t kMaxNameBytes = 200;
+constexpr size_t kMaxParams = 1000;
+constexpr size_t kMaxParamBytes = 64u << 10;
+constexpr uint32_t kDefaultAttempts = 3;
+
+absl::Status Bad(std::string_view message) {
+  return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", message);
+}
+
+bool Printable(std::string_view s) {
+  for (const char c : s) {
+    if (c < 0x20 || c > 0x7e) return false;
+  }
+  return true;
+}
+
+bool IsHandlerName(std::string_view s) {
+  for (const char c : s) {
+    const bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (!word) return false;
+  }
+  return !s.empty() && s.size() <= 64;
+}
+
+absl::Status CheckCommand(const v1::Command& command) {
+  size_t bytes = 0;
+  for (const std::string& argument : command.argv()) {
+    if (argument.find('\0') != std::string::npos) return Bad("spec.command.argv: an argument holds a NUL byte");
+    bytes += argument.size() + 1;
+  }
+  if (bytes > kMaxCommandBytes) return Bad("spec.command.argv: at most 1 MiB in all");
+  const bool argv_mode = command.input_mode() == v1::Command::ARGV;
+  if (!argv_mode && (command.argv().empty() || command.argv(0).empty())) {
+    return Bad("spec.command.argv: the command is empty");
+  }
+  if (command.shell() && command.argv_size() != 1) return Bad("spec.command.argv: with `shell` it is one script");
+  if (command.stdin().size() > kMaxStdinBytes) return Bad("spec.command.stdin: at most 1 MiB");
+  if (!command.stdin().empty() && command.stdin_from_input()) {
+    return Bad("spec.command: `stdin` and `stdin_from_input` exclude each other");
+  }
+  if (!v1::Command::InputMode_IsValid(command.input_mode())) return Bad("spec.command.input_mode: unknown value");
+  for (const auto& [name, value] : command.environment()) {
+    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos ||
+        value.find('\0') != std::string::npos) {
+      return Bad(StrCat("spec.command.environment: `", name, "` is not a variable"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSpec(v1::JobSpec* spec) {
+  if (spec->name().size() > kMaxNameBytes) return Bad("spec.name: at most 200 bytes");
+  if (!IsHandlerName(spec->handler())) {
+    return Bad("spec.handler: 1 to 64 characters of a-z, 0-9, `_` and `-`");
+  }
+  const bool exec = spec->handler() == "exec";
+  if (exec != spec->has_command()) {
+    return Bad(exec ? "spec.command: required for the handler `exec`" : "spec.command: only for the handler `exec`");
+  }
+  if (exec) {
+    if (absl::Status s = CheckCommand(spec->command()); !s.ok()) return s;
+  }
+  if (spec->params_size() > static_cast<int>(kMaxParams)) return Bad("spec.params: at most 1,000");
+  for (const auto& [name, value] : spec->params()) {
+    if (name.empty() || name.size() + value.size() > kMaxParamBytes) {
+      return Bad("spec.params: a name is empty, or name and value are over 64 KiB");
+    }
+  }
+  if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
+  if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
+  if (spec->has_time_limit() && (spec->time_limit().seconds() < 0 || spec->time_limit().nanos() < 0 ||
+                                 (spec->time_limit().seconds() == 0 && spec->time_limit().nanos() == 0))) {
+    return Bad("spec.time_limit: must be positive");
+  }
+  if (spec->priority() < -100 || spec->priority() > 100) return Bad("spec.priority: -100 to 100");
+  if (!v1::JobSpec::Durability_IsValid(spec->durability())) return Bad("spec.durability: unknown value");
+  if (spec->durability() == v1::JobSpec::DURABILITY_UNSPECIFIED) spec->set_durability(v1::JobSpec::DURABLE);
+  if (spec->shared_input().size() > kMaxPayloadBytes) {
+    return MakeError(absl::StatusCode::kInvalidArgument, "INPUT_TOO_LARGE", "spec.shared_input: at most 3 MiB");
+  }
+  return absl::OkStatus();
+}
+
+uint64_t ContentHash(const v1::CreateJobRequest& request) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    request.SerializeToCodedStream(&coded);
+  }
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
+  if (request->has_array()) {
+    v1::ArraySpec* array = request->mutable_array();
+    if (request->open()) return Bad("open: not with an array");
+    if (array->step() == 0) array->set_step(1);
+    if (array->count() == 0) return Bad("array.count: at least 1");
+    if (array->count() > kMaxTasksPerJob) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS", "array.count: at most 100,000,000");
+    }
+    int64_t last = 0;
+    if (__builtin_mul_overflow(array->step(), int64_t{array->count()} - 1, &last) ||
+        __builtin_add_overflow(array->start(), last, &last)) {
+      return Bad("array: the last value does not fit 64 bits");
+    }
+    event->array_count = array->count();
+    return absl::OkStatus();
+  }
+  if (request->spec().has_shared_input()) return Bad("spec.shared_input: only with an array");
+  if (!request->has_batch()) return request->open() ? absl::OkStatus() : Bad("tasks: give `array` or `batch`, or set `open`");
+  auto batch = InputBatch::Parse(Buffer(request->batch().SerializeAsString()));
+  if (!batch.ok()) return batch.status();
+  if ((*batch)->count() == 0) return Bad("batch.task_count: at least 1");
+  event->input_count = (*batch)->count();
+  event->input_bytes = (*batch)->payload_bytes();
+  event->inputs = std::move(*batch);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidateRequestId(std::string_view id) {
+  if (id.empty() || id.size() > 64 || !Printable(id)) return Bad("request_id: 1 to 64 printable ASCII characters");
+  return absl::OkStatus();
+}
+
+absl::Status ValidateAppender(std::string_view id) {
+  if (id.empty() || id.size() > 64 || !Printable(id)) return Bad("appender_id: 1 to 64 printable ASCII characters");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now) {
+  CreateJob event;
+  event.request_id = request.request_id();
+  if (absl::Status s = ValidateRequestId(event.request_id); !s.ok()) return s;
+  request.clear_request_id();
+  event.content_hash = ContentHash(request);
+  if (!request.has_spec()) return Bad("spec: required");
+  if (absl::Status s = CheckSpec(request.mutable_spec()); !s.ok()) return s;
+  if (absl::Status s = TakeTasks(&request, &event); !s.ok()) return s;
+  const v1::JobSpec& spec = request.spec();
+  event.open = request.open();
+  event.options.handler = spec.handler();
+  event.options.max_attempts = spec.max_attempts();
+  event.options.max_in_flight = spec.max_in_flight();
+  event.options.priority = spec.priority();
+  event.options.ephemeral = spec.durability() == v1::JobSpec::EPHEMERAL;
+  store::v1::JobRecord record;
+  if (request.has_array()) *record.mutable_array() = request.array();
+  *record.mutable_spec() = std::move(*request.mutable_spec());
+  record.set_create_time_us(absl::ToUnixMicros(now));
+  event.record = Buffer(record.SerializeAsString());
+  return event;
+}
+
+}  // namespace reeve

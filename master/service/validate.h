@@ -1,0 +1,24 @@
+// What a request may hold. Every bound of the protos that the master must check is checked here, and nowhere else.
+//
+// Thread: any.
+
+#ifndef REEVE_MASTER_SERVICE_VALIDATE_H_
+#define REEVE_MASTER_SERVICE_VALIDATE_H_
+
+#include "absl/status/statusor.h"
+#include "master/scheduler/events.h"
+#include "reeve/v1/services.pb.h"
+
+namespace reeve {
+
+// The event for a request, without its call: defaults filled in, inputs parsed, record written.
+// Errors: INVALID_ARGUMENT  BAD_REQUEST, INPUT_TOO_LARGE, TOO_MANY_TASKS, naming the field.
+absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now);
+
+absl::Status ValidateRequestId(std::string_view id);
+// 1 to 64 printable ASCII characters.
+absl::Status ValidateAppender(std::string_view id);
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SERVICE_VALIDATE_H_
