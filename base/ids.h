@@ -41,6 +41,9 @@ using CallId = Id<struct CallTag>;
 // `w-3`: stays with a worker's state folder for the life of the roster entry.
 using WorkerNumber = Id<struct WorkerTag>;
 
+// A worker's own number for a span: what its agent and lanes know it by.
+using SpanKey = Id<struct SpanTag>;
+
 using TaskIndex = uint32_t;
 
 // Most tasks of one job.

@@ -70,10 +70,10 @@ class SpanInputs {
   std::vector<uint32_t> ends_;
 };
 
-// Work for a lane: a span under one lease.
+// Work for a lane.
 struct LaneSpan {
+  SpanKey key;
   std::shared_ptr<const JobContext> job;
-  LeaseSeq lease;
   Run run;
   uint32_t attempt = 1;
   bool solo = false;
@@ -81,15 +81,14 @@ struct LaneSpan {
   TaskIndex inputs_first = 0;  // Index of inputs.At(0).
 };
 
-// Outcomes of tasks of one lease, with their encoded results.
+// Outcomes of tasks of one span, with their encoded results.
 struct LaneReport {
   struct Failed {
     uint32_t position = 0;
     TaskState state = TaskState::kFailed;
     Reason reason = Reason::kNone;
   };
-  JobId job;
-  LeaseSeq lease;
+  SpanKey span;
   std::vector<Run> runs;  // Ascending; what the body holds.
   std::vector<Failed> failed;
   absl::Duration run_time;
@@ -98,8 +97,8 @@ struct LaneReport {
 
 // A piece of output of a command that still runs.
 struct LaneOutput {
+  SpanKey span;
   JobId job;
-  LeaseSeq lease;
   TaskIndex index = 0;
   uint32_t attempt = 1;
   uint32_t stream = 1;  // 1 standard output, 2 standard error.
@@ -121,19 +120,19 @@ struct RunningAttempt {
   absl::Duration running;
 };
 
-class Lane {
+class TaskLane {
  public:
-  virtual ~Lane() = default;
+  virtual ~TaskLane() = default;
 
   // Queues a span. Every index of it is answered: in a report, or given back by Cut, Cancel or Stop.
   virtual void Start(LaneSpan span) = 0;
 
-  // Gives back what has not begun of `lease` at or beyond `from`. Returns the runs cut; they will not be reported.
-  virtual std::vector<Run> Cut(LeaseSeq lease, TaskIndex from) = 0;
+  // Gives back what has not begun of `span` at or beyond `from`. Returns the runs cut; they will not be reported.
+  virtual std::vector<Run> Cut(SpanKey span, TaskIndex from) = 0;
 
-  // Stops tasks of `lease` within `run`: those not begun are dropped and returned; running ones are told (token, SIGTERM, then SIGKILL of
+  // Stops tasks of `span` within `run`: those not begun are dropped and returned; running ones are told (token, SIGTERM, then SIGKILL of
   // the group) and reported CANCELLED, or as they end; a thread that ignores its token for 10 s is reported CANCELLED and its slot is stuck.
-  virtual std::vector<Run> Cancel(LeaseSeq lease, Run run) = 0;
+  virtual std::vector<Run> Cancel(SpanKey span, Run run) = 0;
 
   // Gives the lane's results the worker's name (`w-3`), known after Welcome.
   virtual void SetWorkerName(std::string name) = 0;

@@ -1,0 +1,368 @@
+#include "worker/agent/agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/held_hash.h"
+
+namespace reeve {
+namespace {
+
+constexpr int kExitCannotConnect = 3;
+constexpr int kExitRefused = 78;
+// Batches that the socket did not take are tried again after this.
+constexpr absl::Duration kResendSoon = absl::Milliseconds(50);
+constexpr absl::Duration kLookForUnacknowledged = absl::Seconds(1);
+
+}  // namespace
+
+Agent::Agent(const AgentOptions& options, absl::Duration now) : options_(options), born_(now), last_heard_(now) {}
+
+void Agent::Step(absl::Duration now, AgentEvent event) {
+  std::visit([&](auto& e) { On(now, e); }, event);
+}
+
+// ---- Greeting ----
+
+void Agent::On(absl::Duration now, agent::Begin&) { SayHello(now); }
+
+void Agent::SayHello(absl::Duration now) {
+  greeting_ = true;
+  hello_at_ = now + options_.hello_repeat;
+  ++hello_number_;
+  AgentEffects::Hello hello;
+  hello.number = hello_number_;
+  hello.seen_seq = seen_seq_;
+  hello.highest_epoch = epoch_;
+  hello.held = Held();
+  effects_.hello = std::move(hello);
+}
+
+void Agent::On(absl::Duration now, agent::AskedWho&) {
+  if (greeting_) return;  // One is on its way.
+  welcomed_ = false;
+  SayHello(now);
+}
+
+std::vector<AgentHeld> Agent::Held() const {
+  std::vector<AgentHeld> held;
+  for (const auto& [key, span] : spans_) {
+    for (const auto& [first, portion] : span.portions) {
+      if (!portion.lease.seq) continue;
+      for (const Run run : span.unfinished.Intersection({first, portion.count})) {
+        held.push_back({span.job, span.birth, portion.lease, run, false});
+      }
+    }
+  }
+  for (const auto& [number, batch] : batches_) {
+    for (const AgentLeased& leased : batch.content.runs) {
+      if (leased.lease) held.push_back({batch.content.job, batch.birth, {batch.epoch, leased.lease}, leased.run, true});
+    }
+  }
+  return held;
+}
+
+void Agent::On(absl::Duration now, agent::Welcomed& event) {
+  if (!event.refused.empty()) {
+    const bool token = event.refused.rfind("wrong token", 0) == 0;
+    effects_.exit = {token ? kExitCannotConnect : kExitRefused, "the master refused this worker: " + event.refused};
+    return;
+  }
+  if (!greeting_ || event.number != hello_number_) return;
+  greeting_ = false;
+  welcomed_ = ever_welcomed_ = true;
+  hello_at_ = absl::InfiniteDuration();
+  epoch_ = event.epoch;
+  heartbeat_ = event.heartbeat;
+  orphan_timeout_ = event.orphan_timeout;
+  next_beat_ = now;
+  for (auto& [key, span] : spans_) {
+    for (auto& [first, portion] : span.portions) portion.lease = {};
+  }
+  span_of_.clear();
+  for (auto& [number, batch] : batches_) {
+    for (AgentLeased& leased : batch.content.runs) leased.lease = {};
+  }
+  seen_seq_ = {};
+  for (const agent::Welcomed::Run_& run : event.runs) Relabel(run);
+  // What got no new lease is not wanted any more.
+  for (auto& [key, span] : spans_) {
+    for (const auto& [first, portion] : span.portions) {
+      if (portion.lease.seq) continue;
+      for (const Run run : span.unfinished.Intersection({first, portion.count})) effects_.cancels.push_back({key, run});
+    }
+  }
+  for (auto it = batches_.begin(); it != batches_.end();) {
+    const auto& runs = it->second.content.runs;
+    if (std::none_of(runs.begin(), runs.end(), [](const AgentLeased& l) { return bool(l.lease); })) {
+      unacknowledged_bytes_ -= it->second.content.body.size();
+      to_send_.erase(it->first);
+      it = batches_.erase(it);
+      continue;
+    }
+    it->second.epoch = epoch_;
+    to_send_.insert(it->first);
+    ++it;
+  }
+}
+
+void Agent::Relabel(const agent::Welcomed::Run_& labelled) {
+  seen_seq_ = std::max(seen_seq_, labelled.lease);
+  if (!labelled.lease) return;
+  const TaskIndex begin = labelled.run.first, end = labelled.run.end();
+  for (auto& [key, span] : spans_) {
+    if (span.job != labelled.job) continue;
+    std::map<TaskIndex, Portion> next;
+    for (const auto& [first, portion] : span.portions) {
+      const TaskIndex last = first + portion.count;
+      const TaskIndex from = std::max(first, begin), to = std::min(last, end);
+      if (from >= to) {
+        next[first] = portion;
+        continue;
+      }
+      if (first < from) next[first] = {from - first, portion.lease};
+      next[from] = {to - from, {epoch_, labelled.lease}};
+      if (to < last) next[to] = {last - to, portion.lease};
+      span_of_[labelled.lease] = key;
+    }
+    span.portions = std::move(next);
+  }
+  for (auto& [number, batch] : batches_) {
+    if (batch.content.job != labelled.job) continue;
+    std::vector<AgentLeased> next;
+    for (const AgentLeased& old : batch.content.runs) {
+      const TaskIndex from = std::max(old.run.first, begin), to = std::min(old.run.end(), end);
+      if (from >= to) {
+        next.push_back(old);
+        continue;
+      }
+      if (old.run.first < from) next.push_back({old.lease, {old.run.first, from - old.run.first}});
+      next.push_back({labelled.lease, {from, to - from}});
+      if (to < old.run.end()) next.push_back({old.lease, {to, old.run.end() - to}});
+    }
+    batch.content.runs = std::move(next);
+  }
+}
+
+// ---- Work ----
+
+void Agent::On(absl::Duration, agent::Assigned& event) {
+  if (!welcomed_ || event.lease <= seen_seq_) return;  // Sent twice.
+  seen_seq_ = event.lease;
+  const SpanKey key(next_span_++);
+  Span& span = spans_[key];
+  span.job = event.job;
+  span.birth = event.birth;
+  span.unfinished.Add(event.run);
+  span.portions[event.run.first] = {event.run.count, {epoch_, event.lease}};
+  span_of_[event.lease] = key;
+  effects_.starts.push_back({key, event.payload});
+  if (draining_) effects_.cuts.push_back({key, 0, agent::Cut::Why::kDrain});
+}
+
+void Agent::On(absl::Duration, agent::RecallAsked& event) {
+  const auto it = span_of_.find(event.lease);
+  if (it == span_of_.end()) {
+    effects_.recalled.push_back({event.lease, {event.end, 0}});  // Nothing left to cut.
+    return;
+  }
+  effects_.cuts.push_back({it->second, event.end, agent::Cut::Why::kRecall});
+}
+
+void Agent::On(absl::Duration, agent::CancelAsked& event) {
+  const auto it = span_of_.find(event.lease);
+  if (it != span_of_.end()) effects_.cancels.push_back({it->second, event.run});
+}
+
+std::vector<AgentLeased> Agent::LeasedParts(const Span& span, Run run) const {
+  std::vector<AgentLeased> parts;
+  auto it = span.portions.upper_bound(run.first);
+  if (it != span.portions.begin()) --it;
+  for (; it != span.portions.end() && it->first < run.end(); ++it) {
+    const TaskIndex from = std::max(it->first, run.first);
+    const TaskIndex to = std::min(it->first + it->second.count, run.end());
+    if (from < to) parts.push_back({it->second.lease.seq, {from, to - from}});
+  }
+  return parts;
+}
+
+void Agent::EndIfFinished(SpanKey key) {
+  const auto it = spans_.find(key);
+  if (it == spans_.end() || !it->second.unfinished.empty()) return;
+  for (const auto& [first, portion] : it->second.portions) span_of_.erase(portion.lease.seq);
+  spans_.erase(it);
+  effects_.ended.push_back(key);
+}
+
+void Agent::On(absl::Duration, agent::Cut& event) {
+  const auto it = spans_.find(event.span);
+  if (it == spans_.end()) return;
+  Span& span = it->second;
+  std::vector<AgentLeased>& answer =
+      event.why == agent::Cut::Why::kRecall ? effects_.recalled : effects_.released;
+  bool any = false;
+  for (const Run run : event.runs) {
+    span.unfinished.Remove(run);
+    for (const AgentLeased& part : LeasedParts(span, run)) {
+      if (!part.lease) continue;
+      answer.push_back(part);
+      any = true;
+    }
+  }
+  if (!any && event.why == agent::Cut::Why::kRecall) {
+    for (const auto& [first, portion] : span.portions) {
+      if (portion.lease.seq) answer.push_back({portion.lease.seq, {first, 0}});
+    }
+  }
+  EndIfFinished(event.span);
+}
+
+void Agent::On(absl::Duration, agent::Reported& event) {
+  const auto it = spans_.find(event.span);
+  if (it == spans_.end()) return;
+  Span& span = it->second;
+  Batch batch;
+  batch.content.number = next_batch_++;
+  batch.content.job = span.job;
+  batch.birth = span.birth;
+  batch.epoch = epoch_;
+  bool wanted = false;
+  for (const Run run : event.runs) {
+    span.unfinished.Remove(run);
+    for (const AgentLeased& part : LeasedParts(span, run)) {
+      wanted = wanted || part.lease;
+      batch.content.runs.push_back(part);
+    }
+  }
+  EndIfFinished(event.span);
+  if (!wanted) return;  // Dropped by the master meanwhile.
+  batch.content.failed = std::move(event.failed);
+  batch.content.run_time = event.run_time;
+  batch.content.body = std::move(event.body);
+  unacknowledged_bytes_ += batch.content.body.size();
+  to_send_.insert(batch.content.number);
+  batches_.emplace(batch.content.number, std::move(batch));
+}
+
+void Agent::On(absl::Duration, agent::ResultsAcked& event) {
+  const bool was_full = spool_full();
+  for (const uint64_t number : event.numbers) {
+    const auto it = batches_.find(number);
+    if (it == batches_.end()) continue;
+    unacknowledged_bytes_ -= it->second.content.body.size();
+    to_send_.erase(number);
+    batches_.erase(it);
+  }
+  if (was_full && !spool_full()) next_beat_ = -absl::InfiniteDuration();  // Tell at once that there is room again.
+}
+
+void Agent::On(absl::Duration now, agent::NotSent& event) {
+  for (const uint64_t number : event.numbers) {
+    if (batches_.contains(number)) to_send_.insert(number);
+  }
+  next_resend_ = std::min(next_resend_, now + kResendSoon);
+}
+
+// ---- Time ----
+
+void Agent::On(absl::Duration now, agent::Heard&) { last_heard_ = now; }
+
+void Agent::On(absl::Duration now, agent::HeartbeatAcked& event) {
+  if (!event.send_held || !welcomed_) return;
+  Beat(now);
+  effects_.heartbeat->held = Held();
+}
+
+void Agent::Beat(absl::Duration now) {
+  next_beat_ = now + heartbeat_;
+  AgentEffects::Heartbeat beat;
+  beat.number = ++beat_number_;
+  beat.seen_seq = seen_seq_;
+  beat.draining = draining_;
+  beat.spool_full = spool_full();
+  std::map<LeaseSeq, IntervalSet> held;
+  for (const AgentHeld& run : Held()) held[run.lease.seq].Add(run.run);
+  HeldHash hash;
+  for (const auto& [lease, runs] : held) {
+    for (const Run run : runs.Runs()) hash.Add(lease, run);
+    beat.held_count += runs.size();
+  }
+  beat.held_hash = hash.Finish();
+  effects_.heartbeat = std::move(beat);
+}
+
+void Agent::On(absl::Duration now, agent::Drain&) {
+  if (draining_) {
+    drain_deadline_ = now;  // Asked twice: no more patience.
+    return;
+  }
+  draining_ = true;
+  drain_deadline_ = now + options_.drain_grace;
+  for (const auto& [key, span] : spans_) effects_.cuts.push_back({key, 0, agent::Cut::Why::kDrain});
+  if (welcomed_) Beat(now);
+}
+
+void Agent::On(absl::Duration now, agent::Tick&) {
+  if (greeting_ && now >= hello_at_) {
+    if (!ever_welcomed_ && now - born_ >= options_.connect_timeout) {
+      effects_.exit = {kExitCannotConnect, "no answer from the master"};
+      return;
+    }
+    SayHello(now);
+  }
+  if (ever_welcomed_ && now - last_heard_ >= orphan_timeout_) {
+    effects_.exit = {kExitCannotConnect, "the master has been silent for too long"};
+    return;
+  }
+  if (welcomed_ && now >= next_beat_) Beat(now);
+  if (now >= next_resend_) {
+    next_resend_ = batches_.empty() ? absl::InfiniteDuration() : now + kLookForUnacknowledged;
+    for (const auto& [number, batch] : batches_) {
+      if (now - batch.sent >= options_.results_repeat) to_send_.insert(number);
+    }
+  }
+  if (draining_ && !drain_forced_ && now >= drain_deadline_) {
+    drain_forced_ = true;
+    for (const auto& [key, span] : spans_) {
+      for (const Run run : span.unfinished.Runs()) effects_.cancels.push_back({key, run});
+    }
+  }
+}
+
+AgentEffects Agent::TakeEffects(absl::Duration now) {
+  const bool backing_off = next_resend_ <= now + kResendSoon && next_resend_ > now;
+  if (welcomed_ && !backing_off) {
+    for (const uint64_t number : to_send_) {
+      Batch& batch = batches_.at(number);
+      batch.sent = now;
+      effects_.results.push_back(batch.content);
+    }
+    to_send_.clear();
+    if (!batches_.empty() && next_resend_ == absl::InfiniteDuration()) next_resend_ = now + kLookForUnacknowledged;
+  }
+  if (draining_ && spans_.empty() && batches_.empty() && !ended_) {
+    ended_ = true;
+    effects_.goodbye = "drained";
+    effects_.exit = {0, "drained"};
+  }
+  // Nobody to hand results to: an unwelcome worker has nothing to wait for either.
+  if (draining_ && !ever_welcomed_ && !ended_) {
+    ended_ = true;
+    effects_.exit = {0, "stopped before it joined"};
+  }
+  return std::exchange(effects_, {});
+}
+
+absl::Duration Agent::NextDeadline() const {
+  absl::Duration next = std::min({hello_at_, next_resend_, drain_forced_ ? absl::InfiniteDuration() : drain_deadline_});
+  if (welcomed_) next = std::min(next, next_beat_);
+  return next;
+}
+
+uint64_t Agent::held_count() const {
+  uint64_t count = 0;
+  for (const auto& [key, span] : spans_) count += span.unfinished.size();
+  return count;
+}
+
+}  // namespace reeve

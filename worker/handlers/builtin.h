@@ -1,0 +1,17 @@
+// The handlers every worker offers on the thread lane: `echo`, `sleep`, `digest`.
+
+#ifndef REEVE_WORKER_HANDLERS_BUILTIN_H_
+#define REEVE_WORKER_HANDLERS_BUILTIN_H_
+
+#include "worker/sdk/handler_registry.h"
+
+namespace reeve {
+
+// echo    returns its input.
+// sleep   sleeps for the seconds its input says (`0.25`), or for the option `seconds`; returns nothing.
+// digest  reads the file its input names; returns a JSON object with path, sha256, lines and bytes.
+void AddBuiltinHandlers(HandlerRegistry* registry);
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_HANDLERS_BUILTIN_H_

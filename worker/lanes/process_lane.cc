@@ -1,0 +1,608 @@
+#include "worker/lanes/process_lane.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/doorbell.h"
+#include "base/interval_set.h"
+#include "base/log.h"
+#include "base/mutex.h"
+#include "base/replacement.h"
+#include "base/result_batch.h"
+#include "base/strings.h"
+#include "worker/lanes/output_capture.h"
+#include "worker/supervisor/supervisor.h"
+
+extern char** environ;
+
+namespace reeve {
+namespace {
+
+constexpr size_t kReadBytes = 64u << 10;
+// Output of a command that runs for so long goes out as it comes.
+constexpr absl::Duration kLiveAfter = absl::Milliseconds(150);
+constexpr int kTickMs = 50;
+constexpr size_t kReportBytes = 1u << 20;
+
+absl::Duration Monotonic() {
+  timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return absl::DurationFromTimespec(ts);
+}
+
+// The part of the worker's environment that commands see.
+std::vector<std::string> InheritedEnvironment() {
+  std::vector<std::string> kept;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" || name.rfind("LC_", 0) == 0) {
+      kept.emplace_back(text);
+    }
+  }
+  return kept;
+}
+
+// Content as a file to read from the beginning; an empty one is /dev/null.
+int AsInput(std::string_view content) {
+  if (content.empty()) return open("/dev/null", O_RDONLY | O_CLOEXEC);
+  const int fd = memfd_create("stdin", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  while (!content.empty()) {
+    const ssize_t n = write(fd, content.data(), content.size());
+    if (n <= 0) break;
+    content.remove_prefix(static_cast<size_t>(n));
+  }
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+struct Pipe {
+  int fd = -1;  // Our end; -1: closed.
+  OutputCapture capture;
+};
+
+// A command that runs, or is being started.
+struct Attempt {
+  uint64_t id = 0;
+  std::shared_ptr<const JobContext> job;
+  SpanKey span;
+  TaskIndex index = 0;
+  uint32_t number = 1;
+  Pipe out, err;
+  std::string scratch;
+  absl::Duration began, deadline = absl::InfiniteDuration(), kill_at = absl::InfiniteDuration();
+  absl::Time began_wall;
+  bool cancelled = false, timed_out = false;
+  std::string program;
+};
+
+struct Work {
+  LaneSpan span;
+  IntervalSet todo;
+  std::shared_ptr<const Template> words;
+  uint32_t running = 0;
+};
+
+}  // namespace
+
+struct ProcessLane::Impl {
+  ProcessLaneOptions options;
+  SpawnChannel* channel;
+  LaneSink* sink;
+  const std::vector<std::string> inherited = InheritedEnvironment();
+  Doorbell doorbell;
+  int poller = -1;
+  std::thread thread;
+  mutable Mutex mu;
+  std::deque<std::shared_ptr<Work>> queue ABSL_GUARDED_BY(mu);
+  std::map<SpanKey, std::shared_ptr<Work>> works ABSL_GUARDED_BY(mu);
+  std::map<uint64_t, std::unique_ptr<Attempt>> attempts ABSL_GUARDED_BY(mu);
+  std::vector<std::pair<uint64_t, int>> kills ABSL_GUARDED_BY(mu);
+  std::string worker_name ABSL_GUARDED_BY(mu);
+  bool stopping ABSL_GUARDED_BY(mu) = false;
+  uint64_t next_id = 1;
+
+  // Results of this turn, by span: told together.
+  struct Finished {
+    ResultEntry entry;
+    std::string output, error_output, message;
+  };
+  std::map<SpanKey, std::map<TaskIndex, Finished>> finished ABSL_GUARDED_BY(mu);
+
+  void Loop();
+  bool StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void StartOne(const std::shared_ptr<Work>& work, TaskIndex index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  absl::StatusOr<std::vector<std::string>> ArgvOf(const Work& work, TaskIndex index, std::string_view input) const;
+  std::vector<std::string> EnvironmentOf(const Work& work, TaskIndex index, const std::string& scratch) const;
+  void Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void FailNow(Attempt& attempt, Reason reason, std::string message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void ReadPipe(Attempt& attempt, bool error_stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void ClosePipe(Pipe& pipe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void OnEvent(const SpawnEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void OnExit(Attempt& attempt, int status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Finish(Attempt& attempt, Finished result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void CheckTimes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+};
+
+// ---- Starting ----
+
+absl::StatusOr<std::vector<std::string>> ProcessLane::Impl::ArgvOf(const Work& work, TaskIndex index,
+                                                                  std::string_view input) const {
+  const CommandSpec& command = work.span.job->command;
+  std::vector<std::string> argv;
+  if (command.input_mode == CommandSpec::InputMode::kArgv) {
+    auto split = SplitArgv(input);
+    if (!split.ok()) return split.status();
+    argv = std::move(*split);
+  } else {
+    auto expanded = work.words->Expand(input, index);
+    if (!expanded.ok()) return expanded.status();
+    argv = std::move(*expanded);
+  }
+  if (command.shell) return std::vector<std::string>{"/bin/sh", "-c", argv.empty() ? "" : argv.front()};
+  if (argv.empty() || argv.front().empty()) return absl::InvalidArgumentError("the command is empty");
+  return argv;
+}
+
+std::vector<std::string> ProcessLane::Impl::EnvironmentOf(const Work& work, TaskIndex index,
+                                                          const std::string& scratch) const {
+  const JobContext& job = *work.span.job;
+  std::vector<std::string> environment;
+  for (const std::string& variable : inherited) {
+    if (!job.command.environment.contains(variable.substr(0, variable.find('=')))) environment.push_back(variable);
+  }
+  for (const auto& [name, value] : job.command.environment) environment.push_back(StrCat(name, "=", value));
+  environment.push_back(StrCat("REEVE_JOB_ID=", job.job.value));
+  environment.push_back(StrCat("REEVE_TASK_INDEX=", index));
+  environment.push_back(StrCat("REEVE_ATTEMPT=", work.span.attempt));
+  environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
+  if (job.is_array) {
+    environment.push_back(StrCat("REEVE_ARRAY_VALUE=", job.array_start + static_cast<int64_t>(index) * job.array_step));
+  }
+  return environment;
+}
+
+void ProcessLane::Impl::FailNow(Attempt& attempt, Reason reason, std::string message) {
+  Finished result;
+  result.entry.state = TaskState::kFailed;
+  result.entry.reason = reason;
+  if (reason == Reason::kCommandNotFound) result.entry.exit_code = 127;
+  if (reason == Reason::kCommandNotExecutable) result.entry.exit_code = 126;
+  result.message = std::move(message);
+  Finish(attempt, std::move(result));
+}
+
+void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex index) {
+  const JobContext& job = *work->span.job;
+  auto attempt = std::make_unique<Attempt>();
+  attempt->id = next_id++;
+  attempt->job = work->span.job;
+  attempt->span = work->span.key;
+  attempt->index = index;
+  attempt->number = work->span.attempt;
+  attempt->began = Monotonic();
+  attempt->began_wall = absl::Now();
+  ++work->running;
+  std::string number;
+  std::string_view input;
+  if (!job.is_array) {
+    input = work->span.inputs.At(index - work->span.inputs_first);
+  } else if (job.has_shared_input) {
+    input = job.shared_input;
+  } else {
+    number = StrCat(job.array_start + static_cast<int64_t>(index) * job.array_step);
+    input = number;
+  }
+  auto argv = ArgvOf(*work, index, input);
+  if (!argv.ok()) return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(argv.status().message())));
+  attempt->scratch = StrCat(options.scratch_root, "/", job.job.value, ".", index, ".", attempt->id);
+  if (mkdir(attempt->scratch.c_str(), 0700) != 0) {
+    const std::string why = StrCat("cannot make the scratch folder ", attempt->scratch, ": ", strerror(errno));
+    attempt->scratch.clear();
+    return FailNow(*attempt, Reason::kResources, why);
+  }
+  SpawnRequest request;
+  request.id = attempt->id;
+  request.environment = EnvironmentOf(*work, index, attempt->scratch);
+  request.working_directory = job.command.working_directory.empty() ? attempt->scratch : job.command.working_directory;
+  attempt->program = argv->front();
+  request.argv = std::move(*argv);
+  if (job.time_limit != absl::InfiniteDuration()) attempt->deadline = attempt->began + job.time_limit;
+  Launch(std::move(attempt), std::move(request), job.command.stdin_from_input ? input : job.command.standard_input);
+}
+
+void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input) {
+  int out[2] = {-1, -1}, err[2] = {-1, -1};
+  const int in = AsInput(input);
+  const bool open = in >= 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0;
+  const int why = errno;
+  attempt->out.fd = out[0];
+  attempt->err.fd = err[0];
+  absl::Status spawned;
+  if (open) {
+    request.standard_input = in;
+    request.standard_output = out[1];
+    request.standard_error = err[1];
+    spawned = channel->Spawn(request);
+  }
+  for (const int fd : {in, out[1], err[1]}) {
+    if (fd >= 0) close(fd);
+  }
+  if (!open) return FailNow(*attempt, Reason::kResources, StrCat("no room to start it: ", strerror(why)));
+  if (!spawned.ok()) return FailNow(*attempt, Reason::kResources, std::string(ToStd(spawned.message())));
+  for (const bool error_stream : {false, true}) {
+    const int fd = error_stream ? attempt->err.fd : attempt->out.fd;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = attempt->id << 1 | (error_stream ? 1 : 0);
+    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+  }
+  const uint64_t id = attempt->id;
+  attempts.emplace(id, std::move(attempt));
+}
+
+bool ProcessLane::Impl::StartSome() {
+  bool any = false;
+  while (!stopping && attempts.size() < options.slots && !queue.empty()) {
+    const std::shared_ptr<Work> work = queue.front();
+    const std::optional<Run> next = work->todo.FirstRun(0, 1);
+    if (!next.has_value()) {
+      queue.pop_front();
+      continue;
+    }
+    work->todo.Remove(*next);
+    StartOne(work, next->first);
+    any = true;
+  }
+  return any;
+}
+
+// ---- Output and ends ----
+
+void ProcessLane::Impl::ClosePipe(Pipe& pipe) {
+  if (pipe.fd < 0) return;
+  close(pipe.fd);
+  pipe.fd = -1;
+}
+
+void ProcessLane::Impl::SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) {
+  if (!pipe.capture.has_live()) return;
+  LaneOutput output;
+  output.span = attempt.span;
+  output.job = attempt.job->job;
+  output.index = attempt.index;
+  output.attempt = attempt.number;
+  output.stream = stream;
+  output.offset = pipe.capture.live_offset();
+  output.content = pipe.capture.TakeLive();
+  sink->OnOutput(std::move(output));
+}
+
+void ProcessLane::Impl::ReadPipe(Attempt& attempt, bool error_stream) {
+  Pipe& pipe = error_stream ? attempt.err : attempt.out;
+  if (pipe.fd < 0) return;
+  thread_local char buffer[kReadBytes];
+  // A share, not all: a command that never stops writing must not keep the others from being read.
+  for (int i = 0; i < 16; ++i) {
+    const ssize_t n = read(pipe.fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) break;
+    if (n <= 0) {
+      ClosePipe(pipe);
+      break;
+    }
+    pipe.capture.Add({buffer, static_cast<size_t>(n)});
+    if (static_cast<size_t>(n) < sizeof buffer) break;
+  }
+  const bool runs_long = Monotonic() - attempt.began > kLiveAfter;
+  if (runs_long || pipe.capture.overflows()) SendLive(attempt, pipe, error_stream ? 2 : 1);
+}
+
+void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
+  // The group is dead: what it wrote is in the pipes, and no more will come.
+  for (const bool error_stream : {false, true}) {
+    Pipe& pipe = error_stream ? attempt.err : attempt.out;
+    char buffer[4096];
+    while (pipe.fd >= 0) {
+      const ssize_t n = read(pipe.fd, buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
+      pipe.capture.Add({buffer, static_cast<size_t>(n)});
+      if (pipe.capture.overflows()) SendLive(attempt, pipe, error_stream ? 2 : 1);
+    }
+    ClosePipe(pipe);
+    if (pipe.capture.went_live()) SendLive(attempt, pipe, error_stream ? 2 : 1);
+  }
+  Finished result;
+  ResultEntry& entry = result.entry;
+  entry.state = TaskState::kSucceeded;
+  if (WIFSIGNALED(status)) {
+    entry.state = TaskState::kFailed;
+    entry.reason = Reason::kSignalled;
+    entry.signal = static_cast<uint32_t>(WTERMSIG(status));
+    result.message = StrCat("ended by signal ", entry.signal, " (", strsignal(WTERMSIG(status)), ")");
+  } else if (WEXITSTATUS(status) != 0) {
+    entry.state = TaskState::kFailed;
+    entry.reason = Reason::kExitNonzero;
+    entry.exit_code = static_cast<uint32_t>(WEXITSTATUS(status));
+  }
+  if (attempt.timed_out) {
+    entry.state = TaskState::kFailed;
+    entry.reason = Reason::kTimeout;
+    result.message = "the time limit passed";
+  }
+  if (attempt.cancelled) {
+    entry.state = TaskState::kCancelled;
+    entry.reason = Reason::kNone;
+  }
+  const OutputCapture& out = attempt.out.capture;
+  const OutputCapture& err = attempt.err.capture;
+  if (out.truncated()) entry.flags |= kOutputTruncated;
+  if (err.truncated()) entry.flags |= kErrorOutputTruncated;
+  result.output = out.Text();
+  result.error_output = err.Text();
+  Finish(attempt, std::move(result));
+}
+
+void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
+  ClosePipe(attempt.out);
+  ClosePipe(attempt.err);
+  if (!attempt.scratch.empty() && rmdir(attempt.scratch.c_str()) != 0) {
+    std::error_code ignored;
+    std::filesystem::remove_all(attempt.scratch, ignored);
+  }
+  result.entry.index = attempt.index;
+  result.entry.attempt = attempt.number;
+  result.entry.start_us = absl::ToUnixMicros(attempt.began_wall);
+  result.entry.run_us = static_cast<uint32_t>(
+      std::min<int64_t>(UINT32_MAX, absl::ToInt64Microseconds(Monotonic() - attempt.began)));
+  finished[attempt.span][attempt.index] = std::move(result);
+  const auto work = works.find(attempt.span);
+  if (work != works.end()) --work->second->running;
+  attempts.erase(attempt.id);
+}
+
+void ProcessLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
+  if (work->todo.empty() && work->running == 0) works.erase(work->span.key);
+}
+
+void ProcessLane::Impl::Report() {
+  for (auto& [span, results] : finished) {
+    ResultBatchBuilder builder;
+    LaneReport report;
+    const auto flush = [&] {
+      if (builder.empty()) return;
+      report.span = span;
+      report.body = builder.Finish(worker_name);
+      sink->OnReport(std::exchange(report, {}));
+    };
+    for (auto& [index, result] : results) {
+      result.entry.output = result.output;
+      result.entry.error_output = result.error_output;
+      result.entry.message = result.message;
+      if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes) flush();
+      if (result.entry.state != TaskState::kSucceeded) {
+        report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
+      }
+      report.runs.push_back({index, 1});
+      report.run_time += absl::Microseconds(result.entry.run_us);
+      builder.Add(result.entry);
+    }
+    flush();
+    const auto work = works.find(span);
+    if (work != works.end()) EndIfDone(std::shared_ptr<Work>(work->second));
+  }
+  finished.clear();
+}
+
+void ProcessLane::Impl::OnEvent(const SpawnEvent& event) {
+  const auto it = attempts.find(event.id);
+  if (it == attempts.end()) return;
+  Attempt& attempt = *it->second;
+  if (event.kind == SpawnEvent::Kind::kStarted) return;
+  if (event.kind == SpawnEvent::Kind::kExited) return OnExit(attempt, event.wait_status);
+  if (event.directory) {
+    return FailNow(attempt, Reason::kBadInput,
+                   StrCat("cannot enter the working directory ", attempt.job->command.working_directory, ": ",
+                          strerror(event.error)));
+  }
+  const std::string message = StrCat(attempt.program, ": ", event.error == ENOENT ? "command not found" : strerror(event.error));
+  switch (event.error) {
+    case ENOENT: return FailNow(attempt, Reason::kCommandNotFound, message);
+    case EAGAIN:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE: return FailNow(attempt, Reason::kResources, message);
+    case E2BIG: return FailNow(attempt, Reason::kBadInput, message);
+    default: return FailNow(attempt, Reason::kCommandNotExecutable, message);
+  }
+}
+
+void ProcessLane::Impl::CheckTimes() {
+  const absl::Duration now = Monotonic();
+  for (auto& [id, attempt] : attempts) {
+    if (now >= attempt->deadline && !attempt->timed_out) {
+      attempt->timed_out = true;
+      channel->Kill(id, SIGTERM);
+      attempt->kill_at = now + options.kill_grace;
+    }
+    if (now >= attempt->kill_at) {
+      attempt->kill_at = absl::InfiniteDuration();
+      channel->Kill(id, SIGKILL);
+    }
+    if (now - attempt->began < kLiveAfter) continue;
+    SendLive(*attempt, attempt->out, 1);
+    SendLive(*attempt, attempt->err, 2);
+  }
+}
+
+void ProcessLane::Impl::Loop() {
+  constexpr uint64_t kChannel = ~0ull, kDoorbell = ~0ull - 1;
+  poller = epoll_create1(EPOLL_CLOEXEC);
+  for (const auto& [fd, data] : {std::pair<int, uint64_t>{channel->fd(), kChannel}, {doorbell.fd(), kDoorbell}}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = data;
+    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+  }
+  std::vector<SpawnEvent> events;
+  bool idle = true;
+  for (;;) {
+    epoll_event ready[64];
+    const int n = epoll_wait(poller, ready, 64, idle ? -1 : kTickMs);
+    MutexLock lock(&mu);
+    if (stopping && attempts.empty()) break;
+    bool from_channel = false;
+    for (int i = 0; i < n; ++i) {
+      if (ready[i].data.u64 == kChannel) {
+        from_channel = true;
+      } else if (ready[i].data.u64 == kDoorbell) {
+        doorbell.Answer();
+      } else if (const auto it = attempts.find(ready[i].data.u64 >> 1); it != attempts.end()) {
+        ReadPipe(*it->second, (ready[i].data.u64 & 1) != 0);
+      }
+    }
+    if (from_channel) {
+      events.clear();
+      const bool open = channel->Receive(&events);
+      for (const SpawnEvent& event : events) OnEvent(event);
+      if (!open) {
+        REEVE_LOG_ERROR("the supervisor is gone, ending");
+        _exit(70);
+      }
+    }
+    for (const auto& [id, signal] : std::exchange(kills, {})) {
+      channel->Kill(id, signal);
+      const auto it = attempts.find(id);
+      if (it != attempts.end() && signal == SIGTERM) it->second->kill_at = Monotonic() + options.kill_grace;
+    }
+    CheckTimes();
+    StartSome();
+    Report();
+    idle = attempts.empty();
+  }
+  close(poller);
+}
+
+// ---- The lane ----
+
+ProcessLane::ProcessLane(const ProcessLaneOptions& options, SpawnChannel* channel, LaneSink* sink)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->options = options;
+  impl_->channel = channel;
+  impl_->sink = sink;
+  std::error_code ignored;
+  std::filesystem::remove_all(options.scratch_root, ignored);  // Left by a process that died.
+  std::filesystem::create_directories(options.scratch_root, ignored);
+  impl_->thread = std::thread([impl = impl_.get()] { impl->Loop(); });
+}
+
+ProcessLane::~ProcessLane() { Stop(absl::ZeroDuration()); }
+
+void ProcessLane::Start(LaneSpan span) {
+  auto work = std::make_shared<Work>();
+  work->todo.Add(span.run);
+  const CommandSpec& command = span.job->command;
+  work->words = std::make_shared<Template>(
+      command.argv, Template::Options{.json = command.input_mode == CommandSpec::InputMode::kJson, .shell = command.shell});
+  work->span = std::move(span);
+  {
+    MutexLock lock(&impl_->mu);
+    impl_->works[work->span.key] = work;
+    impl_->queue.push_back(std::move(work));
+  }
+  impl_->doorbell.Ring();
+}
+
+std::vector<Run> ProcessLane::Cut(SpanKey key, TaskIndex from) {
+  MutexLock lock(&impl_->mu);
+  const auto it = impl_->works.find(key);
+  if (it == impl_->works.end()) return {};
+  const std::shared_ptr<Work> work = it->second;
+  const TaskIndex end = work->span.run.end();
+  if (from >= end) return {};
+  const std::vector<Run> cut = work->todo.Intersection({from, end - from});
+  for (const Run run : cut) work->todo.Remove(run);
+  impl_->EndIfDone(work);
+  return cut;
+}
+
+std::vector<Run> ProcessLane::Cancel(SpanKey key, Run run) {
+  std::vector<Run> dropped;
+  {
+    MutexLock lock(&impl_->mu);
+    const auto it = impl_->works.find(key);
+    if (it == impl_->works.end()) return {};
+    const std::shared_ptr<Work> work = it->second;
+    dropped = work->todo.Intersection(run);
+    for (const Run part : dropped) work->todo.Remove(part);
+    for (auto& [id, attempt] : impl_->attempts) {
+      if (attempt->span != key || attempt->index < run.first || attempt->index >= run.end() || attempt->cancelled) continue;
+      attempt->cancelled = true;
+      impl_->kills.emplace_back(id, SIGTERM);
+    }
+    impl_->EndIfDone(work);
+  }
+  impl_->doorbell.Ring();
+  return dropped;
+}
+
+void ProcessLane::SetWorkerName(std::string name) {
+  MutexLock lock(&impl_->mu);
+  impl_->worker_name = std::move(name);
+}
+
+uint32_t ProcessLane::slots() const { return impl_->options.slots; }
+uint32_t ProcessLane::stuck() const { return 0; }
+
+std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t limit) const {
+  std::vector<RunningAttempt> running;
+  const absl::Duration now = Monotonic();
+  MutexLock lock(&impl_->mu);
+  for (const auto& [id, attempt] : impl_->attempts) {
+    if (now - attempt->began >= at_least) running.push_back({attempt->job->job, attempt->index, now - attempt->began});
+  }
+  std::sort(running.begin(), running.end(),
+            [](const RunningAttempt& a, const RunningAttempt& b) { return a.running > b.running; });
+  if (running.size() > limit) running.resize(limit);
+  return running;
+}
+
+void ProcessLane::Stop(absl::Duration) {
+  {
+    MutexLock lock(&impl_->mu);
+    if (impl_->stopping) return;
+    impl_->stopping = true;
+    for (auto& [id, attempt] : impl_->attempts) {
+      attempt->cancelled = true;
+      impl_->kills.emplace_back(id, SIGKILL);
+    }
+  }
+  impl_->doorbell.Ring();
+  impl_->thread.join();
+}
+
+}  // namespace reeve

@@ -1,0 +1,173 @@
+#include "worker/link/link_messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/frame.h"
+#include "base/strings.h"
+
+namespace reeve {
+namespace {
+
+// Held runs in one page of a Hello: about 40 bytes each.
+constexpr size_t kRunsPerPage = 50'000;
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+CommandSpec FromProto(const v1::Command& wire) {
+  CommandSpec command;
+  command.argv.assign(wire.argv().begin(), wire.argv().end());
+  command.shell = wire.shell();
+  if (wire.input_mode() == v1::Command::JSON) command.input_mode = CommandSpec::InputMode::kJson;
+  if (wire.input_mode() == v1::Command::ARGV) command.input_mode = CommandSpec::InputMode::kArgv;
+  command.stdin_from_input = wire.stdin_from_input();
+  command.standard_input = wire.stdin();
+  command.working_directory = wire.working_directory();
+  command.environment.insert(wire.environment().begin(), wire.environment().end());
+  return command;
+}
+
+}  // namespace
+
+std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_cluster) {
+  link::v1::JobBrief wire;
+  if (!wire.ParseFromString(brief)) return nullptr;
+  auto job = std::make_shared<JobContext>();
+  job->job = JobId(wire.job_id());
+  job->name = wire.spec().name();
+  job->handler = wire.spec().handler();
+  if (wire.spec().has_command()) job->command = FromProto(wire.spec().command());
+  job->params.insert(wire.spec().params().begin(), wire.spec().params().end());
+  if (wire.spec().has_time_limit()) job->time_limit = FromProto(wire.spec().time_limit());
+  job->is_array = wire.has_array();
+  job->array_start = wire.array().start();
+  job->array_step = wire.array().step();
+  job->has_shared_input = wire.spec().has_shared_input();
+  job->shared_input = wire.spec().shared_input();
+  job->local_cluster = local_cluster;
+  return job;
+}
+
+agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch) {
+  agent::Welcomed event;
+  event.number = wire.number();
+  event.epoch = epoch;
+  event.refused = wire.refused();
+  event.heartbeat = absl::Milliseconds(std::clamp(wire.heartbeat_ms(), 10u, 60'000u));
+  event.orphan_timeout = absl::Milliseconds(std::max(wire.orphan_timeout_ms(), 1'000u));
+  event.hello_spread = absl::Milliseconds(wire.hello_spread_ms());
+  const int n = std::min({wire.job_id_size(), wire.first_size(), wire.count_size(), wire.lease_size()});
+  for (int i = 0; i < n; ++i) {
+    event.runs.push_back({JobId(wire.job_id(i)), {wire.first(i), wire.count(i)}, LeaseSeq(wire.lease(i))});
+  }
+  return event;
+}
+
+absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob, bool local_cluster) {
+  const int n = wire.lease_size();
+  if (wire.job_size() != n || wire.first_size() != n || wire.count_size() != n || wire.birth_epoch_size() != n ||
+      wire.birth_counter_size() != n || wire.attempt_size() != n || wire.input_entries_size() != n) {
+    return absl::InvalidArgumentError("columns of an Assign differ");
+  }
+  std::vector<std::shared_ptr<const JobContext>> jobs;
+  for (const std::string& brief : wire.jobs()) {
+    jobs.push_back(ParseJob(brief, local_cluster));
+    if (jobs.back() == nullptr) return absl::InvalidArgumentError("a job of an Assign is malformed");
+  }
+  std::vector<AssignedWork> works;
+  int entry = 0;
+  size_t offset = 0;
+  for (int i = 0; i < n; ++i) {
+    if (wire.job(i) >= jobs.size()) return absl::InvalidArgumentError("an Assign names a job it does not hold");
+    AssignedWork work;
+    work.span.job = jobs[wire.job(i)];
+    work.span.run = {wire.first(i), wire.count(i)};
+    work.span.attempt = wire.attempt(i);
+    work.span.solo = i < wire.solo_size() && wire.solo(i) != 0;
+    work.span.inputs_first = wire.first(i);
+    work.event.job = work.span.job->job;
+    work.event.lease = LeaseSeq(wire.lease(i));
+    work.event.run = work.span.run;
+    work.event.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
+    work.event.attempt = wire.attempt(i);
+    const uint32_t entries = wire.input_entries(i);
+    if (entries > static_cast<uint32_t>(wire.input_bytes_size() - entry)) {
+      return absl::InvalidArgumentError("an Assign has too few input lengths");
+    }
+    size_t bytes = 0;
+    if (entries == 1) {
+      const uint32_t each = wire.input_bytes(entry);
+      bytes = size_t{each} * work.span.run.count;
+      if (bytes > blob.size() - offset) return absl::InvalidArgumentError("inputs are longer than the blob");
+      work.span.inputs = SpanInputs(blob.Slice(offset, bytes), each);
+    } else if (entries == work.span.run.count) {
+      std::vector<uint32_t> ends(entries);
+      for (uint32_t k = 0; k < entries; ++k) {
+        bytes += wire.input_bytes(entry + static_cast<int>(k));
+        ends[k] = static_cast<uint32_t>(bytes);
+      }
+      if (bytes > blob.size() - offset) return absl::InvalidArgumentError("inputs are longer than the blob");
+      work.span.inputs = SpanInputs(blob.Slice(offset, bytes), std::move(ends));
+    } else if (entries != 0) {
+      return absl::InvalidArgumentError("input lengths do not fit their span");
+    }
+    entry += static_cast<int>(entries);
+    offset += bytes;
+    works.push_back(std::move(work));
+  }
+  return works;
+}
+
+void ToWire(const std::vector<AgentHeld>& held, link::v1::HeldRuns* wire) {
+  for (const AgentHeld& run : held) {
+    wire->add_job_id(run.job.value);
+    wire->add_birth_epoch(run.birth.epoch.value);
+    wire->add_birth_counter(run.birth.counter);
+    wire->add_old_epoch(run.lease.epoch.value);
+    wire->add_lease(run.lease.seq.value);
+    wire->add_first(run.run.first);
+    wire->add_count(run.run.count);
+    wire->add_phase(run.finished ? 3 : 1);
+  }
+}
+
+std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerIdentity& identity,
+                                const std::vector<v1::LaneStatus>& lanes) {
+  std::vector<std::string> pages;
+  size_t at = 0;
+  do {
+    link::v1::Hello wire;
+    wire.set_number(hello.number);
+    wire.set_page(static_cast<uint32_t>(pages.size()));
+    wire.set_token(identity.token);
+    wire.set_worker_id(identity.worker_id);
+    wire.set_process_id(identity.process_id);
+    wire.set_hostname(identity.hostname);
+    wire.set_pid(identity.pid);
+    wire.set_version(identity.version);
+    wire.set_min_protocol(kLinkProtocol);
+    wire.set_max_protocol(kLinkProtocol);
+    wire.set_host_key(identity.host_key);
+    if (pages.empty()) {
+      for (const auto& [name, lane] : identity.handlers) {
+        v1::HandlerOffer* offer = wire.add_handlers();
+        offer->set_name(name);
+        offer->set_lane(static_cast<v1::Lane>(lane));
+      }
+      for (const v1::LaneStatus& lane : lanes) *wire.add_lanes() = lane;
+      wire.set_highest_epoch(hello.highest_epoch.value);
+      wire.set_seen_seq(hello.seen_seq.value);
+    }
+    const size_t end = std::min(hello.held.size(), at + kRunsPerPage);
+    ToWire(std::vector<AgentHeld>(hello.held.begin() + static_cast<long>(at), hello.held.begin() + static_cast<long>(end)),
+           wire.mutable_held());
+    at = end;
+    wire.set_last_page(at == hello.held.size());
+    pages.push_back(wire.SerializeAsString());
+  } while (at < hello.held.size());
+  return pages;
+}
+
+}  // namespace reeve

@@ -1,0 +1,45 @@
+// Between the messages of reeve/link/v1 and the agent's events and effects. The one place for these conversions at the worker.
+//
+// Thread: none.
+
+#ifndef REEVE_WORKER_LINK_LINK_MESSAGES_H_
+#define REEVE_WORKER_LINK_LINK_MESSAGES_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/buffer.h"
+#include "reeve/link/v1/link.pb.h"
+#include "worker/agent/agent.h"
+#include "worker/lanes/lane.h"
+
+namespace reeve {
+
+// What a worker says of itself in Hello.
+struct WorkerIdentity {
+  std::string token, worker_id, process_id, hostname, version, host_key;
+  uint32_t pid = 0;
+  std::vector<std::pair<std::string, Lane>> handlers;
+};
+
+// A span of an Assign, ready for a lane (its key still missing).
+struct AssignedWork {
+  agent::Assigned event;  // Lane and payload still missing.
+  LaneSpan span;
+};
+
+agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch);
+// Errors: INVALID_ARGUMENT  columns that do not fit each other or the blob.
+absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob, bool local_cluster);
+std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_cluster);
+
+// Pages of a Hello, each below the frame limit.
+std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerIdentity& identity,
+                                const std::vector<v1::LaneStatus>& lanes);
+void ToWire(const std::vector<AgentHeld>& held, link::v1::HeldRuns* wire);
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LINK_LINK_MESSAGES_H_

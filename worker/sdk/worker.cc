@@ -1,0 +1,175 @@
+#include "worker/sdk/worker.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "base/host_key.h"
+#include "base/log.h"
+#include "base/state_folder.h"
+#include "base/strings.h"
+#include "base/uuid.h"
+#include "base/version.h"
+#include "worker/handlers/builtin.h"
+#include "worker/lanes/process_lane.h"
+#include "worker/lanes/thread_lane.h"
+#include "worker/runtime/worker_loop.h"
+#include "worker/sdk/handler_registry.h"
+#include "worker/supervisor/supervisor.h"
+
+namespace reeve {
+namespace {
+
+constexpr int kExitUsage = 2;
+constexpr int kExitNoState = 73;
+constexpr int kExitConfig = 78;
+// Threads that run when the worker ends are waited for so long.
+constexpr absl::Duration kStopGrace = absl::Seconds(1);
+
+struct Flags {
+  std::string master = "127.0.0.1:7520";
+  uint32_t slots = 0;
+  uint32_t process_slots = 0;
+  std::string state_dir;
+  std::string token_file;
+  double connect_timeout = 30;
+  double drain_timeout = 10;
+};
+
+std::string DefaultStateDir() {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  if (state != nullptr && *state != '\0') return StrCat(state, "/reeve-worker");
+  const char* home = std::getenv("HOME");
+  return StrCat(home == nullptr ? "/tmp" : home, "/.local/state/reeve-worker");
+}
+
+std::string DefaultTokenFile(const std::string& master) {
+  const char* file = std::getenv("REEVE_TOKEN_FILE");
+  if (file != nullptr && *file != '\0') return file;
+  const char* config = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string base = config != nullptr && *config != '\0' ? config : StrCat(home == nullptr ? "" : home, "/.config");
+  std::string name = master;
+  std::replace(name.begin(), name.end(), ':', '_');
+  return StrCat(base, "/reeve/clusters/", name, ".token");
+}
+
+int Fail(int code, const absl::Status& status) {
+  std::fprintf(stderr, "reeve-worker: %s\n", std::string(ToStd(status.message())).c_str());
+  return code;
+}
+
+WorkerLoop* draining_loop = nullptr;
+
+void OnTerminate(int) {
+  if (draining_loop != nullptr) draining_loop->Drain();
+}
+
+// The worker proper: in the forked child of the supervisor.
+int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
+          const HandlerRegistry& registry, SpawnChannel& channel) {
+  WorkerLoop::Options options;
+  options.dispatch_endpoint = dispatch;
+  options.identity = identity;
+  options.identity.process_id = MakeUuid();
+  options.identity.pid = static_cast<uint32_t>(getpid());
+  options.agent.connect_timeout = absl::Seconds(flags.connect_timeout);
+  options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
+  for (const std::string& name : registry.names()) options.identity.handlers.emplace_back(name, Lane::kThread);
+  options.identity.handlers.emplace_back("exec", Lane::kProcess);
+
+  WorkerLoop loop(std::move(options));
+  draining_loop = &loop;
+  struct sigaction action {};
+  action.sa_handler = OnTerminate;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
+  signal(SIGPIPE, SIG_IGN);
+  ThreadLane threads(flags.slots, &registry, loop.sink());
+  ProcessLane processes({.slots = flags.process_slots, .scratch_root = StrCat(flags.state_dir, "/scratch")}, &channel,
+                        loop.sink());
+  loop.AddLane(Lane::kThread, &threads);
+  loop.AddLane(Lane::kProcess, &processes);
+  const int code = loop.Run();
+  processes.Stop(absl::ZeroDuration());
+  threads.Stop(kStopGrace);
+  draining_loop = nullptr;
+  // A thread that did not end may still use what stands above.
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+}  // namespace
+
+struct Worker::Impl {
+  HandlerRegistry registry;
+};
+
+Worker::Worker() : impl_(std::make_unique<Impl>()) { AddBuiltinHandlers(&impl_->registry); }
+Worker::~Worker() = default;
+
+void Worker::Handle(std::string name, ThreadHandler handler) { impl_->registry.Add(std::move(name), std::move(handler)); }
+
+int Worker::Main(int argc, char** argv) {
+  Flags flags;
+  flags.state_dir = DefaultStateDir();
+  CLI::App app("reeve-worker: runs tasks for a master.");
+  app.add_option("--master", flags.master, "HOST:PORT of the master's API; dispatch is the port after it")
+      ->envname("REEVE_MASTER")
+      ->capture_default_str();
+  app.add_option("--slots", flags.slots, "Threads of the thread lane; default: the number of cores");
+  app.add_option("--process-slots", flags.process_slots, "Commands at once; default: as --slots");
+  app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")->capture_default_str();
+  app.add_option("--token-file", flags.token_file,
+                 "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters folder of the configuration");
+  app.add_option("--connect-timeout", flags.connect_timeout, "Seconds to wait for the first answer of the master")
+      ->check(CLI::Range(0.1, 1e6))
+      ->capture_default_str();
+  app.add_option("--drain-timeout", flags.drain_timeout, "Seconds that running tasks get to finish when the worker stops")
+      ->check(CLI::Range(0.0, 1e9))
+      ->capture_default_str();
+  app.set_version_flag("--version", StrCat("reeve-worker ", kVersion));
+  app.footer("Example: reeve-worker --master 127.0.0.1:7520 --slots 8 --state-dir /var/lib/reeve-worker");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
+  if (flags.process_slots == 0) flags.process_slots = flags.slots;
+  if (flags.slots > 10'000 || flags.process_slots > 10'000) {
+    return Fail(kExitConfig, absl::InvalidArgumentError("--slots and --process-slots: at most 10,000"));
+  }
+  const size_t colon = flags.master.rfind(':');
+  const int port = colon == std::string::npos ? 0 : std::atoi(flags.master.c_str() + colon + 1);
+  if (port < 1 || port > 65'534) {
+    return Fail(kExitConfig, absl::InvalidArgumentError(StrCat("--master ", flags.master, ": HOST:PORT is wanted")));
+  }
+  InitLog("reeve-worker");
+  auto folder = StateFolder::Open(flags.state_dir, true);
+  if (!folder.ok()) {
+    return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig, folder.status());
+  }
+  WorkerIdentity identity;
+  const auto token = ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
+  if (!token.ok()) return Fail(kExitConfig, token.status());
+  identity.token = *token;
+  const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
+  if (!worker_id.ok()) return Fail(kExitNoState, worker_id.status());
+  identity.worker_id = *worker_id;
+  identity.hostname = HostName();
+  identity.version = kVersion;
+  identity.host_key = HostKey();
+  const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
+  return RunSupervised({}, [&](SpawnChannel& channel) { return Serve(flags, identity, dispatch, impl_->registry, channel); });
+}
+
+}  // namespace reeve

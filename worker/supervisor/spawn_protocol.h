@@ -1,0 +1,74 @@
+// The messages between worker proper and supervisor: length-prefixed records over a stream socket, descriptors beside them.
+//
+// Private to worker/supervisor. Both ends are the same program, so the form is whatever is simplest.
+
+#ifndef REEVE_WORKER_SUPERVISOR_SPAWN_PROTOCOL_H_
+#define REEVE_WORKER_SUPERVISOR_SPAWN_PROTOCOL_H_
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace reeve {
+
+enum class SpawnMessage : uint8_t { kSpawn = 1, kKill = 2, kEvent = 3 };
+
+// Larger than any command the API lets through.
+inline constexpr uint32_t kMaxSpawnMessage = 8u << 20;
+
+class RecordWriter {
+ public:
+  explicit RecordWriter(SpawnMessage type) : bytes_(sizeof(uint32_t), '\0') { bytes_.push_back(static_cast<char>(type)); }
+  void Number(uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void Text(std::string_view text) {
+    Number(text.size());
+    bytes_.append(text);
+  }
+  std::string Finish() {
+    const auto size = static_cast<uint32_t>(bytes_.size() - sizeof(uint32_t));
+    std::memcpy(bytes_.data(), &size, sizeof size);
+    return std::move(bytes_);
+  }
+
+ private:
+  std::string bytes_;
+};
+
+class RecordReader {
+ public:
+  explicit RecordReader(std::string_view bytes) : bytes_(bytes) {}
+  uint64_t Number() {
+    uint64_t value = 0;
+    if (bytes_.size() < sizeof value) return 0;
+    std::memcpy(&value, bytes_.data(), sizeof value);
+    bytes_.remove_prefix(sizeof value);
+    return value;
+  }
+  std::string Text() {
+    const uint64_t size = Number();
+    if (size > bytes_.size()) return {};
+    std::string text(bytes_.substr(0, size));
+    bytes_.remove_prefix(size);
+    return text;
+  }
+
+ private:
+  std::string_view bytes_;
+};
+
+// Takes one whole record off the front of `buffer`. Returns: false if there is none yet.
+inline bool TakeRecord(std::string* buffer, SpawnMessage* type, std::string* body) {
+  uint32_t size = 0;
+  if (buffer->size() < sizeof size) return false;
+  std::memcpy(&size, buffer->data(), sizeof size);
+  if (size == 0 || buffer->size() < sizeof size + size) return false;
+  *type = static_cast<SpawnMessage>((*buffer)[sizeof size]);
+  body->assign(*buffer, sizeof size + 1, size - 1);
+  buffer->erase(0, sizeof size + size);
+  return true;
+}
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_SUPERVISOR_SPAWN_PROTOCOL_H_

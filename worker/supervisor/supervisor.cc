@@ -1,0 +1,339 @@
+#include "worker/supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "worker/supervisor/spawn_protocol.h"
+
+namespace reeve {
+namespace {
+
+constexpr int kExitFault = 70;
+
+bool IsFinal(int code) { return code == 0 || code == 2 || code == 3 || code == 73 || code == 78; }
+
+// What execve needs, made before vfork: the child may not allocate.
+struct ExecPlan {
+  std::vector<char*> argv, environment;
+  std::vector<std::string> candidates;
+  std::vector<char*> script_argv;  // For a file without `#!`.
+};
+
+ExecPlan MakePlan(SpawnRequest& request) {
+  ExecPlan plan;
+  for (std::string& argument : request.argv) plan.argv.push_back(argument.data());
+  plan.argv.push_back(nullptr);
+  std::string path = "/usr/local/bin:/usr/bin:/bin";
+  for (std::string& variable : request.environment) {
+    plan.environment.push_back(variable.data());
+    if (variable.rfind("PATH=", 0) == 0) path = variable.substr(5);
+  }
+  plan.environment.push_back(nullptr);
+  const std::string& program = request.argv.front();
+  if (program.find('/') != std::string::npos) {
+    plan.candidates.push_back(program);
+  } else {
+    for (size_t begin = 0; begin <= path.size();) {
+      const size_t end = std::min(path.find(':', begin), path.size());
+      const std::string folder = path.substr(begin, end - begin);
+      plan.candidates.push_back(StrCat(folder.empty() ? "." : folder, "/", program));
+      begin = end + 1;
+    }
+  }
+  plan.script_argv.push_back(const_cast<char*>("sh"));
+  plan.script_argv.push_back(nullptr);
+  plan.script_argv.insert(plan.script_argv.end(), plan.argv.begin() + 1, plan.argv.end());
+  return plan;
+}
+
+// Runs in the vforked child: only system calls.
+[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3], volatile int* error,
+                            volatile bool* at_directory) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  setpgid(0, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  for (int signal = 1; signal < 32; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+  }
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (directory[0] != '\0' && chdir(directory) != 0) {
+    *error = errno;
+    *at_directory = true;
+    _exit(127);
+  }
+  for (int i = 0; i < 3; ++i) dup2(fds[i], i);
+  int worst = ENOENT;
+  for (const std::string& candidate : plan.candidates) {
+    execve(candidate.c_str(), plan.argv.data(), plan.environment.data());
+    if (errno == ENOEXEC) {
+      plan.script_argv[1] = const_cast<char*>(candidate.c_str());
+      execve("/bin/sh", plan.script_argv.data(), plan.environment.data());
+    }
+    if (errno != ENOENT && errno != ENOTDIR) worst = errno;
+  }
+  *error = worst;
+  _exit(127);
+}
+
+class Supervisor {
+ public:
+  Supervisor(const SupervisorOptions& options, const std::function<int(SpawnChannel&)>& worker)
+      : options_(options), worker_(worker) {}
+
+  int Run();
+
+ private:
+  void StartWorker();
+  void OnSignals();
+  void Reap();
+  void OnSocket();
+  void OnRecord(SpawnMessage type, const std::string& body);
+  void Spawn(SpawnRequest request);
+  void Tell(const SpawnEvent& event);
+  void KillAll();
+  void OnWorkerExit(int status);
+
+  const SupervisorOptions options_;
+  const std::function<int(SpawnChannel&)>& worker_;
+  int signals_ = -1, socket_ = -1;
+  pid_t worker_pid_ = 0;
+  std::string incoming_, outgoing_;
+  std::deque<int> received_;  // Descriptors, three a spawn.
+  std::map<uint64_t, pid_t> running_;
+  std::map<pid_t, uint64_t> id_of_;
+  absl::Duration backoff_;
+  absl::Time started_;
+  bool stopping_ = false;
+  std::optional<int> exit_;
+};
+
+void Supervisor::StartWorker() {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+    REEVE_LOG_ERROR("socketpair failed errno={}", errno);
+    exit_ = kExitFault;
+    return;
+  }
+  started_ = absl::Now();
+  worker_pid_ = fork();
+  if (worker_pid_ == 0) {
+    close(pair[0]);
+    close(signals_);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    int code;
+    {
+      SpawnChannel channel(pair[1]);
+      code = worker_(channel);
+    }
+    // Threads that never return may still run: no destructors.
+    _exit(code);
+  }
+  close(pair[1]);
+  fcntl(pair[0], F_SETFL, O_NONBLOCK);
+  socket_ = pair[0];
+  incoming_.clear();
+  outgoing_.clear();
+}
+
+void Supervisor::KillAll() {
+  for (const auto& [pid, id] : id_of_) kill(-pid, SIGKILL);
+}
+
+void Supervisor::OnWorkerExit(int status) {
+  KillAll();
+  running_.clear();
+  for (const int fd : received_) close(fd);
+  received_.clear();
+  close(socket_);
+  socket_ = -1;
+  worker_pid_ = 0;
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (stopping_ || (WIFEXITED(status) && IsFinal(code))) {
+    exit_ = code;
+    return;
+  }
+  if (absl::Now() - started_ > absl::Minutes(1)) backoff_ = options_.first_backoff;
+  REEVE_LOG_WARNING("worker died code={} restarts_in_ms={}", code, absl::ToInt64Milliseconds(backoff_));
+  // Short, and nobody else is served while there is no worker.
+  absl::SleepFor(backoff_);
+  backoff_ = std::min(backoff_ * 2, options_.longest_backoff);
+  StartWorker();
+}
+
+void Supervisor::Reap() {
+  for (;;) {
+    siginfo_t info{};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+    const pid_t pid = info.si_pid;
+    // Not reaped yet, so the group's number cannot be anyone else's.
+    if (pid != worker_pid_) kill(-pid, SIGKILL);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (pid == worker_pid_) {
+      OnWorkerExit(status);
+      continue;
+    }
+    const auto it = id_of_.find(pid);
+    if (it == id_of_.end()) continue;
+    SpawnEvent event;
+    event.kind = SpawnEvent::Kind::kExited;
+    event.id = it->second;
+    event.wait_status = status;
+    running_.erase(it->second);
+    id_of_.erase(it);
+    Tell(event);
+  }
+}
+
+void Supervisor::OnSignals() {
+  signalfd_siginfo info;
+  bool children = false;
+  while (read(signals_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGCHLD) {
+      children = true;
+      continue;
+    }
+    stopping_ = true;
+    if (worker_pid_ > 0) kill(worker_pid_, SIGTERM);
+  }
+  if (children) Reap();
+}
+
+void Supervisor::Tell(const SpawnEvent& event) {
+  RecordWriter writer(SpawnMessage::kEvent);
+  writer.Number(static_cast<uint64_t>(event.kind));
+  writer.Number(event.id);
+  writer.Number(static_cast<uint64_t>(event.pid));
+  writer.Number(static_cast<uint64_t>(event.error));
+  writer.Number(event.directory ? 1 : 0);
+  writer.Number(static_cast<uint64_t>(event.wait_status));
+  outgoing_ += writer.Finish();
+}
+
+void Supervisor::Spawn(SpawnRequest request) {
+  SpawnEvent event;
+  event.id = request.id;
+  const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
+  volatile int error = 0;
+  volatile bool at_directory = false;
+  ExecPlan plan = MakePlan(request);
+  const pid_t pid = vfork();
+  if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, &error, &at_directory);
+  if (pid < 0) error = errno;
+  for (const int fd : fds) close(fd);
+  if (error != 0) {
+    if (pid > 0) waitpid(pid, nullptr, 0);
+    event.kind = SpawnEvent::Kind::kFailed;
+    event.error = error;
+    event.directory = at_directory;
+    return Tell(event);
+  }
+  setpgid(pid, pid);
+  running_[request.id] = pid;
+  id_of_[pid] = request.id;
+  event.kind = SpawnEvent::Kind::kStarted;
+  event.pid = pid;
+  Tell(event);
+}
+
+void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
+  RecordReader reader(body);
+  if (type == SpawnMessage::kKill) {
+    const auto it = running_.find(reader.Number());
+    const int signal = static_cast<int>(reader.Number());
+    if (it != running_.end()) kill(-it->second, signal);
+    return;
+  }
+  if (type != SpawnMessage::kSpawn || received_.size() < 3) return;
+  SpawnRequest request;
+  request.id = reader.Number();
+  for (uint64_t n = reader.Number(); n > 0; --n) request.argv.push_back(reader.Text());
+  for (uint64_t n = reader.Number(); n > 0; --n) request.environment.push_back(reader.Text());
+  request.working_directory = reader.Text();
+  request.standard_input = received_[0];
+  request.standard_output = received_[1];
+  request.standard_error = received_[2];
+  received_.erase(received_.begin(), received_.begin() + 3);
+  Spawn(std::move(request));
+}
+
+void Supervisor::OnSocket() {
+  for (;;) {
+    char buffer[64 << 10];
+    iovec part{buffer, sizeof buffer};
+    alignas(cmsghdr) char control[CMSG_SPACE(64 * sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t n = recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;  // Gone: SIGCHLD tells.
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+      if (header->cmsg_type != SCM_RIGHTS) continue;
+      const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      for (size_t i = 0; i < count; ++i) {
+        int fd;
+        std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
+        received_.push_back(fd);
+      }
+    }
+    incoming_.append(buffer, static_cast<size_t>(n));
+  }
+  SpawnMessage type;
+  std::string body;
+  while (TakeRecord(&incoming_, &type, &body)) OnRecord(type, body);
+}
+
+int Supervisor::Run() {
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&wanted, signal);
+  sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  signals_ = signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+  backoff_ = options_.first_backoff;
+  StartWorker();
+  while (!exit_.has_value()) {
+    pollfd fds[2] = {{signals_, POLLIN, 0}, {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0}};
+    poll(fds, socket_ >= 0 ? 2 : 1, -1);
+    if (fds[0].revents != 0) OnSignals();
+    if (socket_ >= 0 && (fds[1].revents & POLLIN) != 0) OnSocket();
+    if (socket_ >= 0 && !outgoing_.empty()) {
+      const ssize_t sent = send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent > 0) outgoing_.erase(0, static_cast<size_t>(sent));
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
+    }
+  }
+  KillAll();
+  while (waitpid(-1, nullptr, 0) > 0) {
+  }
+  return *exit_;
+}
+
+}  // namespace
+
+int RunSupervised(const SupervisorOptions& options, const std::function<int(SpawnChannel&)>& worker) {
+  return Supervisor(options, worker).Run();
+}
+
+}  // namespace reeve
