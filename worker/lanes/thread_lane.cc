@@ -18,6 +18,7 @@ namespace {
 
 // Work a thread claims at once.
 constexpr double kClaimNs = 1e6;
+constexpr double kSmallestClaimNs = 2e5;
 // A report is closed once it holds so many bytes.
 constexpr size_t kReportBytes = 512u << 10;
 // Claims this large are timed as a whole: reading the clock costs as much as a small task.
@@ -199,8 +200,10 @@ bool ThreadLane::Impl::Claim(Slot& slot, const Memory& memory, std::shared_ptr<W
           work->span.job->time_limit == absl::InfiniteDuration()) {
         const double fitting = kClaimNs / memory.cost_ns;
         want = static_cast<uint32_t>(std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
+        // A fair share of what is left, unless that would be too little to be worth a report of its own.
         const auto fair = static_cast<uint32_t>(work->todo.size() / slots.size()) + 1;
-        want = std::min(want, fair);
+        const auto worthwhile = static_cast<uint32_t>(std::min<double>(kSmallestClaimNs / memory.cost_ns, kMaxClaim));
+        want = std::min(want, std::max(fair, worthwhile));
       }
       const Run run = *work->todo.FirstRun(0, want);
       work->todo.Remove(run);

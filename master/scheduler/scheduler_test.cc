@@ -1,0 +1,608 @@
+#include "master/scheduler/scheduler.h"
+
+#include <deque>
+#include <random>
+
+#include "base/error.h"
+#include "base/held_hash.h"
+#include "base/interval_set.h"
+#include "gtest/gtest.h"
+
+namespace reeve {
+namespace {
+
+// A scheduler with a store that commits when told to, and workers that are played by the test.
+class Harness {
+ public:
+  explicit Harness(Image image = Fresh(), SchedulerOptions options = {})
+      : scheduler_(options, std::move(image), Now_()) {
+    Take();
+  }
+
+  static Image Fresh() {
+    Image image;
+    image.epoch = Epoch(1);
+    image.next_job = JobId(1);
+    return image;
+  }
+
+  Now Now_() const { return {clock_, absl::FromUnixSeconds(1'000'000) + clock_}; }
+  void Advance(absl::Duration by) {
+    clock_ += by;
+    Step(Tick{});
+  }
+
+  void Step(Event event) {
+    scheduler_.Step(Now_(), std::move(event));
+    Take();
+  }
+
+  // Takes effects, and commits at once while `auto_commit` is set.
+  void Take() {
+    for (;;) {
+      Effects effects = scheduler_.TakeEffects(Now_());
+      scheduler_.CheckInvariants();
+      bool wrote = false;
+      for (WriteBatch& batch : effects.writes) {
+        wrote = true;
+        last_commit[static_cast<int>(batch.store)] = batch.number;
+        for (Write& write : batch.writes) writes.push_back(std::move(write));
+      }
+      for (Assignment& assignment : effects.assignments) {
+        for (AssignedSpan& span : assignment.spans) assigned[assignment.session].push_back(std::move(span));
+      }
+      for (LinkSend& send : effects.sends) sends.push_back(std::move(send));
+      for (Reply& reply : effects.replies) replies.push_back(std::move(reply));
+      for (AckResults& ack : effects.acks) acks.push_back(std::move(ack));
+      for (ResultsNotice& notice : effects.results) results.push_back(std::move(notice));
+      for (JobNotice& notice : effects.jobs) jobs.push_back(std::move(notice));
+      for (LoadInputs& load : effects.loads) loads.push_back(load);
+      if (!wrote || !auto_commit) return;
+      Commit();
+    }
+  }
+  void Commit() {
+    for (int s = 0; s < kStoreCount; ++s) {
+      scheduler_.Step(Now_(), Committed{static_cast<StoreKind>(s), last_commit[s]});
+    }
+  }
+
+  JobReply Create(const std::string& request, uint32_t count, JobOptions options = {}, uint64_t hash = 1) {
+    if (options.handler.empty()) options.handler = "echo";
+    CreateJob event;
+    event.call = CallId(++calls_);
+    event.request_id = request;
+    event.content_hash = hash;
+    event.options = options;
+    event.array_count = count;
+    Step(std::move(event));
+    return std::get<JobReply>(replies.back().body);
+  }
+
+  void Join(uint64_t session, uint32_t slots, const std::string& process = "p", std::vector<HeldRun> held = {}) {
+    Hello hello;
+    hello.session = SessionId(session);
+    hello.number = ++hellos_;
+    hello.worker_id = "worker" + std::to_string(session % 100);
+    hello.process_id = process;
+    hello.handlers = {{"echo", Lane::kThread}};
+    hello.lanes[static_cast<int>(Lane::kThread)] = {slots, 0};
+    hello.held = std::move(held);
+    Step(std::move(hello));
+  }
+
+  // The worker hands in all of a span.
+  void Finish(uint64_t session, const AssignedSpan& span, std::vector<FailedEntry> failed = {},
+              absl::Duration each = absl::Microseconds(1)) {
+    FinishRun(session, span.job, span.lease, span.run, std::move(failed), each);
+  }
+  void FinishRun(uint64_t session, JobId job, LeaseSeq lease, Run run, std::vector<FailedEntry> failed = {},
+                 absl::Duration each = absl::Microseconds(1)) {
+    ResultsArrived arrived;
+    arrived.session = SessionId(session);
+    arrived.epoch = scheduler_.epoch();
+    ResultBatchArrived batch;
+    batch.number = ++batches_;
+    batch.job = job;
+    batch.runs = {{lease, run}};
+    batch.failed = std::move(failed);
+    batch.run_time = each * run.count;
+    arrived.batches.push_back(std::move(batch));
+    Step(std::move(arrived));
+  }
+  std::vector<AssignedSpan> TakeAssigned(uint64_t session) {
+    return std::exchange(assigned[SessionId(session)], {});
+  }
+  // Runs everything that is handed out until nothing more comes.
+  void RunAll() {
+    for (bool any = true; any;) {
+      any = false;
+      for (auto& [session, spans] : assigned) {
+        for (const AssignedSpan& span : std::exchange(spans, {})) {
+          any = true;
+          Finish(session.value, span);
+        }
+      }
+    }
+  }
+
+  bool auto_commit = true;
+  std::array<uint64_t, kStoreCount> last_commit{};
+  std::vector<Write> writes;
+  std::map<SessionId, std::vector<AssignedSpan>> assigned;
+  std::vector<LinkSend> sends;
+  std::vector<Reply> replies;
+  std::vector<AckResults> acks;
+  std::vector<ResultsNotice> results;
+  std::vector<JobNotice> jobs;
+  std::vector<LoadInputs> loads;
+  absl::Duration clock_ = absl::Seconds(100);
+  Scheduler scheduler_;
+
+ private:
+  uint64_t calls_ = 0, hellos_ = 0, batches_ = 0;
+};
+
+uint64_t Count(const std::vector<AssignedSpan>& spans) {
+  uint64_t count = 0;
+  for (const AssignedSpan& span : spans) count += span.run.count;
+  return count;
+}
+
+TEST(SchedulerTest, AJobRunsToItsEndAndEveryIndexIsRecordedOnce) {
+  Harness h;
+  h.Join(1, 4);
+  h.Join(2, 4);
+  const JobReply reply = h.Create("r", 100'000);
+  ASSERT_TRUE(reply.status.ok());
+  h.RunAll();
+  IntervalSet seen;
+  for (const ResultsNotice& notice : h.results) {
+    for (const ResultRun& run : notice.runs) EXPECT_EQ(seen.Add(run.run.run()), run.run.count);
+  }
+  EXPECT_EQ(seen.Runs(), (std::vector<reeve::Run>{{0, 100'000}}));
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+  EXPECT_EQ(h.jobs.back().view.counts.succeeded, 100'000u);
+  EXPECT_FALSE(h.scheduler_.FindJob(reply.view.job).has_value());
+}
+
+TEST(SchedulerTest, TheSameRequestGivesTheSameJobAndOtherContentIsRefused) {
+  Harness h;
+  const JobId job = h.Create("r", 10).view.job;
+  EXPECT_EQ(h.Create("r", 10).view.job, job);
+  const JobReply other = h.Create("r", 11, {}, 2);
+  EXPECT_EQ(ErrorReason(other.status), "REQUEST_ID_REUSED");
+  EXPECT_NE(h.Create("s", 10).view.job, job);
+}
+
+TEST(SchedulerTest, AHandlerNobodyOffersIsRefusedOnceWorkersAreThere) {
+  Harness h;
+  JobOptions options;
+  options.handler = "nothing";
+  EXPECT_TRUE(h.Create("before", 1, options).status.ok());
+  h.Join(1, 1);
+  EXPECT_EQ(ErrorReason(h.Create("after", 1, options).status), "NO_SUCH_HANDLER");
+}
+
+TEST(SchedulerTest, UnknownCostGivesOneTaskASlotAndKnownCostMore) {
+  Harness h;
+  h.Join(1, 4);
+  h.Create("r", 100'000);
+  std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  EXPECT_EQ(Count(spans), 4u);
+  for (const AssignedSpan& span : spans) h.Finish(1, span);
+  EXPECT_GT(Count(h.TakeAssigned(1)), 4u);
+}
+
+TEST(SchedulerTest, NothingIsAssignedBeyondTheDurableFrontier) {
+  Harness h;
+  h.Join(1, 4);
+  h.auto_commit = false;
+  h.Create("r", 10'000'000);
+  for (int i = 0; i < 200; ++i) {
+    for (const AssignedSpan& span : h.TakeAssigned(1)) {
+      EXPECT_LE(span.run.end(), 65'536u);
+      h.Finish(1, span, {}, absl::Nanoseconds(10));
+    }
+  }
+  EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->counts.succeeded, 65'536u);
+  h.Commit();
+  h.Take();
+  EXPECT_GT(Count(h.TakeAssigned(1)), 0u);
+}
+
+TEST(SchedulerTest, RepliesNameTheCommitThatHoldsThem) {
+  Harness h;
+  h.auto_commit = false;
+  h.Create("r", 1);
+  EXPECT_EQ(h.replies.back().after.number, h.last_commit[0]);
+  const uint64_t first = h.last_commit[0];
+  h.Create("r", 1);
+  EXPECT_EQ(h.replies.back().after.number, first);
+}
+
+TEST(SchedulerTest, AResultOfALostLeaseIsSuperseded) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  h.Advance(absl::Seconds(16));  // Silent: the lease is lost.
+  h.Join(2, 1);
+  const AssignedSpan again = h.TakeAssigned(2).at(0);
+  EXPECT_EQ(again.run, span.run);
+  EXPECT_NE(again.lease, span.lease);
+  h.Finish(1, span);
+  EXPECT_TRUE(h.results.empty());
+  h.Finish(2, again);
+  EXPECT_EQ(h.results.size(), 1u);
+  h.Finish(2, again);
+  EXPECT_EQ(h.results.size(), 1u);
+  EXPECT_EQ(h.acks.back().superseded.size(), 1u);
+}
+
+TEST(SchedulerTest, ABatchSentTwiceIsRecordedOnceAndAcknowledgedTwice) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 2);
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  ResultsArrived arrived;
+  arrived.session = SessionId(1);
+  arrived.epoch = Epoch(1);
+  ResultBatchArrived batch;
+  batch.number = 77;
+  batch.job = span.job;
+  batch.runs = {{span.lease, span.run}};
+  arrived.batches = {batch};
+  h.Step(arrived);
+  h.Step(arrived);
+  EXPECT_EQ(h.results.size(), 1u);
+  ASSERT_EQ(h.acks.size(), 2u);
+  EXPECT_EQ(h.acks[1].recorded, (std::vector<uint64_t>{77}));
+}
+
+TEST(SchedulerTest, AFailedTaskIsTriedAgainAfterABackOffUntilItsAttemptsAreUsedUp) {
+  Harness h;
+  h.Join(1, 1);
+  JobOptions options;
+  options.max_attempts = 2;
+  h.Create("r", 1, options);
+  const AssignedSpan first = h.TakeAssigned(1).at(0);
+  h.Finish(1, first, {{0, TaskState::kFailed, Reason::kHandlerError}});
+  EXPECT_TRUE(h.TakeAssigned(1).empty());
+  const auto task = h.scheduler_.FindTask(h.Now_(), JobId(1), 0);
+  EXPECT_EQ(task->state, TaskState::kScheduled);
+  h.Advance(absl::Seconds(1.2));
+  const AssignedSpan second = h.TakeAssigned(1).at(0);
+  EXPECT_EQ(second.attempt, 2u);
+  h.Finish(1, second, {{0, TaskState::kFailed, Reason::kHandlerError}});
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kFailed);
+  EXPECT_EQ(h.jobs.back().view.counts.failed, 1u);
+  EXPECT_EQ(h.jobs.back().view.counts.retried, 1u);
+}
+
+TEST(SchedulerTest, BadInputIsNotTriedAgain) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  h.Finish(1, h.TakeAssigned(1).at(0), {{0, TaskState::kFailed, Reason::kBadInput}});
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kFailed);
+}
+
+TEST(SchedulerTest, TheInFlightLimitHolds) {
+  Harness h;
+  h.Join(1, 16);
+  JobOptions options;
+  options.max_in_flight = 3;
+  h.Create("r", 100, options);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 3u);
+  const auto task = h.scheduler_.FindTask(h.Now_(), JobId(1), 50);
+  EXPECT_EQ(task->state, TaskState::kReady);
+  EXPECT_NE(task->explanations.front().find("max_in_flight"), std::string::npos);
+}
+
+TEST(SchedulerTest, HigherPriorityGoesFirst) {
+  Harness h;
+  JobOptions low, high;
+  low.priority = -1;
+  high.priority = 1;
+  h.Create("low", 10, low);
+  const JobId urgent = h.Create("high", 10, high).view.job;
+  h.Join(1, 4);
+  for (const AssignedSpan& span : h.TakeAssigned(1)) EXPECT_EQ(span.job, urgent);
+}
+
+TEST(SchedulerTest, CancelEndsTheJobOnceNoWorkerHoldsARun) {
+  Harness h;
+  h.Join(1, 2);
+  h.Create("r", 100);
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  h.Step(CancelJob{CallId(900), JobId(1)});
+  EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->state, JobState::kCancelling);
+  uint64_t told = 0;
+  for (const LinkSend& send : h.sends) {
+    if (const auto* cancel = std::get_if<SendCancel>(&send.message)) {
+      for (const LeasedRun& run : cancel->runs) told += run.run.count;
+    }
+  }
+  EXPECT_EQ(told, Count(spans));
+  for (const AssignedSpan& span : spans) h.Finish(1, span);  // Too late: superseded.
+  EXPECT_TRUE(h.results.empty());
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
+  EXPECT_EQ(h.jobs.back().cancelled, (std::vector<reeve::Run>{{0, 100}}));
+}
+
+TEST(SchedulerTest, ACancelledRunThatItsWorkerNeverGivesUpIsGivenUpHere) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  h.Step(CancelJob{CallId(900), JobId(1)});
+  for (int i = 0; i < 30; ++i) {
+    Heartbeat beat;
+    beat.session = SessionId(1);
+    beat.lanes[1] = {1, 0};
+    beat.seen_seq = LeaseSeq(1);
+    h.Step(beat);
+    h.Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
+}
+
+TEST(SchedulerTest, AppendedChunksKeepTheirOffsetsAndRepeatsAreAcknowledgedAgain) {
+  Harness h;
+  CreateJob create;
+  create.call = CallId(1);
+  create.request_id = "r";
+  create.options.handler = "echo";
+  create.open = true;
+  h.Step(create);
+  h.Step(OpenAppender{CallId(2), JobId(1), "a"});
+  h.Step(AppendTasks{CallId(2), 0, nullptr, 10, 0});
+  h.Step(AppendTasks{CallId(2), 10, nullptr, 5, 0});
+  AppendReply last = std::get<AppendReply>(h.replies.back().body);
+  EXPECT_EQ(last.committed_offset, 15u);
+  EXPECT_EQ(last.run, (reeve::Run{10, 5}));
+  h.Step(AppendTasks{CallId(2), 10, nullptr, 5, 0});
+  last = std::get<AppendReply>(h.replies.back().body);
+  EXPECT_EQ(last.committed_offset, 15u);
+  EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->counts.total, 15u);
+  h.Step(AppendTasks{CallId(2), 12, nullptr, 5, 0});
+  EXPECT_EQ(std::get<AppendReply>(h.replies.back().body).status.code(), absl::StatusCode::kInvalidArgument);
+  h.Step(AppendTasks{CallId(2), 20, nullptr, 5, 0});
+  EXPECT_EQ(ErrorReason(std::get<AppendReply>(h.replies.back().body).status), "OFFSET_GAP");
+  h.Step(OpenAppender{CallId(3), JobId(1), "a"});
+  ASSERT_GE(h.replies.size(), 2u);
+  EXPECT_EQ(ErrorReason(std::get<AppendReply>(h.replies[h.replies.size() - 2].body).status), "APPENDER_REPLACED");
+  EXPECT_EQ(std::get<AppendReply>(h.replies.back().body).committed_offset, 15u);
+}
+
+TEST(SchedulerTest, AnOpenJobEndsOnlyAfterItIsClosed) {
+  Harness h;
+  h.Join(1, 4);
+  CreateJob create;
+  create.call = CallId(1);
+  create.request_id = "r";
+  create.options.handler = "echo";
+  create.open = true;
+  h.Step(create);
+  h.Step(CloseJob{CallId(2), JobId(1)});
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+}
+
+TEST(SchedulerTest, WhatAWorkerDoesNotHoldThoughItSawItIsGivenOutAgain) {
+  Harness h;
+  h.Join(1, 2);
+  h.Create("r", 2);
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  ASSERT_EQ(Count(spans), 2u);
+  Heartbeat beat;
+  beat.session = SessionId(1);
+  beat.seen_seq = spans.back().lease;
+  beat.lanes[1] = {2, 0};
+  h.Step(beat);
+  EXPECT_TRUE(std::get<SendHeartbeatAck>(h.sends.back().message).send_held);
+  beat.held.emplace();
+  h.Step(beat);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 2u);
+}
+
+TEST(SchedulerTest, AnAssignmentTheWorkerNeverSawIsSentAgainUnderTheSameLease) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  for (int i = 0; i < 6; ++i) {
+    Heartbeat beat;
+    beat.session = SessionId(1);
+    beat.lanes[1] = {1, 0};
+    h.Step(beat);
+    h.Advance(absl::Seconds(1));
+  }
+  const std::vector<AssignedSpan> again = h.TakeAssigned(1);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].lease, span.lease);
+}
+
+TEST(SchedulerTest, AnIdleWorkerGetsWhatAnotherHoldsAhead) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 200);
+  // Cheap at first, so that the worker is given many.
+  for (int i = 0; i < 12; ++i) {
+    for (const AssignedSpan& span : h.TakeAssigned(1)) {
+      if (Count({span}) < 40) h.Finish(1, span, {}, absl::Microseconds(300));
+      else h.assigned[SessionId(1)].push_back(span);
+    }
+  }
+  h.Join(2, 1);
+  h.Advance(absl::Seconds(1));
+  uint64_t recalls = 0;
+  for (const LinkSend& send : h.sends) recalls += std::holds_alternative<SendRecall>(send.message);
+  const uint64_t to_second = Count(h.TakeAssigned(2));
+  EXPECT_TRUE(recalls > 0 || to_second > 0);
+}
+
+TEST(SchedulerTest, AWorkerThatComesBackKeepsWhatItHolds) {
+  Harness h;
+  h.Join(1, 2);
+  h.Create("r", 2);
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  std::vector<HeldRun> held;
+  for (const AssignedSpan& span : spans) held.push_back({span.job, span.birth, {Epoch(1), span.lease}, span.run});
+  h.Join(101, 2, "p", held);  // Same worker, same process, new session.
+  const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
+  ASSERT_EQ(welcome.runs.size(), spans.size());
+  EXPECT_TRUE(h.TakeAssigned(101).empty());
+  for (const WelcomeRun& run : welcome.runs) h.FinishRun(101, run.job, run.lease, run.run);
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+}
+
+TEST(SchedulerTest, ANewProcessOfAWorkerLosesWhatTheOldOneHeld) {
+  Harness h;
+  h.Join(1, 2);
+  h.Create("r", 2);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 2u);
+  h.Join(101, 2, "q");
+  EXPECT_EQ(Count(h.TakeAssigned(101)), 2u);
+}
+
+TEST(SchedulerTest, AfterARestartUnfinishedTasksBelowTheFrontierWaitForTheirWorkers) {
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  JobImage job;
+  job.job.view.job = JobId(7);
+  job.job.options.handler = "echo";
+  job.job.array_count = 100;
+  job.state = JobState::kActive;
+  job.frontier = 50;
+  job.chunks.push_back({{0, 100}, {Epoch(1), 3}, 0});
+  job.results.push_back({{0, 10, 0}, TaskState::kSucceeded});
+  image.jobs.push_back(job);
+  Harness h(std::move(image));
+  h.Join(2, 100);
+  // A stranger gets what lies beyond the frontier at once, and nothing below.
+  const std::vector<AssignedSpan> beyond = h.TakeAssigned(2);
+  ASSERT_FALSE(beyond.empty());
+  for (const AssignedSpan& span : beyond) EXPECT_GE(span.run.first, 50u);
+  h.Join(1, 4, "p", {{JobId(7), {Epoch(1), 3}, {Epoch(1), LeaseSeq(5)}, {10, 20}}});
+  const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
+  ASSERT_EQ(welcome.runs.size(), 1u);
+  EXPECT_EQ(welcome.runs[0].run, (reeve::Run{10, 20}));
+  EXPECT_TRUE(bool(welcome.runs[0].lease));
+  h.FinishRun(1, JobId(7), welcome.runs[0].lease, {10, 20});
+  for (const AssignedSpan& span : beyond) h.Finish(2, span);
+  h.RunAll();
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+  EXPECT_EQ(h.jobs.back().view.counts.succeeded, 100u);
+}
+
+TEST(SchedulerTest, ARunOfAnotherBirthIsDropped) {
+  Harness h;
+  h.Create("r", 10);
+  h.Join(1, 4, "p", {{JobId(1), {Epoch(9), 9}, {Epoch(9), LeaseSeq(5)}, {0, 10}}});
+  for (const LinkSend& send : h.sends) {
+    if (const auto* welcome = std::get_if<SendWelcome>(&send.message)) {
+      ASSERT_EQ(welcome->runs.size(), 1u);
+      EXPECT_FALSE(bool(welcome->runs[0].lease));
+    }
+  }
+}
+
+// Random events against the invariants: whatever happens, every task ends once.
+TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
+  for (uint32_t seed = 1; seed <= 200; ++seed) {
+    std::mt19937 random(seed);
+    const auto pick = [&random](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+    Harness h;
+    std::map<uint64_t, std::vector<AssignedSpan>> at_worker;
+    IntervalSet recorded[6];
+    uint32_t totals[6] = {};
+    uint32_t jobs = 0;
+    uint64_t process = 0;
+    size_t seen_results = 0;
+    const auto collect = [&] {
+      for (auto& [session, spans] : h.assigned) {
+        for (AssignedSpan& span : std::exchange(spans, {})) at_worker[session.value].push_back(std::move(span));
+      }
+      for (; seen_results < h.results.size(); ++seen_results) {
+        const ResultsNotice& notice = h.results[seen_results];
+        for (const ResultRun& run : notice.runs) {
+          ASSERT_EQ(recorded[notice.job.value].Add(run.run.run()), run.run.count) << "seed " << seed;
+        }
+      }
+    };
+    for (int step = 0; step < 300; ++step) {
+      const uint64_t session = 1 + pick(3);
+      switch (pick(9)) {
+        case 0:
+          if (jobs < 5) {
+            ++jobs;
+            totals[jobs] = 1 + pick(500);
+            JobOptions options;
+            options.max_attempts = 1 + pick(3);
+            options.priority = static_cast<int32_t>(pick(3));
+            options.max_in_flight = pick(4) == 0 ? 1 + pick(20) : 0;
+            h.Create("r" + std::to_string(jobs), totals[jobs], options);
+          }
+          break;
+        case 1:
+          h.Join(session, 1 + pick(8), "p" + std::to_string(pick(2) == 0 ? ++process : process));
+          break;
+        case 2: h.Advance(absl::Milliseconds(pick(3000))); break;
+        case 3: h.Step(ConnectionClosed{SessionId(session)}); break;
+        case 4: {
+          Heartbeat beat;
+          beat.session = SessionId(session);
+          beat.lanes[1] = {1 + pick(8), 0};
+          beat.seen_seq = LeaseSeq(pick(50));
+          h.Step(beat);
+          break;
+        }
+        case 5: {
+          auto& spans = at_worker[session];
+          if (spans.empty()) break;
+          const AssignedSpan span = spans[pick(static_cast<uint32_t>(spans.size()))];
+          h.Step(Recalled{SessionId(session), {{span.lease, {span.run.first + span.run.count / 2, span.run.count - span.run.count / 2}}}});
+          break;
+        }
+        default: {
+          auto& spans = at_worker[session];
+          if (spans.empty()) break;
+          const size_t at = pick(static_cast<uint32_t>(spans.size()));
+          const AssignedSpan span = spans[at];
+          std::vector<FailedEntry> failed;
+          if (pick(4) == 0) failed.push_back({pick(span.run.count), TaskState::kFailed, Reason::kHandlerError});
+          h.Finish(session, span, failed, absl::Microseconds(1 + pick(2000)));
+          if (pick(3) != 0) spans.erase(spans.begin() + static_cast<long>(at));
+          break;
+        }
+      }
+      collect();
+    }
+    // Everyone behaves from now on.
+    for (uint64_t session = 1; session <= 3; ++session) h.Join(session, 4, "last" + std::to_string(++process));
+    for (int i = 0; i < 3000 && h.scheduler_.totals().active_jobs > 0; ++i) {
+      collect();
+      for (auto& [session, spans] : at_worker) {
+        for (const AssignedSpan& span : std::exchange(spans, {})) h.Finish(session, span);
+      }
+      for (uint64_t session = 1; session <= 3; ++session) {
+        Heartbeat beat;
+        beat.session = SessionId(session);
+        beat.lanes[1] = {4, 0};
+        beat.seen_seq = LeaseSeq(1'000'000);
+        h.Step(beat);
+      }
+      h.Advance(absl::Milliseconds(500));
+    }
+    collect();
+    for (uint32_t job = 1; job <= jobs; ++job) {
+      EXPECT_EQ(recorded[job].size(), totals[job]) << "seed " << seed << " job " << job;
+    }
+    EXPECT_EQ(h.scheduler_.totals().active_jobs, 0u) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace reeve
