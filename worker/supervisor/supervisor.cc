@@ -62,9 +62,20 @@ ExecPlan MakePlan(SpawnRequest& request) {
   return plan;
 }
 
+// Why a command could not be started, told through a pipe that a successful exec closes.
+struct SpawnFault {
+  int error = 0;
+  bool at_directory = false;
+};
+
+[[noreturn]] void GiveUp(int tell, int error, bool at_directory) {
+  const SpawnFault fault{error, at_directory};
+  [[maybe_unused]] const ssize_t written = write(tell, &fault, sizeof fault);
+  _exit(127);
+}
+
 // Runs in the vforked child: only system calls.
-[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3], volatile int* error,
-                            volatile bool* at_directory) {
+[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3], int tell) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setpgid(0, 0);
   sigset_t none;
@@ -74,9 +85,7 @@ ExecPlan MakePlan(SpawnRequest& request) {
   }
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (directory[0] != '\0' && chdir(directory) != 0) {
-    *error = errno;
-    *at_directory = true;
-    _exit(127);
+    GiveUp(tell, errno, true);
   }
   for (int i = 0; i < 3; ++i) dup2(fds[i], i);
   int worst = ENOENT;
@@ -88,8 +97,7 @@ ExecPlan MakePlan(SpawnRequest& request) {
     }
     if (errno != ENOENT && errno != ENOTDIR) worst = errno;
   }
-  *error = worst;
-  _exit(127);
+  GiveUp(tell, worst, false);
 }
 
 class Supervisor {
@@ -233,18 +241,29 @@ void Supervisor::Spawn(SpawnRequest request) {
   SpawnEvent event;
   event.id = request.id;
   const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
-  volatile int error = 0;
-  volatile bool at_directory = false;
+  SpawnFault fault;
+  int tell[2];
+  if (pipe2(tell, O_CLOEXEC) != 0) {
+    fault.error = errno;
+    tell[0] = tell[1] = -1;
+  }
   ExecPlan plan = MakePlan(request);
-  const pid_t pid = vfork();
-  if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, &error, &at_directory);
-  if (pid < 0) error = errno;
+  pid_t pid = -1;
+  if (fault.error == 0) {
+    pid = vfork();
+    if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, tell[1]);
+    if (pid < 0) fault.error = errno;
+    close(tell[1]);
+    while (pid > 0 && read(tell[0], &fault, sizeof fault) < 0 && errno == EINTR) {
+    }
+    close(tell[0]);
+  }
   for (const int fd : fds) close(fd);
-  if (error != 0) {
+  if (fault.error != 0) {
     if (pid > 0) waitpid(pid, nullptr, 0);
     event.kind = SpawnEvent::Kind::kFailed;
-    event.error = error;
-    event.directory = at_directory;
+    event.error = fault.error;
+    event.directory = fault.at_directory;
     return Tell(event);
   }
   setpgid(pid, pid);

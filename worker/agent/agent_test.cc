@@ -1,0 +1,199 @@
+#include "worker/agent/agent.h"
+
+#include "base/held_hash.h"
+#include "gtest/gtest.h"
+
+namespace reeve {
+namespace {
+
+class AgentTest : public testing::Test {
+ protected:
+  void Join(uint64_t epoch = 1, std::vector<agent::Welcomed::Run_> runs = {}) {
+    agent::Welcomed welcome;
+    welcome.number = number_;
+    welcome.epoch = Epoch(epoch);
+    welcome.runs = std::move(runs);
+    agent_.Step(now_, welcome);
+    effects_ = agent_.TakeEffects(now_);
+  }
+  void Begin() {
+    agent_.Step(now_, agent::Begin{});
+    effects_ = agent_.TakeEffects(now_);
+    ASSERT_TRUE(effects_.hello.has_value());
+    number_ = effects_.hello->number;
+  }
+  void Step(AgentEvent event) {
+    agent_.Step(now_, std::move(event));
+    effects_ = agent_.TakeEffects(now_);
+    if (effects_.hello.has_value()) number_ = effects_.hello->number;
+  }
+  SpanKey Assign(uint64_t lease, reeve::Run run) {
+    Step(agent::Assigned{JobId(1), LeaseSeq(lease), run, {Epoch(1), 1}, 1, Lane::kThread, lease});
+    return effects_.starts.empty() ? SpanKey() : effects_.starts.back().span;
+  }
+  void Report(SpanKey span, reeve::Run run) {
+    agent::Reported report;
+    report.span = span;
+    report.runs = {run};
+    report.body = Buffer(std::string("result"));
+    Step(std::move(report));
+  }
+
+  absl::Duration now_ = absl::Seconds(10);
+  Agent agent_{AgentOptions(), now_};
+  AgentEffects effects_;
+  uint64_t number_ = 0;
+};
+
+TEST_F(AgentTest, HelloIsRepeatedUntilItIsAnswered) {
+  Begin();
+  now_ += absl::Seconds(1);
+  Step(agent::Tick{});
+  ASSERT_TRUE(effects_.hello.has_value());
+  EXPECT_EQ(effects_.hello->number, 2u);
+  Join();
+  EXPECT_TRUE(agent_.welcomed());
+  EXPECT_EQ(agent_.epoch(), Epoch(1));
+}
+
+TEST_F(AgentTest, WithoutAnyAnswerTheWorkerGivesUp) {
+  Begin();
+  now_ += absl::Seconds(31);
+  Step(agent::Tick{});
+  ASSERT_TRUE(effects_.exit.has_value());
+  EXPECT_EQ(effects_.exit->first, 3);
+}
+
+TEST_F(AgentTest, ARefusalEndsTheWorkerWithItsReason) {
+  Begin();
+  agent::Welcomed refused;
+  refused.refused = "this master speaks link protocol 2";
+  Step(refused);
+  EXPECT_EQ(effects_.exit->first, 78);
+  EXPECT_NE(effects_.exit->second.find("protocol 2"), std::string::npos);
+}
+
+TEST_F(AgentTest, AnAssignmentSentTwiceStartsOnce) {
+  Begin();
+  Join();
+  EXPECT_TRUE(bool(Assign(1, {0, 10})));
+  EXPECT_FALSE(bool(Assign(1, {0, 10})));
+}
+
+TEST_F(AgentTest, ResultsAreKeptUntilTheyAreAcknowledged) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(5, {0, 10});
+  Report(span, {0, 10});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].runs[0].lease, LeaseSeq(5));
+  EXPECT_EQ(effects_.ended, (std::vector<SpanKey>{span}));
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  EXPECT_EQ(effects_.results.size(), 1u) << "sent again";
+  Step(agent::ResultsAcked{{effects_.results[0].number}});
+  now_ += absl::Seconds(30);
+  Step(agent::Tick{});
+  EXPECT_TRUE(effects_.results.empty());
+}
+
+TEST_F(AgentTest, WhatTheSocketDidNotTakeGoesAgain) {
+  Begin();
+  Join();
+  Report(Assign(5, {0, 1}), {0, 1});
+  const uint64_t number = effects_.results.at(0).number;
+  Step(agent::NotSent{{number}});
+  EXPECT_TRUE(effects_.results.empty());
+  now_ += absl::Seconds(1);
+  Step(agent::Tick{});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].number, number);
+}
+
+TEST_F(AgentTest, ARecallIsAnsweredWithWhatTheLaneTrulyCut) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(5, {0, 10});
+  Step(agent::RecallAsked{LeaseSeq(5), 4});
+  ASSERT_EQ(effects_.cuts.size(), 1u);
+  EXPECT_EQ(effects_.cuts[0].from, 4u);
+  Step(agent::Cut{span, {{6, 4}}, agent::Cut::Why::kRecall});
+  ASSERT_EQ(effects_.recalled.size(), 1u);
+  EXPECT_EQ(effects_.recalled[0].run, (reeve::Run{6, 4}));
+  Step(agent::RecallAsked{LeaseSeq(99), 4});
+  ASSERT_EQ(effects_.recalled.size(), 1u);
+  EXPECT_EQ(effects_.recalled[0].run.count, 0u);
+}
+
+TEST_F(AgentTest, HeartbeatsCarryCountAndHashOfWhatIsHeld) {
+  Begin();
+  Join();
+  Assign(5, {0, 10});
+  now_ += absl::Seconds(1);
+  Step(agent::Tick{});
+  ASSERT_TRUE(effects_.heartbeat.has_value());
+  EXPECT_EQ(effects_.heartbeat->held_count, 10u);
+  EXPECT_EQ(effects_.heartbeat->seen_seq, LeaseSeq(5));
+  HeldHash hash;
+  hash.Add(LeaseSeq(5), {0, 10});
+  EXPECT_EQ(effects_.heartbeat->held_hash, hash.Finish());
+  Step(agent::HeartbeatAcked{true});
+  ASSERT_TRUE(effects_.heartbeat.has_value());
+  ASSERT_TRUE(effects_.heartbeat->held.has_value());
+  EXPECT_EQ(effects_.heartbeat->held->at(0).run, (reeve::Run{0, 10}));
+}
+
+TEST_F(AgentTest, AfterANewEpochHeldRunsAndResultsCarryTheirNewLeases) {
+  Begin();
+  Join();
+  const SpanKey a = Assign(5, {0, 10});
+  const SpanKey b = Assign(6, {10, 10});
+  Report(a, {0, 4});
+  Step(agent::AskedWho{});
+  ASSERT_TRUE(effects_.hello.has_value());
+  EXPECT_EQ(effects_.hello->held.size(), 3u);
+  Join(2, {{JobId(1), {0, 4}, LeaseSeq(1)}, {JobId(1), {4, 6}, LeaseSeq(2)}, {JobId(1), {10, 10}, LeaseSeq(0)}});
+  EXPECT_EQ(agent_.epoch(), Epoch(2));
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].runs[0].lease, LeaseSeq(1));
+  ASSERT_EQ(effects_.cancels.size(), 1u) << "what was dropped is stopped";
+  EXPECT_EQ(effects_.cancels[0].span, b);
+  Report(a, {4, 6});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].runs[0].lease, LeaseSeq(2));
+  Report(b, {10, 10});
+  EXPECT_TRUE(effects_.results.empty()) << "nobody wants it";
+}
+
+TEST_F(AgentTest, ADrainGivesBackWhatHasNotBegunAndEndsWhenAllIsHandedIn) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(5, {0, 10});
+  Step(agent::Drain{});
+  ASSERT_TRUE(effects_.heartbeat.has_value());
+  EXPECT_TRUE(effects_.heartbeat->draining);
+  ASSERT_EQ(effects_.cuts.size(), 1u);
+  Step(agent::Cut{span, {{1, 9}}, agent::Cut::Why::kDrain});
+  EXPECT_EQ(effects_.released.at(0).run, (reeve::Run{1, 9}));
+  EXPECT_FALSE(effects_.exit.has_value());
+  Report(span, {0, 1});
+  const uint64_t number = effects_.results.at(0).number;
+  EXPECT_FALSE(effects_.exit.has_value());
+  Step(agent::ResultsAcked{{number}});
+  EXPECT_TRUE(effects_.goodbye.has_value());
+  EXPECT_EQ(effects_.exit->first, 0);
+}
+
+TEST_F(AgentTest, ADrainThatTakesTooLongStopsWhatRuns) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(5, {0, 1});
+  Step(agent::Drain{});
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  ASSERT_EQ(effects_.cancels.size(), 1u);
+  EXPECT_EQ(effects_.cancels[0].span, span);
+}
+
+}  // namespace
+}  // namespace reeve

@@ -1,0 +1,220 @@
+#include "worker/lanes/process_lane.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+
+#include "base/mutex.h"
+#include "base/result_batch.h"
+#include "gtest/gtest.h"
+#include "worker/lanes/output_capture.h"
+#include "worker/supervisor/supervisor.h"
+
+namespace reeve {
+namespace {
+
+struct Outcome {
+  TaskState state = TaskState::kUnspecified;
+  Reason reason = Reason::kNone;
+  uint32_t exit_code = 0, signal = 0, flags = 0;
+  std::string output, error_output, message;
+};
+
+class Sink final : public LaneSink {
+ public:
+  void OnReport(LaneReport report) override {
+    auto batch = ResultBatch::Parse(Buffer(report.body));
+    MutexLock lock(&mu_);
+    uint32_t position = 0;
+    for (const reeve::Run& run : report.runs) {
+      for (uint32_t i = 0; i < run.count; ++i, ++position) {
+        const ResultEntry e = (*batch)->Entry(position, run.first + i);
+        outcomes_[run.first + i] = {e.state, e.reason, e.exit_code, e.signal, e.flags,
+                                    std::string(e.output), std::string(e.error_output), std::string(e.message)};
+      }
+    }
+    changed_.NotifyAll();
+  }
+  void OnOutput(LaneOutput output) override {
+    MutexLock lock(&mu_);
+    live_ += output.content;
+    changed_.NotifyAll();
+  }
+  std::map<TaskIndex, Outcome> WaitFor(size_t count) {
+    MutexLock lock(&mu_);
+    while (outcomes_.size() < count) changed_.Wait(&mu_);
+    return outcomes_;
+  }
+  std::string WaitForLive(size_t bytes) {
+    MutexLock lock(&mu_);
+    while (live_.size() < bytes) changed_.Wait(&mu_);
+    return live_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  std::map<TaskIndex, Outcome> outcomes_ ABSL_GUARDED_BY(mu_);
+  std::string live_ ABSL_GUARDED_BY(mu_);
+};
+
+// Runs `body` as a worker proper under a supervisor. Returns: true if all its expectations held.
+bool Supervised(const std::function<void(ProcessLane&, Sink&)>& body, absl::Duration grace = absl::Milliseconds(300)) {
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const int code = RunSupervised({}, [&](SpawnChannel& channel) {
+      Sink sink;
+      const std::string scratch = testing::TempDir() + "/scratch." + std::to_string(getpid());
+      ProcessLane lane({.slots = 2, .scratch_root = scratch, .kill_grace = grace}, &channel, &sink);
+      body(lane, sink);
+      lane.Stop(absl::ZeroDuration());
+      std::fflush(nullptr);
+      return testing::Test::HasFailure() ? 2 : 0;
+    });
+    _exit(code);
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+LaneSpan Command(const std::vector<std::string>& argv, uint32_t count = 1) {
+  auto job = std::make_shared<JobContext>();
+  job->job = JobId(1);
+  job->handler = "exec";
+  job->command.argv = argv;
+  job->is_array = true;
+  job->array_start = 10;
+  LaneSpan span;
+  span.key = SpanKey(1);
+  span.job = job;
+  span.run = {0, count};
+  return span;
+}
+
+LaneSpan With(LaneSpan span, const std::function<void(JobContext&)>& change) {
+  auto job = std::make_shared<JobContext>(*span.job);
+  change(*job);
+  span.job = job;
+  return span;
+}
+
+TEST(ProcessLaneTest, StreamsExitCodeAndInputOfACommandAreKeptApart) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "echo out $1; echo err >&2; exit 7", "sh", "{}"}, 3));
+    const auto outcomes = sink.WaitFor(3);
+    for (TaskIndex i = 0; i < 3; ++i) {
+      EXPECT_EQ(outcomes.at(i).output, "out " + std::to_string(10 + i) + "\n");
+      EXPECT_EQ(outcomes.at(i).error_output, "err\n");
+      EXPECT_EQ(outcomes.at(i).exit_code, 7u);
+      EXPECT_EQ(outcomes.at(i).reason, Reason::kExitNonzero);
+    }
+  }));
+}
+
+TEST(ProcessLaneTest, AMissingProgramAnUnexecutableOneAndAMissingFolderAreToldApart) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"no-such-program-anywhere"}));
+    EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kCommandNotFound);
+  }));
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"/etc/passwd"}));
+    EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kCommandNotExecutable);
+  }));
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(With(Command({"true"}), [](JobContext& job) { job.command.working_directory = "/no/such/folder"; }));
+    EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kBadInput);
+  }));
+}
+
+TEST(ProcessLaneTest, StandardInputEnvironmentAndScratchFolderReachTheCommand) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    LaneSpan span = Command({"sh", "-c", "cat; echo $REEVE_JOB_ID/$REEVE_TASK_INDEX/$REEVE_ARRAY_VALUE/$REEVE_ATTEMPT $MINE; test $PWD -ef $REEVE_SCRATCH_DIR && touch left && echo scratch"});
+    span = With(std::move(span), [](JobContext& job) {
+      job.command.standard_input = "from stdin\n";
+      job.command.environment["MINE"] = "yes";
+    });
+    lane.Start(std::move(span));
+    EXPECT_EQ(sink.WaitFor(1).at(0).output, "from stdin\n1/0/10/1 yes\nscratch\n");
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandEndedByASignalSaysWhichOne) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "kill -9 $$"}));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.reason, Reason::kSignalled);
+    EXPECT_EQ(outcome.signal, 9u);
+  }));
+}
+
+TEST(ProcessLaneTest, OutputBeyondTheLimitKeepsBothEnds) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "echo begin; head -c 3000000 /dev/zero | tr '\\0' x; echo end"}));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.flags & kOutputTruncated, kOutputTruncated);
+    EXPECT_EQ(outcome.output.substr(0, 6), "begin\n");
+    EXPECT_EQ(outcome.output.substr(outcome.output.size() - 4), "end\n");
+    EXPECT_NE(outcome.output.find("bytes left out"), std::string::npos);
+    EXPECT_LT(outcome.output.size(), 2 * OutputCapture::kKeep + 100);
+    EXPECT_EQ(sink.WaitForLive(3'000'010).size(), 3'000'010u);
+  }));
+}
+
+TEST(ProcessLaneTest, OutputOfALongCommandGoesOutWhileItRuns) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "echo early; sleep 100"}));
+    EXPECT_EQ(sink.WaitForLive(6), "early\n");
+    lane.Cancel(SpanKey(1), {0, 1});
+    EXPECT_EQ(sink.WaitFor(1).at(0).state, TaskState::kCancelled);
+  }));
+}
+
+TEST(ProcessLaneTest, TheTimeLimitEndsTheWholeGroupEvenIfItIgnoresSigterm) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    LaneSpan span = Command({"sh", "-c", "trap '' TERM; sleep 100 & wait; sleep 100"});
+    lane.Start(With(std::move(span), [](JobContext& job) { job.time_limit = absl::Milliseconds(100); }));
+    EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kTimeout);
+  }));
+}
+
+// Waits until the process is gone or only waits to be reaped by somebody else.
+void WaitUntilGone(pid_t pid) {
+  for (;;) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string number, name, state;
+    if (!(stat >> number >> name >> state) || state == "Z") return;
+    usleep(10'000);
+  }
+}
+
+TEST(ProcessLaneTest, WhatACommandLeavesBehindInItsGroupIsKilled) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "sleep 1000 >/dev/null 2>&1 & echo $!"}));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.state, TaskState::kSucceeded);
+    WaitUntilGone(static_cast<pid_t>(std::stoi(outcome.output)));
+  }));
+}
+
+TEST(SupervisorTest, AWorkerThatDiesIsStartedAgainAndItsCommandsAreKilled) {
+  const std::string marker = testing::TempDir() + "/marker." + std::to_string(getpid());
+  EXPECT_TRUE(Supervised([&](ProcessLane& lane, Sink& sink) {
+    std::ifstream before(marker);
+    pid_t left = 0;
+    if (before >> left) {
+      WaitUntilGone(left);
+      return;
+    }
+    lane.Start(Command({"sh", "-c", "echo $$; sleep 1000"}));
+    std::ofstream(marker) << sink.WaitForLive(2);
+    kill(getpid(), SIGKILL);
+    pause();
+  }));
+}
+
+}  // namespace
+}  // namespace reeve

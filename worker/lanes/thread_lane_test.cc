@@ -1,0 +1,220 @@
+#include "worker/lanes/thread_lane.h"
+
+#include <atomic>
+#include <barrier>
+#include <latch>
+#include <map>
+#include <stdexcept>
+
+#include "base/mutex.h"
+#include "base/result_batch.h"
+#include "gtest/gtest.h"
+
+namespace reeve {
+namespace {
+
+// Collects reports and lets the test wait for them.
+class Sink final : public LaneSink {
+ public:
+  void OnReport(LaneReport report) override {
+    auto batch = ResultBatch::Parse(Buffer(report.body));
+    ASSERT_TRUE(batch.ok());
+    MutexLock lock(&mu_);
+    uint32_t position = 0;
+    for (const reeve::Run& run : report.runs) {
+      for (uint32_t i = 0; i < run.count; ++i, ++position) {
+        const ResultEntry entry = (*batch)->Entry(position, run.first + i);
+        Outcome outcome{entry.state, entry.reason, std::string(entry.output), std::string(entry.message)};
+        ASSERT_TRUE(outcomes_.emplace(run.first + i, std::move(outcome)).second) << "reported twice: " << run.first + i;
+      }
+    }
+    EXPECT_EQ(position, (*batch)->count());
+    changed_.NotifyAll();
+  }
+  void OnOutput(LaneOutput) override {}
+
+  struct Outcome {
+    TaskState state;
+    Reason reason;
+    std::string output, message;
+  };
+  std::map<TaskIndex, Outcome> WaitFor(size_t count) {
+    MutexLock lock(&mu_);
+    while (outcomes_.size() < count) changed_.Wait(&mu_);
+    return outcomes_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  std::map<TaskIndex, Outcome> outcomes_ ABSL_GUARDED_BY(mu_);
+};
+
+LaneSpan ArraySpan(const std::string& handler, uint32_t count, uint64_t key = 1,
+                   absl::Duration limit = absl::InfiniteDuration()) {
+  auto job = std::make_shared<JobContext>();
+  job->job = JobId(key);
+  job->handler = handler;
+  job->is_array = true;
+  job->array_start = 100;
+  job->array_step = -2;
+  job->time_limit = limit;
+  LaneSpan span;
+  span.key = SpanKey(key);
+  span.job = job;
+  span.run = {0, count};
+  return span;
+}
+
+TEST(ThreadLaneTest, EveryTaskOfASpanIsReportedOnceWithItsOwnInput) {
+  HandlerRegistry registry;
+  registry.Add("echo", [](TaskContext&, std::string_view input) { return std::string(input); });
+  Sink sink;
+  ThreadLane lane(4, &registry, &sink);
+  lane.Start(ArraySpan("echo", 100'000));
+  const auto outcomes = sink.WaitFor(100'000);
+  for (const auto& [index, outcome] : outcomes) {
+    ASSERT_EQ(outcome.state, TaskState::kSucceeded);
+    ASSERT_EQ(outcome.output, std::to_string(100 - 2 * int64_t{index}));
+  }
+}
+
+TEST(ThreadLaneTest, InputsOfDifferentLengthReachTheirTasks) {
+  HandlerRegistry registry;
+  registry.Add("echo", [](TaskContext&, std::string_view input) { return std::string(input); });
+  Sink sink;
+  ThreadLane lane(2, &registry, &sink);
+  LaneSpan span = ArraySpan("echo", 3);
+  auto job = std::make_shared<JobContext>(*span.job);
+  job->is_array = false;
+  span.job = job;
+  span.run = {7, 3};
+  span.inputs_first = 7;
+  span.inputs = SpanInputs(Buffer(std::string("abbccc")), std::vector<uint32_t>{1, 3, 6});
+  lane.Start(std::move(span));
+  const auto outcomes = sink.WaitFor(3);
+  EXPECT_EQ(outcomes.at(7).output, "a");
+  EXPECT_EQ(outcomes.at(8).output, "bb");
+  EXPECT_EQ(outcomes.at(9).output, "ccc");
+}
+
+TEST(ThreadLaneTest, FourTasksThatMeetAtABarrierFinishOnFourThreads) {
+  std::barrier meeting(4);
+  HandlerRegistry registry;
+  registry.Add("meet", [&meeting](TaskContext&, std::string_view) {
+    meeting.arrive_and_wait();
+    return std::string("met");
+  });
+  Sink sink;
+  ThreadLane lane(4, &registry, &sink);
+  lane.Start(ArraySpan("meet", 4));
+  EXPECT_EQ(sink.WaitFor(4).size(), 4u);
+}
+
+TEST(ThreadLaneTest, AClaimStuckBehindASlowTaskIsTakenOverByAnIdleThread) {
+  // The last tasks wait for each other although one thread may have claimed several of them.
+  std::latch last(4);
+  HandlerRegistry registry;
+  registry.Add("mixed", [&last](TaskContext& task, std::string_view) {
+    if (task.index() >= 5000) last.arrive_and_wait();
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(4, &registry, &sink);
+  lane.Start(ArraySpan("mixed", 5004));
+  EXPECT_EQ(sink.WaitFor(5004).size(), 5004u);
+}
+
+TEST(ThreadLaneTest, ErrorsAndExceptionsAreOutcomesOfTheirTaskAlone) {
+  HandlerRegistry registry;
+  registry.Add("fail", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    if (task.index() == 0) return absl::InternalError("broken");
+    if (task.index() == 1) throw std::runtime_error("thrown");
+    if (task.index() == 2) return absl::InvalidArgumentError("not a number");
+    if (task.index() == 3) return std::string(kMaxPayloadBytes + 1, 'x');
+    return std::string("fine");
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("fail", 5));
+  const auto outcomes = sink.WaitFor(5);
+  EXPECT_EQ(outcomes.at(0).reason, Reason::kHandlerError);
+  EXPECT_EQ(outcomes.at(0).message, "broken");
+  EXPECT_EQ(outcomes.at(1).reason, Reason::kHandlerError);
+  EXPECT_NE(outcomes.at(1).message.find("thrown"), std::string::npos);
+  EXPECT_EQ(outcomes.at(2).reason, Reason::kBadInput);
+  EXPECT_EQ(outcomes.at(3).reason, Reason::kResultTooLarge);
+  EXPECT_EQ(outcomes.at(4).state, TaskState::kSucceeded);
+}
+
+TEST(ThreadLaneTest, WhatIsCutIsNeitherRunNorReported) {
+  std::latch begun(1), release(1);
+  std::atomic<int> ran{0};
+  HandlerRegistry registry;
+  registry.Add("wait", [&](TaskContext& task, std::string_view) {
+    ++ran;
+    if (task.index() == 0) {
+      begun.count_down();
+      release.wait();
+    }
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("wait", 10));
+  begun.wait();
+  EXPECT_EQ(lane.Cut(SpanKey(1), 4), (std::vector<reeve::Run>{{4, 6}}));
+  EXPECT_TRUE(lane.Cut(SpanKey(1), 4).empty());
+  release.count_down();
+  EXPECT_EQ(sink.WaitFor(4).size(), 4u);
+  EXPECT_EQ(ran.load(), 4);
+  EXPECT_TRUE(lane.Cut(SpanKey(1), 0).empty());
+}
+
+TEST(ThreadLaneTest, ACancelledTaskIsToldAndReportedCancelled) {
+  std::latch begun(1);
+  HandlerRegistry registry;
+  registry.Add("sleep", [&](TaskContext& task, std::string_view) {
+    if (task.index() == 0) begun.count_down();
+    task.Sleep(absl::Hours(1));
+    return std::string("slept");
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("sleep", 3));
+  begun.wait();
+  EXPECT_EQ(lane.Cancel(SpanKey(1), {0, 3}), (std::vector<reeve::Run>{{1, 2}}));
+  const auto outcomes = sink.WaitFor(1);
+  EXPECT_EQ(outcomes.at(0).state, TaskState::kCancelled);
+  EXPECT_EQ(outcomes.at(0).output, "");
+}
+
+TEST(ThreadLaneTest, ATaskPastItsLimitIsReportedAndItsSlotIsStuckUntilItReturns) {
+  std::latch release(1);
+  HandlerRegistry registry;
+  registry.Add("deaf", [&](TaskContext& task, std::string_view) {
+    if (task.index() == 0) release.wait();
+    return std::string("late");
+  });
+  Sink sink;
+  ThreadLane lane(2, &registry, &sink);
+  lane.Start(ArraySpan("deaf", 3, 1, absl::Milliseconds(30)));
+  const auto outcomes = sink.WaitFor(3);
+  EXPECT_EQ(outcomes.at(0).reason, Reason::kTimeout);
+  EXPECT_EQ(outcomes.at(1).state, TaskState::kSucceeded);
+  EXPECT_EQ(lane.stuck(), 1u);
+  release.count_down();
+  // The late outcome is discarded: the sink would refuse a second report.
+  while (lane.stuck() > 0) std::this_thread::yield();
+}
+
+TEST(ThreadLaneTest, AnUnknownHandlerIsAnOutcome) {
+  HandlerRegistry registry;
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("nothing", 2));
+  EXPECT_EQ(sink.WaitFor(2).at(1).reason, Reason::kNoSuchHandler);
+}
+
+}  // namespace
+}  // namespace reeve
