@@ -1,0 +1,99 @@
+#include "client/clusters.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "absl/strings/numbers.h"
+#include "base/error.h"
+#include "base/state_folder.h"
+#include "base/strings.h"
+#include "client/exit_code.h"
+
+namespace reeve {
+namespace {
+
+std::string Home() {
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
+  const passwd* entry = getpwuid(getuid());
+  return entry != nullptr ? entry->pw_dir : "/";
+}
+
+// A folder of the XDG specification, which asks to ignore relative paths.
+std::string XdgFolder(const char* variable, const char* fallback) {
+  const char* value = std::getenv(variable);
+  if (value != nullptr && *value == '/') return StrCat(value, "/reeve");
+  return StrCat(Home(), "/", fallback, "/reeve");
+}
+
+}  // namespace
+
+std::string Address::ToString() const {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return is_v6 ? StrCat("[", host, "]:", port) : StrCat(host, ":", port);
+}
+
+bool Address::is_loopback() const {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+absl::StatusOr<Address> ParseAddress(std::string_view text) {
+  Address address;
+  const absl::Status bad =
+      UsageError(StrCat("'", text, "' is not an address; give HOST:PORT, e.g. 127.0.0.1:7520"));
+  std::string_view host = text, port;
+  if (!text.empty() && text[0] == '[') {
+    const size_t close = text.find(']');
+    if (close == std::string_view::npos) return bad;
+    host = text.substr(1, close - 1);
+    std::string_view rest = text.substr(close + 1);
+    if (!rest.empty() && rest[0] != ':') return bad;
+    if (!rest.empty()) port = rest.substr(1);
+  } else if (const size_t colon = text.rfind(':'); colon != std::string_view::npos) {
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    if (host.find(':') != std::string_view::npos || port.empty()) return bad;
+  }
+  if (text.empty() || host.find('/') != std::string_view::npos) return bad;
+  if (!host.empty()) address.host = std::string(host);
+  uint32_t number = address.port;
+  if (!port.empty() && (!absl::SimpleAtoi(ToAbsl(port), &number) || number == 0 || number > 65535)) {
+    return bad;
+  }
+  address.port = static_cast<uint16_t>(number);
+  return address;
+}
+
+std::string ConfigFolder() { return XdgFolder("XDG_CONFIG_HOME", ".config"); }
+std::string DefaultStateFolder() { return XdgFolder("XDG_STATE_HOME", ".local/state"); }
+
+std::string TokenFileOf(const Address& address) {
+  return StrCat(ConfigFolder(), "/clusters/", address.host, "_", address.port, ".token");
+}
+
+absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file) {
+  const absl::StatusOr<std::string> token =
+      ReadSmallFile(token_file.empty() ? TokenFileOf(address) : token_file);
+  if (token.ok()) return token;
+  if (token_file.empty() && absl::IsNotFound(token.status())) return std::string();
+  return UsageError(StrCat("cannot read the token: ", token.status().message()));
+}
+
+absl::Status MakeFolders(const std::string& folder) {
+  for (size_t slash = 1; slash != std::string::npos;) {
+    slash = folder.find('/', slash);
+    const std::string part = folder.substr(0, slash);
+    if (!part.empty() && mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
+      return MakeError(absl::StatusCode::kFailedPrecondition, "LOCAL",
+                       StrCat("cannot make ", part, ": ", strerror(errno)));
+    }
+    if (slash != std::string::npos) ++slash;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reeve

@@ -1,0 +1,83 @@
+#include "absl/strings/str_join.h"
+#include "base/strings.h"
+#include "client/commands/inspect.h"
+#include "client/exit_code.h"
+#include "client/output/table.h"
+
+namespace reeve {
+namespace {
+
+absl::StatusOr<v1::ListWorkersResponse> ListAllWorkers(JobClient* client) {
+  v1::ListWorkersResponse workers;
+  v1::ListWorkersRequest request;
+  request.set_page_size(1000);
+  do {
+    const auto page = client->ListWorkers(request);
+    if (!page.ok()) return page.status();
+    workers.mutable_workers()->MergeFrom(page->workers());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return workers;
+}
+
+std::string Slots(const v1::Worker& worker, v1::Lane lane) {
+  for (const v1::LaneStatus& status : worker.lanes()) {
+    if (status.lane() != lane) continue;
+    return status.stuck() > 0 ? StrCat(status.slots(), " (", status.stuck(), " stuck)")
+                              : StrCat(status.slots());
+  }
+  return "0";
+}
+
+std::string Handlers(const v1::Worker& worker) {
+  std::string names;
+  for (const v1::HandlerOffer& offer : worker.handlers()) {
+    StrAppend(&names, names.empty() ? "" : ",", offer.name());
+  }
+  return Printable(names, 60);
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunWorkerList(Session& session) {
+  const auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const auto workers = ListAllWorkers(*client);
+  if (!workers.ok()) return workers.status();
+  Table table({"WORKER", "STATE", "HOST", "PID", "THREADS", "PROCESSES", "HELD", "FINISHED", "SEEN",
+               "HANDLERS"});
+  std::string messages;
+  for (const v1::Worker& worker : workers->workers()) {
+    table.Add({worker.worker(), v1::Worker::State_Name(worker.state()), worker.hostname(),
+               StrCat(worker.pid()), Slots(worker, v1::THREAD), Slots(worker, v1::PROCESS),
+               StrCat(worker.held_count()), StrCat(worker.finished_count()),
+               Ago(worker.last_seen_time()), Handlers(worker)});
+    if (!worker.message().empty()) {
+      StrAppend(&messages, worker.worker(), ": ", Printable(worker.message(), 400), "\n");
+    }
+  }
+  session.Print(*workers, table.ToString() + messages);
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunClusterInfo(Session& session) {
+  const auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const auto cluster = (*client)->GetCluster();
+  if (!cluster.ok()) return cluster.status();
+  session.Print(*cluster,
+                StrCat("cluster     ", cluster->cluster_id(), "\n", "version     ",
+                       cluster->version(), "\n", "epoch       ", cluster->epoch(), "\n",
+                       "started     ", Ago(cluster->start_time()), "\n", "dispatch    ",
+                       cluster->dispatch_endpoint(), "\n", "collector   ",
+                       cluster->collector_endpoint(), "\n", "workers     ",
+                       cluster->worker_count(), "\n", "jobs        ", cluster->active_job_count(),
+                       " active\n", "tasks       ", cluster->unfinished_task_count(),
+                       " unfinished, ", HumanBytes(cluster->queued_bytes()), " queued\n",
+                       "master      pid ", cluster->pid(), ", ",
+                       HumanBytes(cluster->resident_bytes()), " resident\n", "state       ",
+                       cluster->state_directory(), "\n"));
+  return kExitOk;
+}
+
+}  // namespace reeve

@@ -1,0 +1,35 @@
+// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`; and `cancel`.
+//
+// Thread: the main thread's.
+
+#ifndef REEVE_CLIENT_COMMANDS_INSPECT_H_
+#define REEVE_CLIENT_COMMANDS_INSPECT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/commands/session.h"
+
+namespace reeve {
+
+struct ListOptions {
+  std::vector<std::string> states;  // Names of the API, in any case; empty: all.
+  uint32_t limit = 0;               // 0: a screenful; everything with --all.
+  bool all = false;
+};
+
+absl::StatusOr<int> RunPs(Session& session, const ListOptions& options);
+absl::StatusOr<int> RunJobGet(Session& session, const std::vector<std::string>& jobs);
+absl::StatusOr<int> RunCancel(Session& session, const std::vector<std::string>& jobs);
+absl::StatusOr<int> RunTaskList(Session& session, const std::string& job,
+                                const ListOptions& options);
+absl::StatusOr<int> RunTaskGet(Session& session, const std::string& task);
+absl::StatusOr<int> RunTaskWhy(Session& session, const std::string& task);
+absl::StatusOr<int> RunWorkerList(Session& session);
+absl::StatusOr<int> RunClusterInfo(Session& session);
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_INSPECT_H_

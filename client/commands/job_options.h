@@ -1,0 +1,58 @@
+// The options that `run`, `map` and `submit` share, and the JobSpec they make.
+//
+// Thread: none.
+
+#ifndef REEVE_CLIENT_COMMANDS_JOB_OPTIONS_H_
+#define REEVE_CLIENT_COMMANDS_JOB_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/clusters.h"
+#include "reeve/v1/job.pb.h"
+
+namespace reeve {
+
+struct JobOptions {
+  std::string name;
+  std::string handler;                      // Empty: `exec`.
+  std::optional<std::string> shell;         // Instead of a command.
+  std::vector<std::string> params;          // NAME=VALUE.
+  std::vector<std::string> environment;     // NAME=VALUE, or NAME for the client's own.
+  std::optional<std::string> workdir;       // "" is a scratch directory.
+  std::optional<uint32_t> retries;          // Further attempts.
+  std::string time_limit;
+  std::string durability;                   // `durable`, `ephemeral`.
+  int32_t priority = 0;
+  uint32_t max_in_flight = 0;
+  std::optional<std::vector<std::string>> command;  // What stood behind `--`.
+};
+
+// What the inputs are to a command.
+enum class InputUse {
+  kNone,      // There are none: the command runs as it is.
+  kArgument,  // They replace `{}`; it is appended where no replacement string is.
+  kRecord,    // JSON records, whose fields `{.a.b}` names.
+  kStdin,     // As kRecord, but `{}` is not appended: the record comes on standard input.
+};
+
+// Errors: a usage error that names the option.
+absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use,
+                                         const Address& master);
+
+// The input of the one task of a command that takes none (see Command.InputMode.ARGV); "" for other handlers.
+std::string SingleInput(const JobOptions& options);
+
+// Whether an argument holds a replacement string; `is_record`: also `{.a.b}`.
+bool HasReplacement(std::string_view argument, bool is_record);
+
+// The command that `input` makes, quoted for a shell, for `--dry-run`. `index`: of the task.
+std::string DescribeTask(const v1::JobSpec& spec, std::string_view input, uint64_t index);
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_JOB_OPTIONS_H_

@@ -1,0 +1,363 @@
+#include "client/commands/registration.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "base/strings.h"
+#include "base/version.h"
+#include "client/commands/api.h"
+#include "client/commands/bench.h"
+#include "client/commands/completion.h"
+#include "client/commands/doctor.h"
+#include "client/commands/inspect.h"
+#include "client/commands/map.h"
+#include "client/commands/results.h"
+#include "client/commands/run.h"
+#include "client/commands/session.h"
+#include "client/commands/up.h"
+#include "client/commands/wait.h"
+#include "client/exit_code.h"
+#include "client/input/command_line.h"
+
+namespace reeve {
+namespace {
+
+using Action = std::function<absl::StatusOr<int>()>;
+
+// Everything flags are read into, and what is to be done.
+struct Program {
+  Session session;
+  CommandLine line;
+  Action action;
+  std::string master, token_file;
+  bool json = false, quiet = false;
+
+  UpOptions up;
+  DownOptions down;
+  RunOptions run;
+  MapOptions map;
+  WaitOptions wait;
+  ResultsOptions results;
+  LogsOptions logs;
+  ListOptions list;
+  BenchOptions bench;
+  std::vector<std::string> jobs;
+  std::string job, task, symbol, method, request = "{}", shell;
+  std::vector<std::string> states;
+};
+
+CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& what, const std::string& example) {
+  CLI::App* verb = parent->add_subcommand(name, what);
+  verb->footer("Example: " + example);
+  return verb;
+}
+
+// Options that make a job, for `run`, `map` and `submit`.
+void AddJobOptions(CLI::App* verb, JobOptions* job) {
+  verb->add_option("--name", job->name, "Name of the job, for people");
+  verb->add_option("--handler", job->handler, "Handler instead of a command: echo, sleep, digest, or one of your own");
+  verb->add_option("--shell", job->shell, "A script for /bin/sh instead of a command; what replaces {} is quoted");
+  verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")->expected(1)->take_all();
+  verb->add_option("--env", job->environment, "NAME=VALUE, or NAME for its value here; may be repeated")->expected(1)->take_all();
+  verb->add_option("--workdir", job->workdir, "Working directory; \"\" for a scratch directory");
+  verb->add_option("--retries", job->retries, "Further attempts of a task that fails");
+  verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
+  verb->add_option("--durability", job->durability, "durable (default) or ephemeral");
+  verb->add_option("--priority", job->priority, "-100 to 100; higher goes first");
+  verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
+}
+
+void AddInputOptions(CLI::App* verb, MapOptions* map) {
+  verb->add_option("--array", map->array, "A-B:STEP%LIMIT, a range of numbers");
+  verb->add_option("--jsonl", map->jsonl, "A file of JSON lines, one task each; - for standard input");
+  verb->add_option("--lines", map->lines, "A file of lines, one task each; - for standard input");
+  verb->add_flag("-0,--null", map->nul, "Inputs end with NUL instead of a newline");
+  verb->add_flag("--stdin", map->record_on_stdin, "Give each input to the command on its standard input");
+  verb->add_flag("--dry-run", map->dry_run, "Print the first commands and do nothing");
+  verb->add_option("--timeout", map->timeout, "Stop waiting after this; the job goes on");
+}
+
+void AddLocalVerbs(CLI::App* app, Program* p) {
+  CLI::App* up = AddVerb(app, "up", "Start a local cluster, or what is missing of it", "reeve up --workers 2 --detach");
+  up->add_option("--workers", p->up.workers, "Worker processes")->capture_default_str();
+  up->add_option("--slots", p->up.slots, "Threads of each worker; default: the number of cores");
+  up->add_option("--process-slots", p->up.process_slots, "Commands at once of each worker; default: as --slots");
+  up->add_option("--state-dir", p->up.state_folder, "Folder of the state");
+  up->add_option("--port", p->up.port, "Port of the API; the next two are used, too");
+  up->add_flag("--detach", p->up.detach, "Keep it running and return");
+  up->callback([p] { p->action = [p] { return RunUp(p->session, p->up); }; });
+
+  CLI::App* down = AddVerb(app, "down", "Stop a detached local cluster", "reeve down");
+  down->add_option("--state-dir", p->down.state_folder, "Folder of the state");
+  down->add_option("--timeout", p->down.timeout, "How long to wait before killing");
+  down->callback([p] { p->action = [p] { return RunDown(p->session, p->down); }; });
+}
+
+void AddWorkVerbs(CLI::App* app, Program* p) {
+  CLI::App* run = AddVerb(app, "run", "Run one command; its output and exit code are passed on", "reeve run -- ./simulate --seed 7");
+  AddJobOptions(run, &p->run.job);
+  run->add_option("--input", p->run.input, "Input for a handler");
+  run->add_flag("--no-stdin", p->run.no_stdin, "Do not pass standard input on");
+  run->callback([p] {
+    p->run.job.command = p->line.command;
+    p->action = [p] { return RunOne(p->session, p->run); };
+  });
+
+  CLI::App* map = AddVerb(app, "map", "Run one task per input; print the results", "reeve map -- wc -c {} ::: *.log");
+  AddJobOptions(map, &p->map.job);
+  AddInputOptions(map, &p->map);
+  map->add_flag("--ordered", p->map.ordered, "Results in the order of inputs");
+  map->add_option("--joblog", p->map.job_log, "Write a line per task to this file");
+  map->add_flag("--resume", p->map.resume, "Skip what the job log says succeeded");
+  map->callback([p] {
+    p->map.job.command = p->line.command;
+    p->map.arguments = p->line.arguments;
+    p->action = [p] { return RunMap(p->session, p->map); };
+  });
+
+  CLI::App* submit = AddVerb(app, "submit", "Create a job and print its id", "reeve submit -q --name nightly -- ./job.sh");
+  AddJobOptions(submit, &p->map.job);
+  AddInputOptions(submit, &p->map);
+  submit->add_option("--input", p->map.input, "The input");
+  submit->add_option("--count", p->map.count, "So many tasks with the same input");
+  submit->add_flag("--wait", p->map.wait, "Wait until it has ended");
+  submit->callback([p] {
+    p->map.job.command = p->line.command;
+    p->map.arguments = p->line.arguments;
+    p->action = [p] { return RunSubmit(p->session, p->map); };
+  });
+}
+
+void AddFollowVerbs(CLI::App* app, Program* p) {
+  CLI::App* wait = AddVerb(app, "wait", "Wait until jobs have ended", "reeve wait last --timeout 10m");
+  wait->add_option("job", p->wait.jobs, "Jobs: 42, last, all, 1,3,5-8, - (standard input)")->required();
+  wait->add_option("--timeout", p->wait.timeout, "Stop waiting after this: exit code 124");
+  wait->callback([p] { p->action = [p] { return RunWait(p->session, p->wait); }; });
+
+  CLI::App* results = AddVerb(app, "results", "Print the results of a job", "reeve results last --ordered");
+  results->add_option("job", p->results.job, "The job")->required();
+  results->add_flag("--ordered", p->results.ordered, "In the order of inputs");
+  results->add_flag("-f,--follow", p->results.follow, "Wait for more until it has ended");
+  results->add_option("--only", p->results.only, "failed or succeeded");
+  results->add_option("--cursor", p->results.cursor, "Go on behind this place");
+  results->add_option("--timeout", p->results.timeout, "Stop waiting after this: exit code 124");
+  results->callback([p] { p->action = [p] { return RunResults(p->session, p->results); }; });
+
+  CLI::App* logs = AddVerb(app, "logs", "Print what tasks wrote", "reeve logs last --task 3,7-9");
+  logs->add_option("job", p->logs.job, "The job")->required();
+  logs->add_flag("-f,--follow", p->logs.follow, "Wait for more until it has ended");
+  logs->add_option("--task", p->logs.tasks, "Only these tasks: 3,7-9");
+  logs->callback([p] { p->action = [p] { return RunLogs(p->session, p->logs); }; });
+}
+
+void AddListOptions(CLI::App* verb, ListOptions* list) {
+  verb->add_option("--state", list->states, "Only in this state; may be repeated")->expected(1)->take_all();
+  verb->add_option("--limit", list->limit, "At most so many");
+  verb->add_flag("-a,--all", list->all, "All of them");
+}
+
+void AddLookVerbs(CLI::App* app, Program* p) {
+  CLI::App* ps = AddVerb(app, "ps", "List jobs, newest first", "reeve ps --state active");
+  AddListOptions(ps, &p->list);
+  ps->callback([p] { p->action = [p] { return RunPs(p->session, p->list); }; });
+
+  CLI::App* job = AddVerb(app, "job", "Jobs", "reeve job get last");
+  job->require_subcommand(1);
+  CLI::App* get = AddVerb(job, "get", "Show jobs", "reeve job get 42");
+  get->add_option("job", p->jobs, "Jobs: 42, last, all, 1,3,5-8")->required();
+  get->callback([p] { p->action = [p] { return RunJobGet(p->session, p->jobs); }; });
+  CLI::App* jobs = AddVerb(job, "list", "List jobs, newest first", "reeve job list --all");
+  AddListOptions(jobs, &p->list);
+  jobs->callback([p] { p->action = [p] { return RunPs(p->session, p->list); }; });
+
+  CLI::App* task = AddVerb(app, "task", "Single tasks", "reeve task why 42/17");
+  task->require_subcommand(1);
+  CLI::App* list = AddVerb(task, "list", "List the tasks of a job", "reeve task list last --state failed");
+  list->add_option("job", p->job, "The job")->required();
+  AddListOptions(list, &p->list);
+  list->callback([p] { p->action = [p] { return RunTaskList(p->session, p->job, p->list); }; });
+  CLI::App* one = AddVerb(task, "get", "Show a task", "reeve task get 42/17");
+  one->add_option("task", p->task, "The task: 42/17")->required();
+  one->callback([p] { p->action = [p] { return RunTaskGet(p->session, p->task); }; });
+  CLI::App* why = AddVerb(task, "why", "Say why a task is in its state", "reeve task why 42/17");
+  why->add_option("task", p->task, "The task: 42/17")->required();
+  why->callback([p] { p->action = [p] { return RunTaskWhy(p->session, p->task); }; });
+
+  CLI::App* cancel = AddVerb(app, "cancel", "Cancel jobs", "reeve cancel 42");
+  cancel->add_option("job", p->jobs, "Jobs: 42, last, all, 1,3,5-8")->required();
+  cancel->callback([p] { p->action = [p] { return RunCancel(p->session, p->jobs); }; });
+
+  CLI::App* worker = AddVerb(app, "worker", "Workers", "reeve worker list");
+  worker->require_subcommand(1);
+  AddVerb(worker, "list", "List workers", "reeve worker list")->callback([p] {
+    p->action = [p] { return RunWorkerList(p->session); };
+  });
+  CLI::App* cluster = AddVerb(app, "cluster", "The cluster as a whole", "reeve cluster info");
+  cluster->require_subcommand(1);
+  AddVerb(cluster, "info", "Show the cluster", "reeve cluster info")->callback([p] {
+    p->action = [p] { return RunClusterInfo(p->session); };
+  });
+}
+
+void AddBenchVerbs(CLI::App* app, Program* p) {
+  CLI::App* bench = AddVerb(app, "bench", "Measure the cluster, checking every result", "reeve bench throughput --local 2 --json");
+  bench->require_subcommand(1);
+  const auto add = [&](const std::string& name, const std::string& what, const std::string& example, auto function) {
+    CLI::App* verb = AddVerb(bench, name, what, example);
+    verb->add_option("--tasks", p->bench.tasks, "How many tasks");
+    verb->add_option("--runs", p->bench.runs, "How many times")->capture_default_str();
+    verb->add_option("--payload-bytes", p->bench.payload_bytes, "Input and result of a task")->capture_default_str();
+    verb->add_option("--durability", p->bench.durability, "durable or ephemeral")->capture_default_str();
+    verb->add_option("--local", p->bench.local, "Start a cluster of so many workers for the run");
+    verb->add_option("--slots", p->bench.slots, "Threads of each of them");
+    verb->callback([p, function] { p->action = [p, function] { return function(p->session, p->bench); }; });
+    return verb;
+  };
+  CLI::App* throughput = add("throughput", "A million no-op tasks with payloads appended by stream",
+                             "reeve bench throughput --tasks 1000000 --json", RunBenchThroughput);
+  throughput->add_flag("--array", p->bench.array, "One array instead of streamed payloads");
+  throughput->add_option("--batch", p->bench.batch, "Tasks per message")->capture_default_str();
+  add("latency", "One task at a time in one call", "reeve bench latency --durability ephemeral", RunBenchLatency);
+  add("spawn", "Commands, beside xargs -P2", "reeve bench spawn --tasks 2000", RunBenchSpawn);
+}
+
+CommandTree TreeOf(const CLI::App& app) {
+  CommandTree tree;
+  tree.name = app.get_name();
+  tree.description = app.get_description();
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) tree.options.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) tree.options.push_back("-" + name);
+  }
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    tree.verbs.push_back(TreeOf(*verb));
+  }
+  return tree;
+}
+
+void AddToolVerbs(CLI::App* app, Program* p) {
+  CLI::App* api = AddVerb(app, "api", "Any method of the API, by reflection", "reeve api call reeve.v1.JobService/GetJob '{\"job_id\": 42}'");
+  api->require_subcommand(1);
+  AddVerb(api, "list", "List services and methods", "reeve api list")->callback([p] {
+    p->action = [p] { return RunApiList(p->session); };
+  });
+  CLI::App* describe = AddVerb(api, "describe", "Show a service, method or message", "reeve api describe reeve.v1.Job");
+  describe->add_option("symbol", p->symbol, "Its full name")->required();
+  describe->callback([p] { p->action = [p] { return RunApiDescribe(p->session, p->symbol); }; });
+  CLI::App* call = AddVerb(api, "call", "Call a method with JSON", "reeve api call reeve.v1.ClusterService/GetCluster");
+  call->add_option("method", p->method, "SERVICE/METHOD")->required();
+  call->add_option("request", p->request, "The request as JSON; - for standard input");
+  call->callback([p] { p->action = [p] { return RunApiCall(p->session, p->method, p->request); }; });
+
+  CLI::App* completion = AddVerb(app, "completion", "Print a completion script", "reeve completion bash > /etc/bash_completion.d/reeve");
+  completion->add_option("shell", p->shell, "bash, zsh or fish")->required();
+  completion->callback([app, p] {
+    p->action = [app, p]() -> absl::StatusOr<int> {
+      const auto script = CompletionScript(TreeOf(*app), p->shell);
+      if (!script.ok()) return script.status();
+      p->session.console().Out(*script);
+      return kExitOk;
+    };
+  });
+  AddVerb(app, "doctor", "Look at everything that has to be right", "reeve doctor")->callback([p] {
+    p->action = [p] { return RunDoctor(p->session); };
+  });
+  AddVerb(app, "version", "Print the version", "reeve version")->callback([p] {
+    p->action = [p] { return RunVersion(p->session); };
+  });
+}
+
+std::vector<std::string> NamesOf(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+  return names;
+}
+
+// What was meant by a word that is no verb, or an option that is none.
+std::string SuggestFor(CLI::App& app, const std::vector<std::string>& words) {
+  CLI::App* at = &app;
+  for (const std::string& word : words) {
+    if (word.rfind("-", 0) == 0) {
+      std::vector<std::string> options = TreeOf(*at).options;
+      const std::vector<std::string> common = TreeOf(app).options;
+      options.insert(options.end(), common.begin(), common.end());
+      const std::string name = word.substr(0, word.find('='));
+      if (std::find(options.begin(), options.end(), name) != options.end()) continue;
+      const std::string meant = Suggest(name, options);
+      return meant.empty() ? "" : StrCat("did you mean `", meant, "`?");
+    }
+    CLI::App* next = nullptr;
+    for (CLI::App* verb : at->get_subcommands([](const CLI::App*) { return true; })) {
+      if (verb->get_name() == word) next = verb;
+    }
+    if (next == nullptr) {
+      const std::string meant = Suggest(word, NamesOf(*at));
+      return meant.empty() || NamesOf(*at).empty() ? "" : StrCat("did you mean `", meant, "`?");
+    }
+    at = next;
+  }
+  return "";
+}
+
+absl::StatusOr<int> Execute(Program& p) {
+  auto settings = Settings::Load();
+  if (!settings.ok()) return settings.status();
+  p.session.settings() = std::move(*settings);
+  p.session.settings().Set("master", p.master);
+  p.session.settings().Set("token_file", p.token_file);
+  const auto quiet = p.session.settings().GetBool("quiet");
+  if (!quiet.ok()) return quiet.status();
+  p.session.console().set_quiet(p.quiet || *quiet);
+  return p.action();
+}
+
+}  // namespace
+
+int RunReeve(int argc, char** argv) {
+  Program program;
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  auto line = SplitCommandLine(words);
+  if (!line.ok()) {
+    program.session.console().Fail(line.status());
+    return kExitUsage;
+  }
+  program.line = std::move(*line);
+  CLI::App app("reeve: run jobs on a cluster of workers.", "reeve");
+  app.set_version_flag("--version", StrCat("reeve ", kVersion));
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--master", program.master, "HOST:PORT of the master (REEVE_MASTER); default 127.0.0.1:7520");
+  app.add_option("--token-file", program.token_file, "File with the token (REEVE_TOKEN_FILE)");
+  app.add_flag("--json", program.json, "Results and errors as JSON");
+  app.add_flag("-q,--quiet", program.quiet, "No messages and no progress");
+  app.footer("Start with: reeve up --detach; reeve map -- wc -c {} ::: *");
+  AddLocalVerbs(&app, &program);
+  AddWorkVerbs(&app, &program);
+  AddFollowVerbs(&app, &program);
+  AddLookVerbs(&app, &program);
+  AddBenchVerbs(&app, &program);
+  AddToolVerbs(&app, &program);
+  std::vector<std::string> reversed(program.line.options.rbegin(), program.line.options.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+    program.session.console().set_json(program.json);
+    const std::string hint = SuggestFor(app, program.line.options);
+    program.session.console().Fail(UsageError(StrCat(error.what(), hint.empty() ? " (see reeve --help)" : "; ", hint)));
+    return kExitUsage;
+  }
+  program.session.console().set_json(program.json);
+  const absl::StatusOr<int> code = Execute(program);
+  if (code.ok()) return *code;
+  program.session.console().Fail(code.status());
+  return ExitCodeOf(code.status());
+}
+
+}  // namespace reeve

@@ -1,0 +1,60 @@
+// What every command works with: the terminal, the settings and the connection to the master.
+//
+// Thread: the main thread's.
+
+#ifndef REEVE_CLIENT_COMMANDS_SESSION_H_
+#define REEVE_CLIENT_COMMANDS_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/clusters.h"
+#include "client/job_client.h"
+#include "client/output/console.h"
+#include "client/settings.h"
+#include "reeve/v1/job.pb.h"
+
+namespace reeve {
+
+// What `all` means to a command.
+enum class AllJobs { kEvery, kActive };
+
+class Session {
+ public:
+  Console& console() { return console_; }
+  Settings& settings() { return settings_; }
+
+  absl::StatusOr<Address> MasterAddress() const;
+
+  // The connection to the master; made once. Make an Interrupt first if the command wants one.
+  // Errors: a usage error for a bad address or an unreadable token file.
+  absl::StatusOr<JobClient*> Connect();
+
+  // Ids that `selector` names; `last` and `all` are asked of the master, `-` reads ids from standard input.
+  // Errors: a usage error; NOT_FOUND if there is no job at all for `last`.
+  absl::StatusOr<std::vector<uint64_t>> SelectJobs(std::string_view selector, AllJobs all);
+  absl::StatusOr<std::vector<uint64_t>> SelectJobs(const std::vector<std::string>& selectors,
+                                                   AllJobs all);
+  // Exactly one. Errors: a usage error if the selector names more.
+  absl::StatusOr<uint64_t> SelectJob(std::string_view selector);
+
+  // Prints a message: as JSON with --json, otherwise as `text`.
+  void Print(const google::protobuf::Message& message, std::string_view text);
+
+ private:
+  absl::StatusOr<std::vector<uint64_t>> ListIds(AllJobs all);
+  absl::StatusOr<uint64_t> NewestId();
+
+  Console console_;
+  Settings settings_;
+  std::unique_ptr<JobClient> client_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_SESSION_H_

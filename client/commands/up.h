@@ -1,0 +1,34 @@
+// `reeve up` and `reeve down`: a cluster on this machine.
+//
+// Thread: the main thread's.
+
+#ifndef REEVE_CLIENT_COMMANDS_UP_H_
+#define REEVE_CLIENT_COMMANDS_UP_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/commands/session.h"
+
+namespace reeve {
+
+struct UpOptions {
+  uint32_t workers = 2;
+  uint32_t slots = 0;
+  uint32_t process_slots = 0;
+  std::string state_folder;
+  uint32_t port = 0;
+  bool detach = false;
+};
+absl::StatusOr<int> RunUp(Session& session, const UpOptions& options);
+
+struct DownOptions {
+  std::string state_folder;
+  std::string timeout;
+};
+absl::StatusOr<int> RunDown(Session& session, const DownOptions& options);
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_UP_H_

@@ -1,0 +1,25 @@
+// `reeve wait`: until jobs have ended.
+//
+// Thread: the main thread's.
+
+#ifndef REEVE_CLIENT_COMMANDS_WAIT_H_
+#define REEVE_CLIENT_COMMANDS_WAIT_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/commands/session.h"
+
+namespace reeve {
+
+struct WaitOptions {
+  std::vector<std::string> jobs;
+  std::string timeout;
+};
+
+absl::StatusOr<int> RunWait(Session& session, const WaitOptions& options);
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_WAIT_H_

@@ -1,0 +1,89 @@
+// A connection to a master: the public API as functions.
+//
+// UNAVAILABLE, and a deadline that passed, are retried here, mutating calls under the same request id, so that a restart of the
+// master is a pause and not an error. A master that was never reached is given up soon.
+//
+// Thread: all methods from any.
+
+#ifndef REEVE_CLIENT_JOB_CLIENT_H_
+#define REEVE_CLIENT_JOB_CLIENT_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/canceller.h"
+#include "client/retry_window.h"
+#include "reeve/v1/services.grpc.pb.h"
+
+namespace reeve {
+
+class JobClient {
+ public:
+  // Connects lazily. `token`: empty means none is sent.
+  JobClient(const std::string& address, const std::string& token);
+
+  // ---- One call each; the request id is filled in where it is empty. ----
+  absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
+  absl::StatusOr<v1::Job> CloseJob(uint64_t job_id);
+  absl::StatusOr<v1::Job> GetJob(uint64_t job_id);
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::Job> CancelJob(uint64_t job_id);
+  absl::StatusOr<v1::Task> GetTask(uint64_t job_id, uint32_t index);
+  absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request);
+  absl::StatusOr<v1::ExplainTaskResponse> ExplainTask(uint64_t job_id, uint32_t index);
+  absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
+  absl::StatusOr<v1::Cluster> GetCluster();
+
+  // OK if the master says SERVING. One try.
+  absl::Status CheckHealth();
+
+  // ---- Streams, resumed when they break ----
+
+  // Calls `on_job` for each message, until the job has ended. Returns: the ended job.
+  // Errors: CANCELLED once `canceller` is.
+  absl::StatusOr<v1::Job> WatchJob(uint64_t job_id, Canceller& canceller,
+                                   const std::function<void(const v1::Job&)>& on_job);
+
+  // ---- For streams that live elsewhere ----
+
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  v1::JobService::Stub& jobs() { return *jobs_; }
+  // Carries the token.
+  void Prepare(grpc::ClientContext* context) const;
+  // How long failures in a row are retried from here on.
+  RetryWindow NewRetryWindow() const;
+  // Notes how a call ended. Returns: its status, with the address in it if the master was not reached.
+  absl::Status Note(const grpc::Status& status);
+
+  // Whether repeating may help.
+  static bool IsTransient(const absl::Status& status);
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub* stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request);
+
+  const std::string address_;
+  const std::string token_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::JobService::Stub> jobs_;
+  const std::unique_ptr<v1::TaskService::Stub> tasks_;
+  const std::unique_ptr<v1::WorkerService::Stub> workers_;
+  const std::unique_ptr<v1::ClusterService::Stub> cluster_;
+  std::atomic<bool> was_reached_{false};
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_JOB_CLIENT_H_

@@ -1,0 +1,98 @@
+// A cluster on this machine: one master and some worker processes, on a state folder.
+//
+//   STATE/reeve.db LOCK token   the master's
+//   STATE/worker-1 …            state folders of the workers
+//   STATE/run/master.pid …      who runs; run/address: where
+//   STATE/log/master.log …      what they say
+//
+// Thread: one.
+
+#ifndef REEVE_CLIENT_LOCAL_CLUSTER_H_
+#define REEVE_CLIENT_LOCAL_CLUSTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/canceller.h"
+#include "client/clusters.h"
+#include "client/job_client.h"
+#include "client/process.h"
+
+namespace reeve {
+
+struct LocalClusterOptions {
+  std::string state_folder;
+  std::string host = "127.0.0.1";
+  uint16_t port = 0;           // 0: where it ran last, otherwise 7520.
+  uint32_t workers = 2;
+  uint32_t slots = 0;          // Threads of each worker; 0: the worker's default.
+  uint32_t process_slots = 0;
+  bool is_detached = false;
+};
+
+class LocalCluster {
+ public:
+  // Starts what does not run yet, and waits until the master serves and the workers are there. On an error it stops what it started.
+  //
+  // Errors: FAILED_PRECONDITION (LOCAL)  the state folder cannot be used, a program is missing, or a daemon ended: with the last lines
+  //                                      of its log. DEADLINE_EXCEEDED: not ready after 30 s. CANCELLED.
+  static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(const LocalClusterOptions& options,
+                                                             Canceller& canceller);
+
+  const Address& address() const { return address_; }
+  const std::string& token() const { return token_; }
+  // Names of what Start started; empty: all ran already.
+  const std::vector<std::string>& started() const { return started_names_; }
+
+  // Looks after what was started here until cancelled: what dies is started again, with a pause that grows. `tell` gets a sentence each.
+  void Supervise(Canceller& canceller, const std::function<void(std::string_view)>& tell);
+
+  // Drains and stops what was started here: workers first, so that they hand in what they finish.
+  // Returns: false if something had to be killed.
+  bool Stop(absl::Duration grace);
+
+  // Stops all that runs on a state folder. Returns: the names of what was stopped.
+  static std::vector<std::string> StopAll(const std::string& state_folder, absl::Duration grace);
+
+ private:
+  struct Member {
+    ProcessSpec spec;
+    ProcessId process;
+    absl::Duration pause;
+    absl::Time start;
+  };
+
+  explicit LocalCluster(LocalClusterOptions options) : options_(std::move(options)) {}
+  absl::Status PrepareFolder();
+  absl::Status ChooseAddress();
+  absl::Status StartMembers();
+  absl::Status StartMember(ProcessSpec spec);
+  absl::Status WaitUntilReady(Canceller& canceller);
+  absl::Status CheckReady(JobClient& client) const;
+  // The member that ended, with the end of its log; OK if all run.
+  absl::Status CheckMembers();
+  ProcessSpec Spec(const std::string& name, const std::string& program) const;
+
+  const LocalClusterOptions options_;
+  Address address_;
+  std::string token_;
+  bool must_init_ = false;
+  std::string programs_[2];  // Master, worker.
+  std::vector<Member> members_;
+  std::vector<std::string> started_names_;
+};
+
+// A port P such that P to P + 3 are free now.
+absl::StatusOr<uint16_t> FindFreePorts();
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_LOCAL_CLUSTER_H_

@@ -1,0 +1,5 @@
+// reeve: the command line.
+
+#include "client/commands/registration.h"
+
+int main(int argc, char** argv) { return reeve::RunReeve(argc, argv); }

@@ -1,0 +1,89 @@
+#include "client/output/console.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "client/output/json.h"
+
+namespace reeve {
+namespace {
+
+bool WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
+Console::Console()
+    : stdout_is_terminal_(isatty(STDOUT_FILENO) == 1),
+      stderr_is_terminal_(isatty(STDERR_FILENO) == 1) {
+  // A reader that goes away is an answer of Out, not a death.
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+bool Console::Out(std::string_view bytes) {
+  MutexLock lock(&mu_);
+  if (out_is_closed_ || bytes.empty()) return !out_is_closed_;
+  HideProgress();
+  out_is_closed_ = !WriteAll(STDOUT_FILENO, bytes);
+  ShowProgress();
+  return !out_is_closed_;
+}
+
+void Console::Err(std::string_view bytes) {
+  if (bytes.empty()) return;
+  MutexLock lock(&mu_);
+  HideProgress();
+  WriteAll(STDERR_FILENO, bytes);
+  ShowProgress();
+}
+
+void Console::Note(std::string_view message) {
+  if (!is_quiet_) Err(StrCat("reeve: ", message, "\n"));
+}
+
+void Console::Fail(const absl::Status& status) {
+  if (!is_json_) {
+    Err(StrCat("reeve: ", status.message(), "\n"));
+    return;
+  }
+  JsonWriter json;
+  json.BeginObject().Key("error").BeginObject();
+  json.Key("code").String(ToStd(absl::StatusCodeToString(status.code())));
+  json.Key("reason").String(ErrorReason(status));
+  json.Key("message").String(ToStd(status.message()));
+  json.EndObject().EndObject();
+  Err(json.text() + "\n");
+}
+
+void Console::SetProgress(std::string line) {
+  if (!stderr_is_terminal_) return;
+  MutexLock lock(&mu_);
+  HideProgress();
+  progress_ = std::move(line);
+  ShowProgress();
+}
+
+void Console::HideProgress() {
+  if (is_shown_) WriteAll(STDERR_FILENO, "\r\x1b[K");
+  is_shown_ = false;
+}
+
+void Console::ShowProgress() {
+  if (progress_.empty()) return;
+  WriteAll(STDERR_FILENO, progress_);
+  is_shown_ = true;
+}
+
+}  // namespace reeve
