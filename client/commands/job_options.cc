@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "absl/strings/match.h"
+#include "base/replacement.h"
 #include "base/strings.h"
 #include "client/exit_code.h"
 #include "client/input/duration.h"
@@ -176,11 +177,21 @@ std::string SingleInput(const JobOptions& options) {
 
 std::string DescribeTask(const v1::JobSpec& spec, std::string_view input, uint64_t index) {
   if (spec.handler() != "exec") return StrCat(spec.handler(), " ", Quoted(input));
-  std::string out;
-  for (const std::string& word : spec.command().argv()) {
-    StrAppend(&out, out.empty() ? "" : " ", Quoted(word));
+  const v1::Command& command = spec.command();
+  std::vector<std::string> words(command.argv().begin(), command.argv().end());
+  if (command.input_mode() == v1::Command::ARGV) {
+    const auto argv = SplitArgv(input);
+    if (argv.ok()) words = *argv;
+  } else {
+    const Template expander(words, {.json = command.input_mode() == v1::Command::JSON, .shell = command.shell()});
+    const auto argv = expander.Expand(input, static_cast<uint32_t>(index));
+    if (!argv.ok()) return StrCat("# ", argv.status().ToString());
+    words = *argv;
   }
-  return StrCat(out, "  # {} = ", Quoted(input), ", {#} = ", index + 1);
+  if (command.shell()) return words.front();
+  std::string out;
+  for (const std::string& word : words) StrAppend(&out, out.empty() ? "" : " ", Quoted(word));
+  return out;
 }
 
 }  // namespace reeve

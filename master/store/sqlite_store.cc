@@ -595,7 +595,9 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteStoreOptions&
   auto db = SqliteConnection::Open(options.path, false);
   if (!db.ok()) return db.status();
   auto store = std::make_unique<SqliteStore>(std::move(*db), options);
-  REEVE_RETURN_IF_ERROR(store->Open(!there));
+  if (absl::Status s = store->Open(!there); !s.ok()) {
+    return absl::Status(s.code(), StrCat("cannot use the store ", options.path, ": ", ToStd(s.message())));
+  }
   return std::unique_ptr<Store>(std::move(store));
 }
 

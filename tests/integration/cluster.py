@@ -1,0 +1,138 @@
+"""A cluster of real processes on loopback, and the command line against it.
+
+Everything lives in a folder of its own, HOME too, and is stopped at the end. Nothing waits for time: conditions have a deadline.
+"""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+RUNFILES = pathlib.Path(os.environ.get("TEST_SRCDIR", ".")) / os.environ.get("TEST_WORKSPACE", "")
+REEVE = RUNFILES / "client/reeve"
+MASTER = RUNFILES / "master/reeve-master"
+WORKER = RUNFILES / "worker/reeve-worker"
+DEADLINE = 60.0
+
+
+def wait_for(condition, what):
+    """Waits until `condition` returns something true, and returns it."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {DEADLINE} s: {what}")
+
+
+def free_ports(count=4):
+    """The first of `count` ports in a row that are free now."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first = probe.getsockname()[1]
+        if first + count > 65_000:
+            continue
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+
+
+def is_gone(pid):
+    """The process has ended, or waits for a parent to notice."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+class Cluster:
+    def __init__(self, workers=2, slots=4, master_flags=(), start=True):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="reeve-test-", dir=os.environ.get("TEST_TMPDIR")))
+        self.port = free_ports()
+        self.address = f"127.0.0.1:{self.port}"
+        self.env = {"HOME": str(self.folder), "PATH": "/usr/local/bin:/usr/bin:/bin", "REEVE_MASTER": self.address,
+                    "REEVE_TOKEN_FILE": str(self.state / "token"), "LANG": "C.UTF-8"}
+        for name in ("TSAN_OPTIONS", "ASAN_OPTIONS"):
+            if name in os.environ:
+                self.env[name] = os.environ[name].replace("suppressions=bazel/", f"suppressions={RUNFILES}/bazel/")
+        self.workers, self.slots, self.master_flags = workers, slots, list(master_flags)
+        self.processes = {}
+        if start:
+            self.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def state(self):
+        return self.folder / "state"
+
+    def log(self, name):
+        path = self.folder / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def spawn(self, name, argv):
+        with open(self.folder / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen([str(a) for a in argv], env=self.env, stdin=subprocess.DEVNULL,
+                                                    stdout=log, stderr=log, cwd=self.folder)
+        return self.processes[name]
+
+    def start_master(self):
+        return self.spawn("master", [MASTER, "--port", self.port, "--state-dir", self.state, "--init", *self.master_flags])
+
+    def start_worker(self, name, slots=None, program=WORKER):
+        return self.spawn(name, [program, "--master", self.address, "--slots", slots or self.slots, "--state-dir",
+                                 self.folder / name, "--token-file", self.state / "token"])
+
+    def start(self):
+        self.start_master()
+        wait_for(lambda: (self.state / "token").exists() and self.reeve("cluster", "info").returncode == 0, "master")
+        for i in range(1, self.workers + 1):
+            self.start_worker(f"worker-{i}")
+        self.wait_for_workers(self.workers)
+
+    def wait_for_workers(self, count):
+        wait_for(lambda: self.reeve("worker", "list").stdout.count("ONLINE") == count, f"{count} workers\n" + self.log("worker-1"))
+
+    def stop(self):
+        for name, process in sorted(self.processes.items(), reverse=True):
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for name in self.processes:
+            if "ThreadSanitizer" in self.log(name) or "AddressSanitizer" in self.log(name):
+                sys.stderr.write(self.log(name))
+                raise AssertionError(f"a sanitizer complained about {name}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, *args):
+        return [str(REEVE), *map(str, args)]
+
+    def reeve(self, *args, stdin=None, timeout=300, text=True, cwd=None, env=None):
+        """Runs `reeve ARGS` to its end."""
+        return subprocess.run(self.command(*args), env={**self.env, **(env or {})}, input=stdin,
+                              stdin=subprocess.DEVNULL if stdin is None else None, capture_output=True, text=text,
+                              timeout=timeout, cwd=cwd or self.folder)
+
+    def popen(self, *args, **kwargs):
+        return subprocess.Popen(self.command(*args), env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)

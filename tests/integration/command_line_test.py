@@ -1,0 +1,256 @@
+"""The command line against a real cluster: what the README and the issue promise."""
+
+import glob
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import unittest
+
+from cluster import Cluster, RUNFILES, is_gone, wait_for
+
+
+class CommandLineTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster(workers=2, slots=4)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.stop()
+
+    def reeve(self, *args, **kwargs):
+        return self.cluster.reeve(*args, **kwargs)
+
+    def test_run_separates_the_streams_and_exits_with_the_commands_code(self):
+        done = self.reeve("run", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
+
+    def test_run_passes_standard_input_on(self):
+        done = self.reeve("run", "--", "wc", "-c", stdin="x" * 1000)
+        self.assertEqual(done.stdout.strip(), "1000")
+
+    def test_run_tells_a_missing_program_from_an_unexecutable_one(self):
+        done = self.reeve("run", "--", "no-such-program")
+        self.assertEqual(done.returncode, 127)
+        self.assertIn("no-such-program", done.stderr)
+        self.assertEqual(self.reeve("run", "--", "/etc/passwd").returncode, 126)
+        self.assertEqual(self.reeve("run", "--", "sh", "-c", "kill -9 $$").returncode, 137)
+
+    def test_interrupting_run_leaves_no_process_behind(self):
+        run = self.cluster.popen("run", "--", "sh", "-c", "echo $$; sleep 1000")
+        pid = int(run.stdout.readline())
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+        self.assertEqual(run.returncode, 7)
+        wait_for(lambda: is_gone(pid), f"end of {pid}")
+
+    def test_map_over_headers_equals_sha256sum_byte_for_byte(self):
+        files = sorted(glob.glob("/usr/include/**/*.h", recursive=True))[:1500]
+        names = "".join(f + "\0" for f in files)
+        direct = subprocess.run(["xargs", "-0", "sha256sum"], input=names, capture_output=True, text=True, check=True)
+        mapped = self.reeve("map", "-0", "--ordered", "--", "sha256sum", "{}", stdin=names)
+        self.assertEqual(mapped.returncode, 0, mapped.stderr)
+        self.assertEqual(mapped.stdout, direct.stdout)
+
+    def test_map_agrees_with_the_sums_debian_recorded(self):
+        expected = {}
+        for path in sorted(glob.glob("/var/lib/dpkg/info/*.md5sums"))[:40]:
+            for line in open(path):
+                digest, name = line.rstrip("\n").split(None, 1)
+                if os.path.isfile("/" + name) and not os.path.islink("/" + name) and name.startswith("usr/share/doc"):
+                    expected["/" + name] = digest
+        names = sorted(expected)[:500]
+        mapped = self.reeve("map", "--ordered", "--", "md5sum", "{}", stdin="".join(n + "\n" for n in names))
+        self.assertEqual(mapped.stdout, "".join(f"{expected[n]}  {n}\n" for n in names))
+
+    def test_the_digest_handler_agrees_with_a_direct_digest(self):
+        files = sorted(glob.glob("/usr/include/*.h"))
+        mapped = self.reeve("map", "--ordered", "--handler", "digest", stdin="".join(f + "\n" for f in files))
+        lines = mapped.stdout.splitlines()
+        self.assertEqual(len(lines), len(files))
+        for line, name in zip(lines, files):
+            content = open(name, "rb").read()
+            self.assertEqual(json.loads(line), {"path": name, "sha256": hashlib.sha256(content).hexdigest(),
+                                                "lines": content.count(b"\n"), "bytes": len(content)})
+
+    def test_names_with_blanks_and_dollars_stay_untouched(self):
+        mapped = self.reeve("map", "-0", "--ordered", "--", "printf", "%s\\n", "{}", stdin="a b\0$(id)\0")
+        self.assertEqual(mapped.stdout, "a b\n$(id)\n")
+
+    def test_a_million_lines_come_back_in_order(self):
+        lines = "".join(f"{i}\n" for i in range(1, 1_000_001))
+        mapped = self.reeve("map", "--handler", "echo", "--ordered", stdin=lines)
+        self.assertEqual(mapped.returncode, 0, mapped.stderr)
+        self.assertTrue(mapped.stdout == lines, "the output differs from the input")
+
+    def test_arguments_ranges_and_json_records_become_tasks(self):
+        mapped = self.reeve("map", "--ordered", "--", "echo", "{/.}-{#}", ":::", "a/b.c", "d.e")
+        self.assertEqual(mapped.stdout, "b-1\nd-2\n")
+        mapped = self.reeve("map", "--ordered", "--array", "2-10:4%1", "--", "echo", "{}")
+        self.assertEqual(mapped.stdout, "2\n6\n10\n", mapped.stderr)
+        records = '{"k": "x y", "n": 1}\n{"k": "z", "n": 2}\n'
+        mapped = self.reeve("map", "--ordered", "--jsonl", "-", "--", "echo", "{.k}/{.n}", stdin=records)
+        self.assertEqual(mapped.stdout, "x y/1\nz/2\n")
+
+    def test_a_malformed_json_line_is_named(self):
+        mapped = self.reeve("map", "--jsonl", "-", "--", "echo", "{.a}", stdin='{"a": 1}\nnonsense\n')
+        self.assertEqual(mapped.returncode, 2)
+        self.assertIn("standard input:2:", mapped.stderr)
+
+    def test_the_job_log_lets_a_second_run_skip_what_succeeded(self):
+        log = self.cluster.folder / "job.log"
+        script = "test {} != 2 || exit 3; echo ran {}"
+        first = self.reeve("map", "--ordered", "--joblog", log, "--shell", script, ":::", "1", "2", "3")
+        self.assertEqual(first.returncode, 1)
+        self.assertEqual(first.stdout, "ran 1\nran 3\n")
+        again = self.reeve("map", "--joblog", log, "--resume", "--shell", "echo again {}", ":::", "1", "2", "3")
+        self.assertEqual((again.returncode, again.stdout), (0, "again 2\n"), again.stderr)
+
+    def test_a_dry_run_prints_commands_and_runs_nothing(self):
+        before = self.reeve("ps", "--all", "--json").stdout
+        dry = self.reeve("map", "--dry-run", "--", "echo", "{}", ":::", "a b")
+        self.assertIn("echo 'a b'", dry.stdout)
+        self.assertEqual(self.reeve("ps", "--all", "--json").stdout, before)
+
+    def test_submit_wait_results_logs_and_inspection_go_together(self):
+        job = self.reeve("submit", "-q", "--name", "pair", "--", "sh", "-c", "echo $0; echo e$0 >&2; test $0 = 1", "{}", ":::", "1", "2").stdout.strip()
+        self.assertTrue(job.isdigit())
+        self.assertEqual(self.reeve("wait", job).returncode, 1)
+        self.assertEqual(self.reeve("results", job, "--ordered").stdout, "1\n2\n")
+        self.assertEqual(self.reeve("results", job, "--only", "failed").stdout, "2\n")
+        logs = self.reeve("logs", job, "--task", "1")
+        self.assertIn("2", logs.stdout)
+        self.assertIn("e2", logs.stderr + logs.stdout)
+        listed = self.reeve("task", "list", job, "--state", "failed")
+        self.assertIn(f"{job}/1", listed.stdout)
+        self.assertNotIn(f"{job}/0 ", listed.stdout)
+        shown = self.reeve("task", "get", f"{job}/1")
+        self.assertIn("EXIT_NONZERO", shown.stdout)
+        why = self.reeve("task", "why", f"{job}/1")
+        self.assertIn("exit code 1", why.stdout)
+        self.assertIn("pair", self.reeve("ps").stdout)
+        document = json.loads(self.reeve("job", "get", job, "--json").stdout)
+        self.assertEqual((document["state"], document["counts"]["failed"]), ("FAILED", "1"))
+
+    def test_cancel_ends_a_job_and_its_commands(self):
+        job = self.reeve("submit", "-q", "--", "sleep", "1000").stdout.strip()
+        wait_for(lambda: "ASSIGNED" in self.reeve("task", "get", f"{job}/0").stdout
+                 or "RUNNING" in self.reeve("task", "get", f"{job}/0").stdout, "start")
+        self.assertEqual(self.reeve("cancel", job).returncode, 0)
+        self.assertEqual(self.reeve("wait", job).returncode, 7)
+        self.assertEqual(self.reeve("cancel", job).returncode, 0)  # Again: nothing changes.
+
+    def test_timeouts_of_the_client_leave_the_job_alone(self):
+        job = self.reeve("submit", "-q", "--handler", "sleep", "--input", "1000").stdout.strip()
+        self.assertEqual(self.reeve("wait", job, "--timeout", "200ms").returncode, 124)
+        self.assertEqual(self.reeve("cancel", job).returncode, 0)
+        self.assertEqual(self.reeve("wait", job).returncode, 7)
+
+    def test_a_time_limit_is_a_reason(self):
+        done = self.reeve("run", "--time-limit", "300ms", "--", "sleep", "1000")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("TIMEOUT", done.stderr)
+        done = self.reeve("map", "--handler", "sleep", "--retries", "0", "--time-limit", "200ms", ":::", "1000")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("TIMEOUT", done.stderr)
+
+    def test_output_of_a_running_command_is_seen_live(self):
+        run = self.cluster.popen("run", "--", "sh", "-c", "echo early; read never < /dev/zero; sleep 1000")
+        self.assertEqual(run.stdout.readline(), "early\n")
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+
+    def test_bad_input_gets_a_clear_error(self):
+        for args, code, word in [
+            (("map", "--handler", "nothing", ":::", "x"), 6, "offers the handler `nothing`"),
+            (("run", "--"), 2, ""),
+            (("job", "get", "999999"), 4, "999999"),
+            (("task", "get", "999999/3"), 4, "999999"),
+            (("mpa", "--", "true"), 2, "map"),
+            (("map", "--orderd", "--", "true"), 2, "--ordered"),
+            (("map", "--array", "5", "--bogus", "--", "true"), 2, ""),
+            (("wait", "not-a-job"), 2, "not-a-job"),
+        ]:
+            done = self.reeve(*args)
+            self.assertEqual(done.returncode, code, (args, done.stdout, done.stderr))
+            self.assertIn(word, done.stderr)
+
+    def test_an_input_over_the_limit_is_refused_and_named(self):
+        done = self.reeve("map", "--handler", "echo", stdin="x" * (3 * 1024 * 1024 + 1) + "\n")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("3", done.stderr)
+
+    def test_errors_are_documents_with_json(self):
+        done = self.reeve("job", "get", "999999", "--json")
+        self.assertEqual(json.loads(done.stderr)["error"]["reason"], "JOB_NOT_FOUND")
+
+    def test_a_master_that_is_not_there_and_a_wrong_token_exit_3(self):
+        done = self.reeve("ps", env={"REEVE_MASTER": "127.0.0.1:1"})
+        self.assertEqual(done.returncode, 3, done.stderr)
+        wrong = self.cluster.folder / "wrong"
+        wrong.write_text("nonsense\n")
+        done = self.reeve("--token-file", wrong, "ps")
+        self.assertEqual(done.returncode, 3, done.stderr)
+
+    def test_the_api_can_be_called_by_name(self):
+        self.assertIn("reeve.v1.JobService", self.reeve("api", "list").stdout)
+        self.assertIn("job_id", self.reeve("api", "describe", "reeve.v1.Job").stdout)
+        called = self.reeve("api", "call", "reeve.v1.ClusterService/GetCluster", "{}")
+        self.assertIn("cluster_id", json.loads(called.stdout))
+
+    def test_completion_doctor_and_version_answer(self):
+        for shell in ("bash", "zsh", "fish"):
+            self.assertIn("reeve", self.reeve("completion", shell).stdout)
+        self.assertEqual(self.reeve("doctor").returncode, 0)
+        self.assertIn("0.", self.reeve("version").stdout)
+
+    def test_benchmarks_verify_every_result(self):
+        for flags in ((), ("--array",), ("--durability", "ephemeral")):
+            done = self.reeve("bench", "throughput", "--tasks", "50000", "--json", *flags)
+            document = json.loads(done.stdout)
+            self.assertEqual(document["results_verified"], document["tasks"], done.stdout)
+        document = json.loads(self.reeve("bench", "latency", "--tasks", "20", "--json").stdout)
+        self.assertEqual(document["results_verified"], 20)
+        document = json.loads(self.reeve("bench", "spawn", "--tasks", "50", "--json").stdout)
+        self.assertEqual(document["results_verified"], 50)
+
+
+class BarrierTest(unittest.TestCase):
+    def test_four_thread_tasks_that_meet_at_a_barrier_finish_on_one_worker_with_four_threads(self):
+        with Cluster(workers=0) as cluster:
+            cluster.start_worker("meeting", slots=4, program=RUNFILES / "tests/integration/barrier_worker")
+            cluster.wait_for_workers(1)
+            done = cluster.reeve("map", "--handler", "meet", "--array", "1-4", timeout=60)
+            self.assertEqual((done.returncode, done.stdout), (0, "met\n" * 4), done.stderr)
+
+    def test_a_worker_of_ones_own_serves_its_handler(self):
+        with Cluster(workers=0) as cluster:
+            cluster.start_worker("hello", program=RUNFILES / "examples/hello_worker/hello_worker")
+            cluster.wait_for_workers(1)
+            done = cluster.reeve("map", "--ordered", "--handler", "shout", ":::", "hello", "world")
+            self.assertEqual(done.stdout, "HELLO\nWORLD\n", done.stderr)
+
+
+class LocalClusterTest(unittest.TestCase):
+    def test_up_starts_what_is_missing_and_down_stops_it(self):
+        cluster = Cluster(start=False)
+        try:
+            state = cluster.folder / "local"
+            up = cluster.reeve("up", "--workers", "2", "--slots", "2", "--detach", "--state-dir", state, "--port", cluster.port)
+            self.assertEqual(up.returncode, 0, up.stderr)
+            env = {"REEVE_TOKEN_FILE": str(state / "token")}
+            run = cluster.reeve("run", "--", "pwd", env=env)
+            self.assertEqual(run.stdout.strip(), str(cluster.folder), run.stderr)
+            again = cluster.reeve("up", "--workers", "2", "--detach", "--state-dir", state, "--port", cluster.port, env=env)
+            self.assertEqual(again.returncode, 0, again.stderr)
+            down = cluster.reeve("down", "--state-dir", state)
+            self.assertEqual(down.returncode, 0, down.stderr)
+        finally:
+            cluster.reeve("down", "--state-dir", cluster.folder / "local")
+            cluster.stop()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
