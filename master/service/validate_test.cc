@@ -1,0 +1,155 @@
+#include "master/service/validate.h"
+
+#include "base/error.h"
+#include "base/input_batch.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "gtest/gtest.h"
+#include "master/service/convert.h"
+#include "reeve/store/v1/store.pb.h"
+
+namespace reeve {
+namespace {
+
+v1::CreateJobRequest Echo() {
+  v1::CreateJobRequest request;
+  request.set_request_id("r");
+  request.mutable_spec()->set_handler("echo");
+  request.mutable_array()->set_count(3);
+  return request;
+}
+
+v1::CreateJobRequest Command() {
+  v1::CreateJobRequest request = Echo();
+  request.mutable_spec()->set_handler("exec");
+  request.mutable_spec()->mutable_command()->add_argv("true");
+  return request;
+}
+
+absl::StatusOr<CreateJob> Check(const v1::CreateJobRequest& request) {
+  return ValidateCreateJob(request, absl::FromUnixSeconds(1000));
+}
+
+TEST(ValidateTest, DefaultsAreFilledIn) {
+  auto event = Check(Echo());
+  ASSERT_TRUE(event.ok());
+  EXPECT_EQ(event->array_count, 3u);
+  EXPECT_EQ(event->options.max_attempts, 3u);
+  EXPECT_FALSE(event->options.ephemeral);
+  store::v1::JobRecord record;
+  ASSERT_TRUE(record.ParseFromString(std::string(event->record.view())));
+  EXPECT_EQ(record.array().step(), 1);
+  EXPECT_EQ(record.spec().durability(), v1::JobSpec::DURABLE);
+  EXPECT_EQ(Check(Command())->options.max_attempts, 1u);
+}
+
+TEST(ValidateTest, TheContentHashKnowsTheContentAndNotTheId) {
+  v1::CreateJobRequest a = Echo(), b = Echo(), c = Echo();
+  b.set_request_id("other");
+  c.mutable_spec()->set_name("different");
+  EXPECT_EQ(Check(a)->content_hash, Check(b)->content_hash);
+  EXPECT_NE(Check(a)->content_hash, Check(c)->content_hash);
+}
+
+TEST(ValidateTest, InlineInputsBecomeABatch) {
+  v1::CreateJobRequest request = Echo();
+  request.mutable_batch()->set_task_count(2);
+  request.mutable_batch()->add_input_bytes(1);
+  request.mutable_batch()->set_inputs("ab");
+  const auto event = Check(request);
+  ASSERT_TRUE(event.ok());
+  EXPECT_EQ(event->input_count, 2u);
+  EXPECT_EQ(event->inputs->Input(1), "b");
+}
+
+TEST(ValidateTest, WhatIsOutOfBoundsIsRefusedWithTheFieldsName) {
+  const auto refused = [](v1::CreateJobRequest request, std::string_view word, std::string_view reason = "BAD_REQUEST") {
+    const auto event = Check(request);
+    EXPECT_EQ(event.status().code(), absl::StatusCode::kInvalidArgument) << word;
+    EXPECT_EQ(ErrorReason(event.status()), reason) << event.status();
+    EXPECT_NE(event.status().ToString().find(std::string(word)), std::string::npos) << event.status();
+  };
+  v1::CreateJobRequest r = Echo();
+  r.set_request_id("");
+  refused(r, "request_id");
+  r = Echo();
+  r.clear_spec();
+  refused(r, "spec");
+  r = Echo();
+  r.mutable_spec()->set_handler("No Such");
+  refused(r, "spec.handler");
+  r = Echo();
+  r.mutable_spec()->set_name(std::string(201, 'x'));
+  refused(r, "spec.name");
+  r = Echo();
+  r.mutable_spec()->set_max_attempts(1001);
+  refused(r, "spec.max_attempts");
+  r = Echo();
+  r.mutable_spec()->set_priority(101);
+  refused(r, "spec.priority");
+  r = Echo();
+  r.mutable_spec()->mutable_time_limit()->set_seconds(-1);
+  refused(r, "spec.time_limit");
+  r = Echo();
+  r.mutable_spec()->set_shared_input(std::string(kMaxPayloadBytes + 1, 'x'));
+  refused(r, "spec.shared_input", "INPUT_TOO_LARGE");
+  r = Echo();
+  r.mutable_array()->set_count(0);
+  refused(r, "array.count");
+  r = Echo();
+  r.mutable_array()->set_count(kMaxTasksPerJob + 1);
+  refused(r, "array.count", "TOO_MANY_TASKS");
+  r = Echo();
+  r.mutable_array()->set_start(INT64_MAX);
+  refused(r, "array");
+  r = Echo();
+  r.set_open(true);
+  refused(r, "open");
+  r = Echo();
+  r.clear_array();
+  refused(r, "tasks");
+  r = Echo();
+  r.mutable_batch()->set_task_count(1);
+  r.mutable_batch()->set_inputs(std::string(kMaxPayloadBytes + 1, 'x'));
+  r.mutable_batch()->add_input_bytes(kMaxPayloadBytes + 1);
+  refused(r, "", "INPUT_TOO_LARGE");
+  r = Command();
+  r.mutable_spec()->clear_command();
+  refused(r, "spec.command");
+  r = Command();
+  r.mutable_spec()->mutable_command()->set_argv(0, "");
+  refused(r, "the command is empty");
+  r = Command();
+  r.mutable_spec()->mutable_command()->set_argv(0, std::string(2 << 20, 'x'));
+  refused(r, "spec.command.argv");
+  r = Command();
+  (*r.mutable_spec()->mutable_command()->mutable_environment())["A=B"] = "x";
+  refused(r, "spec.command.environment");
+}
+
+TEST(ConvertTest, ErrorsCarryTheirReasonAndRetryHint) {
+  const grpc::Status status = ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "full", absl::Milliseconds(1500)));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_message(), "full");
+  google::rpc::Status rpc;
+  ASSERT_TRUE(rpc.ParseFromString(status.error_details()));
+  google::rpc::ErrorInfo info;
+  google::rpc::RetryInfo retry;
+  ASSERT_EQ(rpc.details_size(), 2);
+  ASSERT_TRUE(rpc.details(0).UnpackTo(&info));
+  ASSERT_TRUE(rpc.details(1).UnpackTo(&retry));
+  EXPECT_EQ(info.reason(), "QUEUE_FULL");
+  EXPECT_EQ(info.domain(), "reeve");
+  EXPECT_EQ(retry.retry_delay().seconds(), 1);
+  EXPECT_EQ(retry.retry_delay().nanos(), 500'000'000);
+  EXPECT_TRUE(ToGrpc(absl::OkStatus()).ok());
+}
+
+TEST(ConvertTest, BytesInSeveralPiecesAreOneBuffer) {
+  grpc::Slice slices[] = {grpc::Slice("ab"), grpc::Slice("cd")};
+  EXPECT_EQ(ToBuffer(grpc::ByteBuffer(slices, 2)).view(), "abcd");
+  EXPECT_EQ(ToBuffer(ToByteBuffer("head", Buffer(std::string("body")))).view(), "headbody");
+}
+
+}  // namespace
+}  // namespace reeve

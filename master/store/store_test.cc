@@ -1,0 +1,305 @@
+// Both stores keep the same promises; SQLite keeps them across a restart.
+
+#include "master/store/store.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/input_batch.h"
+#include "base/state_folder.h"
+#include "gtest/gtest.h"
+#include "master/store/memory_store.h"
+#include "master/store/row_codec.h"
+#include "master/store/sqlite_store.h"
+#include "master/store/store_thread.h"
+
+namespace reeve {
+namespace {
+
+std::string FreshFolder() {
+  static int count = 0;
+  const std::string folder = testing::TempDir() + "/store." + std::to_string(getpid()) + "." + std::to_string(++count);
+  mkdir(folder.c_str(), 0700);
+  return folder;
+}
+
+InputsRef Inputs(const std::vector<std::string>& inputs) {
+  InputBatchBuilder builder;
+  for (const std::string& input : inputs) builder.Add(input);
+  return *InputBatch::Parse(Buffer(builder.Finish()));
+}
+
+PutJob Job(uint64_t id, StoreKind store = StoreKind::kDurable) {
+  PutJob put;
+  put.view.job = JobId(id);
+  put.view.state = JobState::kActive;
+  put.view.record = Buffer("record " + std::to_string(id));
+  put.view.create_time = absl::FromUnixSeconds(4'000'000'000) + absl::Seconds(id);
+  put.view.ephemeral = store == StoreKind::kMemory;
+  put.options.handler = "echo";
+  put.options.max_attempts = 7;
+  put.options.max_in_flight = 5;
+  put.options.priority = -3;
+  put.request_id = "request " + std::to_string(id);
+  put.content_hash = ~0ull - id;
+  return put;
+}
+
+WriteBatch Batch(uint64_t number, std::vector<Write> writes) {
+  WriteBatch batch;
+  batch.number = number;
+  batch.writes = std::move(writes);
+  return batch;
+}
+
+PutResults Results(uint64_t job, uint64_t seq, std::vector<ResultRun> runs, const std::string& body) {
+  PutResults put;
+  put.job = JobId(job);
+  put.seq = seq;
+  put.runs = std::move(runs);
+  put.body = Buffer(body);
+  return put;
+}
+
+class StoreTest : public testing::TestWithParam<StoreKind> {
+ protected:
+  std::unique_ptr<Store> Open() {
+    if (GetParam() == StoreKind::kMemory) return NewMemoryStore({});
+    return *OpenSqliteStore({.path = FreshFolder() + "/reeve.db", .create = true});
+  }
+};
+
+TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
+  const auto store = Open();
+  ASSERT_TRUE(store->Load().ok());
+  PutJobState ended{JobId(1), JobState::kFailed, {}, absl::FromUnixSeconds(4'000'000'100), {{8, 2}}};
+  ended.counts.total = 10;
+  ended.counts.failed = 1;
+  const InputsRef inputs = Inputs({"a", "", "ccc"});
+  ASSERT_TRUE(store->Commit({Batch(1, {Job(1, GetParam()), PutInputs{JobId(1), {0, 3}, {Epoch(1), 1}, inputs, 4, "me", 3}})}).ok());
+  auto reader = *store->NewReader();
+  const auto read = reader->ReadInputs(JobId(1), 0);
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(read->view(), inputs->wire().view());
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadInputs(JobId(1), 1).status()));
+
+  ASSERT_TRUE(store
+                  ->Commit({Batch(2, {Results(1, 1, {{{0, 2, 0}, TaskState::kSucceeded}}, "first")}),
+                            Batch(3, {Results(1, 2, {{{5, 1, 3}, TaskState::kFailed}, {{9, 1, 4}, TaskState::kSucceeded}}, "second"), ended})})
+                  .ok());
+  const auto job = reader->ReadJob(JobId(1));
+  ASSERT_TRUE(job.ok());
+  EXPECT_EQ(job->view.state, JobState::kFailed);
+  EXPECT_EQ(job->view.counts, ended.counts);
+  EXPECT_EQ(job->view.record.view(), "record 1");
+  EXPECT_EQ(job->view.end_time, ended.end_time);
+  EXPECT_EQ(job->options.max_attempts, 7u);
+  EXPECT_EQ(job->options.priority, -3);
+  EXPECT_EQ(job->last_seq, 2u);
+  EXPECT_EQ(job->cancelled, (std::vector<reeve::Run>{{8, 2}}));
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadJob(JobId(2)).status()));
+
+  const auto all = reader->ReadResults(JobId(1), 0, 1 << 20);
+  ASSERT_TRUE(all.ok());
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ((*all)[0].body.view(), "first");
+  EXPECT_EQ((*all)[1].runs, (std::vector<ResultRun>{{{5, 1, 3}, TaskState::kFailed}, {{9, 1, 4}, TaskState::kSucceeded}}));
+  EXPECT_EQ(reader->ReadResults(JobId(1), 1, 1 << 20)->size(), 1u);
+  EXPECT_EQ(reader->ReadResults(JobId(1), 0, 1)->size(), 1u) << "at least one row, however small the share";
+  EXPECT_TRUE(reader->ReadResultRuns(JobId(1), 0, 10)->at(1).body.empty());
+  EXPECT_EQ(reader->ReadResult(JobId(1), 2)->body.view(), "second");
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadResult(JobId(1), 3).status()));
+}
+
+TEST_P(StoreTest, JobsAreListedNewestFirstAndByState) {
+  const auto store = Open();
+  ASSERT_TRUE(store->Load().ok());
+  ASSERT_TRUE(store->Commit({Batch(1, {Job(1), Job(2), Job(3), PutJobState{JobId(2), JobState::kSucceeded, {}, absl::FromUnixSeconds(4'000'000'100), {}}})}).ok());
+  auto reader = *store->NewReader();
+  const auto ids = [](const absl::StatusOr<std::vector<StoredJob>>& jobs) {
+    std::vector<uint64_t> ids;
+    for (const StoredJob& job : *jobs) ids.push_back(job.view.job.value);
+    return ids;
+  };
+  EXPECT_EQ(ids(reader->ListJobs({}, {}, 10)), (std::vector<uint64_t>{3, 2, 1}));
+  EXPECT_EQ(ids(reader->ListJobs(JobId(3), {}, 1)), (std::vector<uint64_t>{2}));
+  EXPECT_EQ(ids(reader->ListJobs({}, {JobState::kSucceeded}, 10)), (std::vector<uint64_t>{2}));
+}
+
+TEST_P(StoreTest, OutputOfTasksIsKeptInOrder) {
+  const auto store = Open();
+  ASSERT_TRUE(store->Load().ok());
+  ASSERT_TRUE(store->Commit({Batch(1, {Job(1)})}).ok());
+  StoredLog log;
+  log.index = 4;
+  log.attempt = 1;
+  log.stream = 2;
+  log.content = Buffer(std::string("abc"));
+  StoredLog other = log;
+  other.index = 5;
+  ASSERT_TRUE(store->CommitLogs(JobId(1), {log, other}).ok());
+  auto reader = *store->NewReader();
+  const auto logs = reader->ReadLogs(JobId(1), std::nullopt, 0, 1 << 20);
+  ASSERT_EQ(logs->size(), 2u);
+  EXPECT_EQ(logs->at(0).content.view(), "abc");
+  EXPECT_EQ(logs->at(0).stream, 2u);
+  EXPECT_EQ(reader->ReadLogs(JobId(1), TaskIndex{5}, 0, 1 << 20)->size(), 1u);
+  EXPECT_TRUE(reader->ReadLogs(JobId(1), std::nullopt, logs->at(1).row, 1 << 20)->empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, StoreTest, testing::Values(StoreKind::kDurable, StoreKind::kMemory),
+                         [](const auto& info) { return info.param == StoreKind::kDurable ? "Sqlite" : "Memory"; });
+
+TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
+  const SqliteStoreOptions options{.path = FreshFolder() + "/reeve.db", .create = true};
+  RetryOutcome retry{{2, 1}, Reason::kExitNonzero, 1, 0, 0, absl::FromUnixMillis(4'000'000'000'123)};
+  {
+    const auto store = *OpenSqliteStore(options);
+    ASSERT_EQ(store->Load()->epoch, Epoch(1));
+    PutResults results = Results(1, 1, {{{0, 2, 0}, TaskState::kSucceeded}}, "body");
+    results.retries = {retry};
+    ASSERT_TRUE(store
+                    ->Commit({Batch(1, {ReserveJobIds{JobId(1001)}, Job(1), PutInputs{JobId(1), {0, 3}, {Epoch(1), 9}, Inputs({"a", "b", "c"}), 3, "me", 3},
+                                        PutFrontier{JobId(1), 3}, PutRoster{"w", WorkerNumber(4)}, PutRoster{"gone", WorkerNumber(5)}}),
+                              Batch(2, {results, DropRoster{"gone"}, Job(2), PutJobState{JobId(2), JobState::kSucceeded, {}, absl::FromUnixSeconds(4'000'000'100), {}}})})
+                    .ok());
+  }
+  const auto store = *OpenSqliteStore(options);
+  const auto image = store->Load();
+  ASSERT_TRUE(image.ok());
+  EXPECT_EQ(image->epoch, Epoch(2));
+  EXPECT_EQ(image->next_job, JobId(1001));
+  ASSERT_EQ(image->jobs.size(), 1u) << "an ended job is not read";
+  const JobImage& job = image->jobs[0];
+  EXPECT_EQ(job.job.options.max_in_flight, 5u);
+  EXPECT_EQ(job.job.view.record.view(), "record 1");
+  EXPECT_EQ(job.frontier, 3u);
+  ASSERT_EQ(job.chunks.size(), 1u);
+  EXPECT_EQ(job.chunks[0].birth, (Birth{Epoch(1), 9}));
+  EXPECT_EQ(job.chunks[0].bytes, 3u);
+  EXPECT_EQ(job.appenders.at("me"), 3u);
+  EXPECT_EQ(job.results, (std::vector<ResultRun>{{{0, 2, 0}, TaskState::kSucceeded}}));
+  ASSERT_EQ(job.retries.size(), 1u);
+  EXPECT_EQ(job.retries[0].due, retry.due);
+  EXPECT_EQ(job.last_seq, 1u);
+  ASSERT_EQ(image->roster.size(), 1u);
+  EXPECT_EQ(image->roster[0].number, WorkerNumber(4));
+  ASSERT_EQ(image->requests.size(), 2u);
+  for (const RequestImage& request : image->requests) {
+    EXPECT_EQ(request.content_hash, ~0ull - request.job.value);
+    EXPECT_EQ(request.request_id, "request " + std::to_string(request.job.value));
+  }
+}
+
+TEST(SqliteStoreTest, AMissingStoreIsNotReplacedByAnEmptyOne) {
+  EXPECT_TRUE(absl::IsNotFound(OpenSqliteStore({.path = FreshFolder() + "/reeve.db"}).status()));
+}
+
+TEST(SqliteStoreTest, AStrangersFileAndANewerSchemaAreRefused) {
+  const std::string text = FreshFolder() + "/reeve.db";
+  std::ofstream(text) << std::string(5000, 'x');
+  EXPECT_TRUE(absl::IsDataLoss(OpenSqliteStore({.path = text, .create = true}).status()));
+
+  const std::string stranger = FreshFolder() + "/reeve.db";
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + stranger + "').execute('create table t(x)')\"").c_str()), 0);
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSqliteStore({.path = stranger, .create = true}).status()));
+
+  const std::string newer = FreshFolder() + "/reeve.db";
+  { ASSERT_TRUE(OpenSqliteStore({.path = newer, .create = true}).ok()); }
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + newer + "').execute('pragma user_version=99')\"").c_str()), 0);
+  const auto refused = OpenSqliteStore({.path = newer});
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
+  EXPECT_NE(refused.status().ToString().find("newer"), std::string::npos);
+}
+
+TEST(SqliteStoreTest, ADamagedChunkIsToldAndNotHandedOut) {
+  const std::string path = FreshFolder() + "/reeve.db";
+  {
+    const auto store = *OpenSqliteStore({.path = path, .create = true});
+    ASSERT_TRUE(store->Load().ok());
+    ASSERT_TRUE(store->Commit({Batch(1, {Job(1), Results(1, 1, {{{0, 1, 0}, TaskState::kSucceeded}}, "precious"),
+                                         PutInputs{JobId(1), {0, 1}, {Epoch(1), 1}, Inputs({"precious"}), 8, "", 0}})}).ok());
+  }
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
+                    "'); c.execute(\\\"update results set bytes = x'00'\\\"); c.execute(\\\"update inputs set bytes = x'00'\\\"); c.commit()\"")
+                       .c_str()),
+            0);
+  const auto store = *OpenSqliteStore({.path = path});
+  auto reader = *store->NewReader();
+  EXPECT_TRUE(absl::IsDataLoss(reader->ReadResults(JobId(1), 0, 100).status()));
+  EXPECT_TRUE(absl::IsDataLoss(reader->ReadInputs(JobId(1), 0).status()));
+}
+
+TEST(StateFolderTest, OneProcessAtATimeAndSecretsForTheOwnerAlone) {
+  const std::string path = FreshFolder() + "/state";
+  EXPECT_TRUE(absl::IsNotFound(StateFolder::Open(path, false).status()));
+  auto folder = StateFolder::Open(path, true);
+  ASSERT_TRUE(folder.ok());
+  const auto second = StateFolder::Open(path, true);
+  EXPECT_TRUE(absl::IsFailedPrecondition(second.status()));
+  EXPECT_NE(second.status().ToString().find(std::to_string(getpid())), std::string::npos);
+  EXPECT_EQ(*(*folder)->ReadOrMake("token", "secret"), "secret");
+  EXPECT_EQ(*(*folder)->ReadOrMake("token", "other"), "secret");
+  struct stat info;
+  ASSERT_EQ(stat((path + "/token").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+// A store that notes what it is asked.
+class FakeStore final : public Store {
+ public:
+  absl::StatusOr<Image> Load() override { return Image(); }
+  absl::Status Commit(absl::Span<const WriteBatch> batches) override {
+    sizes.push_back(batches.size());
+    for (const WriteBatch& batch : batches) numbers.push_back(batch.number);
+    return result;
+  }
+  absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return absl::OkStatus(); }
+  void Idle() override {}
+  absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override { return absl::UnimplementedError(""); }
+  std::vector<size_t> sizes;
+  std::vector<uint64_t> numbers;
+  absl::Status result;
+};
+
+TEST(StoreThreadTest, QueuedBatchesShareTransactionsOfBoundedSizeInOrder) {
+  FakeStore store;
+  uint64_t committed = 0;
+  StoreThread thread(&store, [&](uint64_t number) { committed = number; });
+  for (uint64_t i = 1; i <= 20; ++i) {
+    WriteBatch batch = Batch(i, {});
+    batch.bytes = 1 << 20;
+    thread.Submit(std::move(batch));
+  }
+  EXPECT_EQ(thread.waiting_bytes(), 20u << 20);
+  thread.Start();
+  thread.Stop();
+  EXPECT_EQ(committed, 20u);
+  EXPECT_EQ(store.sizes, (std::vector<size_t>{8, 8, 4}));
+  for (uint64_t i = 0; i < 20; ++i) EXPECT_EQ(store.numbers[i], i + 1);
+  EXPECT_EQ(thread.waiting_bytes(), 0u);
+}
+
+TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {
+  FakeStore store;
+  store.result = absl::InternalError("disk");
+  uint64_t committed = 0;
+  absl::Status failure;
+  StoreThread thread(&store, [&](uint64_t number) { committed = number; }, [&](const absl::Status& s) { failure = s; });
+  WriteBatch large = Batch(1, {});
+  large.bytes = 9 << 20;
+  thread.Submit(std::move(large));
+  thread.Submit(Batch(2, {}));
+  thread.Start();
+  thread.Stop();
+  EXPECT_EQ(failure, store.result);
+  EXPECT_EQ(committed, 0u);
+  EXPECT_EQ(store.numbers, (std::vector<uint64_t>{1}));
+}
+
+}  // namespace
+}  // namespace reeve
