@@ -105,7 +105,8 @@ TEST(ResultBatch, ReadsBackEveryFieldWithAHeadBefore) {
                .error_output = "oops",
                .message = "exit code 7"});
   const std::string wire =
-      EncodeResultHead(JobId(42), 3, {{.first = 4, .count = 1, .position = 1}}) + builder.Finish("w-3");
+      EncodeResultHead(JobId(42), 3, {{.first = 4, .count = 1, .position = 1}}) +
+      builder.Finish("w-3");
   const auto batch = ResultBatch::Parse(Buffer(wire));
   ASSERT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ((*batch)->job(), JobId(42));
@@ -166,7 +167,8 @@ TEST(Batches, SurviveRandomBytes) {
   const std::string good[] = {inputs.Finish(), results.Finish("w-1")};
   for (int round = 0; round < 20'000; ++round) {
     std::string wire = good[round % 2];
-    for (int flips = 0; flips < 3; ++flips) wire[random() % wire.size()] = static_cast<char>(random());
+    for (int flips = 0; flips < 3; ++flips)
+      wire[random() % wire.size()] = static_cast<char>(random());
     wire.resize(random() % (wire.size() + 1));
     const auto batch = InputBatch::Parse(Buffer(wire));
     if (batch.ok() && (*batch)->count() > 0) (*batch)->Input((*batch)->count() - 1);

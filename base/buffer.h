@@ -1,7 +1,7 @@
 // Immutable bytes with a shared owner: how payloads travel beside the core without being copied.
 //
-// A Buffer is a view plus whatever keeps the viewed memory alive (a string, a ZeroMQ message, a mapped chunk). The pure core
-// carries Buffers and never looks inside.
+// A Buffer is a view plus whatever keeps the viewed memory alive (a string, a ZeroMQ message, a
+// mapped chunk). The pure core carries Buffers and never looks inside.
 //
 // Thread: the bytes are never changed, so Buffers may be copied and read anywhere.
 

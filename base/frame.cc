@@ -31,8 +31,12 @@ uint64_t Checksum(const WireHead& head, std::string_view body, std::string_view 
 }  // namespace
 
 std::string EncodeHead(const FrameHead& head, std::string_view body, std::string_view blob) {
-  WireHead wire{kFrameMagic,      head.protocol,      static_cast<uint16_t>(head.type),
-                head.epoch.value, head.session.value, 0,
+  WireHead wire{kFrameMagic,
+                head.protocol,
+                static_cast<uint16_t>(head.type),
+                head.epoch.value,
+                head.session.value,
+                0,
                 0};
   wire.checksum = Checksum(wire, body, blob);
   return std::string(reinterpret_cast<const char*>(&wire), sizeof wire);

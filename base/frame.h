@@ -1,7 +1,7 @@
 // The head of every link message and its checksum.
 //
-// A message is three frames: head (40 bytes), body (a protobuf of reeve/link/v1) and blob (may be empty). All numbers are
-// little-endian:
+// A message is three frames: head (40 bytes), body (a protobuf of reeve/link/v1) and blob (may be
+// empty). All numbers are little-endian:
 //
 //   offset  0  u32  magic "REV1" (0x31564552)
 //           4  u16  protocol version
@@ -9,10 +9,11 @@
 //           8  u64  epoch: the master's; 0 before the first Welcome
 //          16  u64  session
 //          24  u64  number: reserved for the type (0)
-//          32  u64  XXH3-64 over bytes 0..31 of the head, then the body, then the blob (chained, seeded by the sum so far)
+//          32  u64  XXH3-64 over bytes 0..31 of the head, then the body, then the blob (chained,
+//          seeded by the sum so far)
 //
-// Raw bytes that a port scanner or an HTTP client sends reach a ZeroMQ socket as messages (reliability.md Z14); magic and
-// checksum turn them away.
+// Raw bytes that a port scanner or an HTTP client sends reach a ZeroMQ socket as messages
+// (reliability.md Z14); magic and checksum turn them away.
 
 #ifndef REEVE_BASE_FRAME_H_
 #define REEVE_BASE_FRAME_H_

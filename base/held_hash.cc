@@ -4,6 +4,8 @@
 
 namespace reeve {
 
-uint64_t HeldHash::Finish() const { return XXH3_64bits(words_.data(), words_.size() * sizeof(uint64_t)); }
+uint64_t HeldHash::Finish() const {
+  return XXH3_64bits(words_.data(), words_.size() * sizeof(uint64_t));
+}
 
 }  // namespace reeve

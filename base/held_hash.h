@@ -1,6 +1,7 @@
 // One number for the set of runs a worker holds, computed alike by master and worker.
 //
-// XXH3-64 over (lease, first, count) as little-endian 64-bit words; runs maximal within a lease, sorted by lease, then first.
+// XXH3-64 over (lease, first, count) as little-endian 64-bit words; runs maximal within a lease,
+// sorted by lease, then first.
 
 #ifndef REEVE_BASE_HELD_HASH_H_
 #define REEVE_BASE_HELD_HASH_H_

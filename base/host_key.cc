@@ -19,7 +19,8 @@ std::string FirstLine(const char* path) {
 }  // namespace
 
 std::string HostKey() {
-  const std::string ids = FirstLine("/etc/machine-id") + "/" + FirstLine("/proc/sys/kernel/random/boot_id") + "/" + HostName();
+  const std::string ids = FirstLine("/etc/machine-id") + "/" +
+                          FirstLine("/proc/sys/kernel/random/boot_id") + "/" + HostName();
   const XXH128_hash_t hash = XXH3_128bits(ids.data(), ids.size());
   return std::string(reinterpret_cast<const char*>(&hash), sizeof hash);
 }

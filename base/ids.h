@@ -1,7 +1,8 @@
 // Identities and small value types that every part of Reeve shares.
 //
-// No I/O, no threads, no clock: the pure core stands on this file. Numeric values of the enums are those of reeve/v1
-// (checked in base/types_proto_test.cc), because they go over the wire as they are.
+// No I/O, no threads, no clock: the pure core stands on this file. Numeric values of the enums are
+// those of reeve/v1 (checked in base/types_proto_test.cc), because they go over the wire as they
+// are.
 
 #ifndef REEVE_BASE_IDS_H_
 #define REEVE_BASE_IDS_H_
@@ -33,7 +34,8 @@ struct Id {
 using JobId = Id<struct JobTag>;
 // One connection life of a worker; chosen at random by the worker, so it cannot be guessed.
 using SessionId = Id<struct SessionTag>;
-// Sequence part of a lease: ascending over all sessions within an epoch; also the order of sending (`assign_seq`).
+// Sequence part of a lease: ascending over all sessions within an epoch; also the order of sending
+// (`assign_seq`).
 using LeaseSeq = Id<struct LeaseTag>;
 using Epoch = Id<struct EpochTag>;
 // A call or stream at the API's edge that waits for a reply.
@@ -64,7 +66,8 @@ struct Run {
   constexpr bool operator==(const Run&) const = default;
 };
 
-// Proves that two sides mean the same work: which life of the master took an input chunk in, and the how-manieth it was.
+// Proves that two sides mean the same work: which life of the master took an input chunk in, and
+// the how-manieth it was.
 struct Birth {
   Epoch epoch;
   uint64_t counter = 0;

@@ -1,7 +1,8 @@
 // A bounded queue of values from many threads to the one that owns it.
 //
-// Bounded in count and in bytes; what happens when it is full is the sender's choice: TryPush refuses, Push waits. The
-// owner blocks in poll on a Doorbell that several inboxes may share, or in PopAll(wait).
+// Bounded in count and in bytes; what happens when it is full is the sender's choice: TryPush
+// refuses, Push waits. The owner blocks in poll on a Doorbell that several inboxes may share, or in
+// PopAll(wait).
 
 #ifndef REEVE_BASE_INBOX_H_
 #define REEVE_BASE_INBOX_H_
@@ -29,8 +30,8 @@ class Inbox {
   // `doorbell`: rung when the queue stops being empty; may be null; must outlive the inbox.
   Inbox(Limits limits, Doorbell* doorbell) : limits_(limits), doorbell_(doorbell) {}
 
-  // Returns: false, and `value` untouched, if the queue is full or closed. One value always fits an empty queue.
-  // Thread: any.
+  // Returns: false, and `value` untouched, if the queue is full or closed. One value always fits an
+  // empty queue. Thread: any.
   bool TryPush(T&& value, size_t bytes = 0) {
     {
       MutexLock lock(&mu_);
@@ -70,7 +71,8 @@ class Inbox {
     return out;
   }
 
-  // As Pop, but waits until there is a value, the queue is closed, or `timeout` passed. Thread: owner.
+  // As Pop, but waits until there is a value, the queue is closed, or `timeout` passed. Thread:
+  // owner.
   std::vector<T> PopWait(size_t max_count, absl::Duration timeout) {
     {
       MutexLock lock(&mu_);
@@ -109,8 +111,7 @@ class Inbox {
   };
 
   bool Full(size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return !items_.empty() &&
-           (items_.size() >= limits_.count || bytes_ + bytes > limits_.bytes);
+    return !items_.empty() && (items_.size() >= limits_.count || bytes_ + bytes > limits_.bytes);
   }
   void Insert(T&& value, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     items_.push_back({std::move(value), bytes});

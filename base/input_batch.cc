@@ -20,7 +20,7 @@ absl::Status BadBatch(std::string_view what) {
 absl::Status TooLarge(size_t position, uint32_t bytes) {
   return MakeError(absl::StatusCode::kInvalidArgument, "INPUT_TOO_LARGE",
                    StrCat("input ", position, " of the batch has ", bytes,
-                                " bytes; an input may have at most ", kMaxPayloadBytes));
+                          " bytes; an input may have at most ", kMaxPayloadBytes));
 }
 
 }  // namespace
@@ -62,7 +62,8 @@ absl::StatusOr<std::shared_ptr<const InputBatch>> InputBatch::Parse(Buffer wire)
     batch->offsets_ = std::move(lengths);
   }
   if (total != blob.size()) {
-    return BadBatch(StrCat("input_bytes add up to ", total, " but inputs has ", blob.size(), " bytes"));
+    return BadBatch(
+        StrCat("input_bytes add up to ", total, " but inputs has ", blob.size(), " bytes"));
   }
   batch->wire_ = std::move(wire);
   batch->blob_ = blob;
@@ -88,8 +89,8 @@ std::string InputBatchBuilder::Finish() {
   if (!lengths_.empty()) {
     out.reserve(blob_.size() + lengths_.size() * 2 + 32);
     wire::PutVarintField(kTaskCount, lengths_.size(), &out);
-    const bool uniform = std::all_of(lengths_.begin(), lengths_.end(),
-                                     [&](uint32_t n) { return n == lengths_[0]; });
+    const bool uniform =
+        std::all_of(lengths_.begin(), lengths_.end(), [&](uint32_t n) { return n == lengths_[0]; });
     if (uniform) lengths_.resize(1);
     wire::PutPackedField(kInputBytes, lengths_, &out);
     wire::PutBytesField(kInputs, blob_, &out);

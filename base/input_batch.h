@@ -1,5 +1,5 @@
-// Inputs of consecutive tasks: reads the wire bytes of reeve.v1.TaskBatch (and of AppendTasksRequest, whose fields 1 to 3 are the
-// same) without copying the blob, and writes them.
+// Inputs of consecutive tasks: reads the wire bytes of reeve.v1.TaskBatch (and of
+// AppendTasksRequest, whose fields 1 to 3 are the same) without copying the blob, and writes them.
 //
 // Unknown fields are skipped, so the bytes a client sent can lie in the store as they came.
 //
@@ -22,9 +22,10 @@ namespace reeve {
 
 class InputBatch {
  public:
-  // Errors: INVALID_ARGUMENT (reason BAD_REQUEST)      the columns do not fit each other, or not protobuf.
-  //                          (reason INPUT_TOO_LARGE)  an input over kMaxPayloadBytes; names its position.
-  //                          (reason TOO_MANY_TASKS)   more than kMaxTasksPerBatch.
+  // Errors: INVALID_ARGUMENT (reason BAD_REQUEST)      the columns do not fit each other, or not
+  // protobuf.
+  //                          (reason INPUT_TOO_LARGE)  an input over kMaxPayloadBytes; names its
+  //                          position. (reason TOO_MANY_TASKS)   more than kMaxTasksPerBatch.
   // Cost:   4 bytes a task if lengths differ, O(1) otherwise.
   static absl::StatusOr<std::shared_ptr<const InputBatch>> Parse(Buffer wire);
 
@@ -47,7 +48,8 @@ class InputBatch {
  private:
   InputBatch() = default;
   uint64_t Begin(uint32_t position) const {
-    return uniform() ? uint64_t{position} * uniform_bytes_ : (position == 0 ? 0 : offsets_[position - 1]);
+    return uniform() ? uint64_t{position} * uniform_bytes_
+                     : (position == 0 ? 0 : offsets_[position - 1]);
   }
   uint64_t End(uint32_t position) const { return Begin(position + 1); }
 

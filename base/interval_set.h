@@ -1,7 +1,7 @@
 // A set of task indexes kept as disjoint, maximal runs.
 //
-// What makes a job of 100 million tasks cost a few bytes: work is taken, returned and finished run by run. A perfectly
-// scattered set costs about 10 bytes a run.
+// What makes a job of 100 million tasks cost a few bytes: work is taken, returned and finished run
+// by run. A perfectly scattered set costs about 10 bytes a run.
 //
 // Thread: none; the owner's.
 

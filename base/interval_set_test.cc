@@ -46,13 +46,15 @@ TEST(IntervalSet, BehavesAsASetOfIndexes) {
   IntervalSet set;
   std::set<TaskIndex> oracle;
   for (int step = 0; step < 20'000; ++step) {
-    const reeve::Run run{static_cast<TaskIndex>(random() % 300), static_cast<uint32_t>(random() % 40)};
+    const reeve::Run run{static_cast<TaskIndex>(random() % 300),
+                         static_cast<uint32_t>(random() % 40)};
     uint32_t changed = 0;
     if (random() % 2 == 0) {
       for (TaskIndex i = run.first; i < run.end(); ++i) changed += oracle.insert(i).second;
       ASSERT_EQ(set.Add(run), changed);
     } else {
-      for (TaskIndex i = run.first; i < run.end(); ++i) changed += static_cast<uint32_t>(oracle.erase(i));
+      for (TaskIndex i = run.first; i < run.end(); ++i)
+        changed += static_cast<uint32_t>(oracle.erase(i));
       ASSERT_EQ(set.Remove(run), changed);
     }
     ASSERT_EQ(set.size(), oracle.size());

@@ -38,8 +38,8 @@ std::string Escape(std::string_view line) {
 }  // namespace
 
 void InitLog(std::string_view program) {
-  auto logger = std::make_shared<spdlog::logger>(
-      std::string(program), std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>(std::string(program),
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L %n %v");
   logger->flush_on(spdlog::level::debug);
   const char* level = std::getenv("REEVE_LOG");

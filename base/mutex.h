@@ -1,6 +1,7 @@
 // The one lock of Reeve's own code: std::mutex with thread-safety annotations.
 //
-// Not absl::Mutex: Debian's Abseil is not instrumented, so ThreadSanitizer reports correct programs that use it.
+// Not absl::Mutex: Debian's Abseil is not instrumented, so ThreadSanitizer reports correct programs
+// that use it.
 
 #ifndef REEVE_BASE_MUTEX_H_
 #define REEVE_BASE_MUTEX_H_

@@ -12,8 +12,8 @@ namespace {
 bool IsFieldPath(std::string_view path) {
   if (path.size() < 2 || path[0] != '.') return false;
   for (const char c : path) {
-    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-                      c == '-' || c == '.';
+    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '-' || c == '.';
     if (!word) return false;
   }
   return path.back() != '.' && path.find("..") == std::string_view::npos;
@@ -87,7 +87,8 @@ std::vector<Template::Piece> Template::Parse(std::string_view argument, bool jso
   return pieces;
 }
 
-Template::Template(const std::vector<std::string>& argv, const Options& options) : options_(options) {
+Template::Template(const std::vector<std::string>& argv, const Options& options)
+    : options_(options) {
   for (const std::string& argument : argv) {
     arguments_.push_back(Parse(argument, options.json));
     for (const Piece& piece : arguments_.back()) {
@@ -97,13 +98,15 @@ Template::Template(const std::vector<std::string>& argv, const Options& options)
   }
 }
 
-absl::StatusOr<std::vector<std::string>> Template::Expand(std::string_view input, uint32_t index) const {
+absl::StatusOr<std::vector<std::string>> Template::Expand(std::string_view input,
+                                                          uint32_t index) const {
   thread_local simdjson::dom::parser parser;
   simdjson::dom::element record;
   if (options_.json) {
     const auto error = parser.parse(simdjson::padded_string(input)).get(record);
     if (error != simdjson::SUCCESS) {
-      return absl::InvalidArgumentError(StrCat("not a JSON record: ", std::string(simdjson::error_message(error))));
+      return absl::InvalidArgumentError(
+          StrCat("not a JSON record: ", std::string(simdjson::error_message(error))));
     }
   }
   std::vector<std::string> argv;
@@ -150,7 +153,8 @@ std::string ShellQuote(std::string_view text) {
 
 absl::StatusOr<std::vector<std::string>> SplitArgv(std::string_view input) {
   if (input.empty() || input.back() != '\0') {
-    return absl::InvalidArgumentError("the input is not a list of arguments, each followed by a NUL byte");
+    return absl::InvalidArgumentError(
+        "the input is not a list of arguments, each followed by a NUL byte");
   }
   std::vector<std::string> argv;
   while (!input.empty()) {

@@ -4,7 +4,8 @@
 //   {//} folder               {/.}  base name, no extension    {#}   index + 1
 //   {.a.b}  field of a JSON record (only for JSON inputs)
 //
-// The input is data: what it holds is never looked at for replacement strings, and no shell sees it (unless `shell`: then it is quoted).
+// The input is data: what it holds is never looked at for replacement strings, and no shell sees it
+// (unless `shell`: then it is quoted).
 //
 // Thread: a Template is immutable.
 
@@ -29,14 +30,24 @@ class Template {
   Template(const std::vector<std::string>& argv, const Options& options);
 
   // The argv for an input.
-  // Errors: INVALID_ARGUMENT  not a JSON record, or without the field; a NUL byte would land in an argument.
+  // Errors: INVALID_ARGUMENT  not a JSON record, or without the field; a NUL byte would land in an
+  // argument.
   absl::StatusOr<std::vector<std::string>> Expand(std::string_view input, uint32_t index) const;
 
   // The template names the input somewhere.
   bool uses_input() const { return uses_input_; }
 
  private:
-  enum class Kind : uint8_t { kText, kInput, kNoExtension, kBase, kFolder, kBaseNoExtension, kNumber, kField };
+  enum class Kind : uint8_t {
+    kText,
+    kInput,
+    kNoExtension,
+    kBase,
+    kFolder,
+    kBaseNoExtension,
+    kNumber,
+    kField
+  };
   struct Piece {
     Kind kind = Kind::kText;
     std::string text;  // kText, or the field's path `a.b`.

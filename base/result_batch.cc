@@ -45,13 +45,15 @@ bool AllEqual(const std::vector<uint32_t>& column) {
 }
 
 // A column whose default is `absent`: left out if it holds nothing else.
-void PutColumn(Field field, const std::vector<uint32_t>& column, uint32_t absent, std::string* out) {
+void PutColumn(Field field, const std::vector<uint32_t>& column, uint32_t absent,
+               std::string* out) {
   if (AllEqual(column) && column[0] == absent) return;
   wire::PutPackedField(field, column, out);
 }
 
 // A column that may be given as one entry when all are equal.
-void PutUniformColumn(Field field, std::vector<uint32_t>& column, uint32_t absent, std::string* out) {
+void PutUniformColumn(Field field, std::vector<uint32_t>& column, uint32_t absent,
+                      std::string* out) {
   if (AllEqual(column)) column.resize(column[0] == absent ? 0 : 1);
   wire::PutPackedField(field, column, out);
 }
@@ -196,7 +198,8 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
       case kCursor: reader.Varint(&b.cursor_); break;
       case kRuns:
         reader.Bytes(&part);
-        if (reader.ok() && !ReadRun(part, &b.head_runs_)) return Bad("a run of the head is malformed");
+        if (reader.ok() && !ReadRun(part, &b.head_runs_))
+          return Bad("a run of the head is malformed");
         break;
       case kEnd:
         reader.Bytes(&part);
@@ -241,7 +244,8 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     if (!column->empty() && column->size() != b.count_) return Bad("a column has the wrong length");
   }
   for (const auto* column : {&b.attempts_, &b.start_offset_us_, &b.run_us_}) {
-    if (column->size() > 1 && column->size() != b.count_) return Bad("a column has the wrong length");
+    if (column->size() > 1 && column->size() != b.count_)
+      return Bad("a column has the wrong length");
   }
   auto take_blob = [&b](std::vector<uint32_t>& lengths, Blob* blob) {
     if (lengths.size() > 1 && lengths.size() != b.count_) return false;
@@ -264,7 +268,8 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     return Bad("lengths do not add up to their blob");
   }
   for (const PositionedRun& run : b.head_runs_) {
-    if (uint64_t{run.position} + run.count > b.count_) return Bad("a run of the head lies beyond the columns");
+    if (uint64_t{run.position} + run.count > b.count_)
+      return Bad("a run of the head lies beyond the columns");
   }
   b.wire_ = std::move(wire);
   return batch;
@@ -273,7 +278,8 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
 ResultEntry ResultBatch::Entry(uint32_t position, TaskIndex index) const {
   ResultEntry entry;
   entry.index = index;
-  entry.state = static_cast<TaskState>(At(states_, position, static_cast<uint32_t>(TaskState::kSucceeded)));
+  entry.state =
+      static_cast<TaskState>(At(states_, position, static_cast<uint32_t>(TaskState::kSucceeded)));
   entry.reason = static_cast<Reason>(At(reasons_, position, 0));
   entry.attempt = At(attempts_, position, 1);
   entry.exit_code = At(exit_codes_, position, 0);

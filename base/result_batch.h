@@ -1,6 +1,8 @@
-// Results of tasks: writes and reads the wire bytes of reeve.v1.ResultBatch column by column, without a message per task.
+// Results of tasks: writes and reads the wire bytes of reeve.v1.ResultBatch column by column,
+// without a message per task.
 //
-// Meaning of the columns: proto/reeve/v1/batch.proto. Thread: the builder belongs to one thread, a parsed batch is immutable.
+// Meaning of the columns: proto/reeve/v1/batch.proto. Thread: the builder belongs to one thread, a
+// parsed batch is immutable.
 
 #ifndef REEVE_BASE_RESULT_BATCH_H_
 #define REEVE_BASE_RESULT_BATCH_H_
@@ -89,7 +91,8 @@ class ResultBatch {
   const std::vector<PositionedRun>& cancelled() const { return cancelled_; }
   std::string_view worker() const { return worker_; }
 
-  // The entry at `position`; `index` must be found from the runs: it is given. REQUIRES: position < count().
+  // The entry at `position`; `index` must be found from the runs: it is given. REQUIRES: position <
+  // count().
   ResultEntry Entry(uint32_t position, TaskIndex index) const;
 
   // Calls `visit(const ResultEntry&)` for each entry of `runs`, in order.
@@ -118,12 +121,13 @@ class ResultBatch {
   std::vector<PositionedRun> body_runs_, head_runs_, cancelled_;
   std::string_view worker_;
   Blob output_, error_output_, message_;
-  std::vector<uint32_t> states_, reasons_, attempts_, exit_codes_, signals_, flags_, start_offset_us_,
-      run_us_;
+  std::vector<uint32_t> states_, reasons_, attempts_, exit_codes_, signals_, flags_,
+      start_offset_us_, run_us_;
   int64_t start_time_us_ = 0;
 };
 
-// The head to put before the stored body bytes: job, cursor and runs; concatenated they are one ResultBatch.
+// The head to put before the stored body bytes: job, cursor and runs; concatenated they are one
+// ResultBatch.
 std::string EncodeResultHead(JobId job, uint64_t cursor, const std::vector<PositionedRun>& runs);
 // A whole message that only ends a stream.
 std::string EncodeResultsEnd(JobId job, uint64_t cursor, const std::vector<Run>& cancelled);

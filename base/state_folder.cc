@@ -18,8 +18,9 @@ namespace reeve {
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path) {
   std::ifstream file(path);
   if (!file) {
-    return errno == EACCES ? absl::PermissionDeniedError(StrCat("cannot read ", path, ": ", strerror(errno)))
-                           : absl::NotFoundError(StrCat("cannot read ", path, ": ", strerror(errno)));
+    return errno == EACCES
+               ? absl::PermissionDeniedError(StrCat("cannot read ", path, ": ", strerror(errno)))
+               : absl::NotFoundError(StrCat("cannot read ", path, ": ", strerror(errno)));
   }
   std::ostringstream content;
   content << file.rdbuf();
@@ -32,9 +33,11 @@ absl::Status WriteSecretFile(const std::string& path, const std::string& content
   const std::string temporary = StrCat(path, ".new");
   unlink(temporary.c_str());
   const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return absl::PermissionDeniedError(StrCat("cannot write ", temporary, ": ", strerror(errno)));
+  if (fd < 0)
+    return absl::PermissionDeniedError(StrCat("cannot write ", temporary, ": ", strerror(errno)));
   const std::string line = content + "\n";
-  const bool written = write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(fd) == 0;
+  const bool written =
+      write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && fsync(fd) == 0;
   close(fd);
   if (!written || rename(temporary.c_str(), path.c_str()) != 0) {
     return absl::InternalError(StrCat("cannot write ", path, ": ", strerror(errno)));
@@ -42,18 +45,24 @@ absl::Status WriteSecretFile(const std::string& path, const std::string& content
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path, bool create) {
+absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path,
+                                                               bool create) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
-    if (!create) return absl::NotFoundError(StrCat("there is no state folder ", path, " (start with --init to make one)"));
+    if (!create)
+      return absl::NotFoundError(
+          StrCat("there is no state folder ", path, " (start with --init to make one)"));
     std::filesystem::create_directories(path, error);
-    if (error) return absl::PermissionDeniedError(StrCat("cannot make the state folder ", path, ": ", error.message()));
+    if (error)
+      return absl::PermissionDeniedError(
+          StrCat("cannot make the state folder ", path, ": ", error.message()));
     chmod(path.c_str(), 0700);
   }
   const std::string lock_path = StrCat(path, "/LOCK");
   const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) {
-    return absl::PermissionDeniedError(StrCat("the state folder ", path, " is not writable: ", strerror(errno)));
+    return absl::PermissionDeniedError(
+        StrCat("the state folder ", path, " is not writable: ", strerror(errno)));
   }
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);
@@ -64,14 +73,16 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
   const std::string pid = StrCat(getpid(), "\n");
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
     close(fd);
-    return absl::PermissionDeniedError(StrCat("the state folder ", path, " is not writable: ", strerror(errno)));
+    return absl::PermissionDeniedError(
+        StrCat("the state folder ", path, " is not writable: ", strerror(errno)));
   }
   return std::unique_ptr<StateFolder>(new StateFolder(path, fd));
 }
 
 StateFolder::~StateFolder() { close(lock_); }
 
-absl::StatusOr<std::string> StateFolder::ReadOrMake(const std::string& name, const std::string& fresh) {
+absl::StatusOr<std::string> StateFolder::ReadOrMake(const std::string& name,
+                                                    const std::string& fresh) {
   const std::string file = StrCat(path_, "/", name);
   absl::StatusOr<std::string> there = ReadSmallFile(file);
   if (there.ok() || !absl::IsNotFound(there.status())) return there;

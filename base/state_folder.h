@@ -16,8 +16,8 @@ namespace reeve {
 
 class StateFolder {
  public:
-  // Makes the folder (0700) if there is none and `create` is set, and takes its lock for as long as the object lives.
-  // Errors: PERMISSION_DENIED    cannot be made or written.
+  // Makes the folder (0700) if there is none and `create` is set, and takes its lock for as long as
+  // the object lives. Errors: PERMISSION_DENIED    cannot be made or written.
   //         FAILED_PRECONDITION  another process holds the lock; names it.
   //         NOT_FOUND            no folder and `create` not set.
   static absl::StatusOr<std::unique_ptr<StateFolder>> Open(const std::string& path, bool create);
@@ -35,7 +35,8 @@ class StateFolder {
   const int lock_;
 };
 
-// A file's content without the newline at its end. Errors: NOT_FOUND, PERMISSION_DENIED, with the path.
+// A file's content without the newline at its end. Errors: NOT_FOUND, PERMISSION_DENIED, with the
+// path.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
 // Writes a file for its owner alone (0600), whole or not at all.
 absl::Status WriteSecretFile(const std::string& path, const std::string& content);

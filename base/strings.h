@@ -1,4 +1,5 @@
-// Between std::string_view, which our code uses, and absl::string_view, which in Debian's Abseil is a type of its own and does not convert.
+// Between std::string_view, which our code uses, and absl::string_view, which in Debian's Abseil is
+// a type of its own and does not convert.
 
 #ifndef REEVE_BASE_STRINGS_H_
 #define REEVE_BASE_STRINGS_H_
@@ -12,7 +13,9 @@
 
 namespace reeve {
 
-inline absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
+inline absl::string_view ToAbsl(std::string_view s) {
+  return absl::string_view(s.data(), s.size());
+}
 inline std::string_view ToStd(absl::string_view s) { return std::string_view(s.data(), s.size()); }
 
 namespace internal {

@@ -1,6 +1,7 @@
 // Reading and writing the few protobuf wire forms that column batches need, without generated code.
 //
-// Not CodedInputStream: that copies blobs, and a copy of every payload at every stage is what columns are there to avoid.
+// Not CodedInputStream: that copies blobs, and a copy of every payload at every stage is what
+// columns are there to avoid.
 //
 // Thread: none.
 
@@ -26,8 +27,8 @@ namespace reeve::wire {
 //   }
 //   if (!reader.ok()) …
 //
-// Exactly one of the reading methods is called per field. One that does not fit the field's wire type, or runs over the end, makes
-// ok() false and Next() end.
+// Exactly one of the reading methods is called per field. One that does not fit the field's wire
+// type, or runs over the end, makes ok() false and Next() end.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
@@ -38,7 +39,8 @@ class Reader {
 
   void Varint(uint64_t* value);
   void Bytes(std::string_view* value);
-  // Appends a packed (or single) column; values over 32 bits or more than `limit` entries in all are an error.
+  // Appends a packed (or single) column; values over 32 bits or more than `limit` entries in all
+  // are an error.
   void Packed(std::vector<uint32_t>* values, size_t limit = 1u << 20);
   void Skip();
 

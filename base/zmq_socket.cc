@@ -53,7 +53,8 @@ int DescriptorOf(void* socket) {
   return fd;
 }
 
-// libzmq hands the buffer from our thread to its own; ThreadSanitizer does not see how, because Debian's libzmq is not instrumented.
+// libzmq hands the buffer from our thread to its own; ThreadSanitizer does not see how, because
+// Debian's libzmq is not instrumented.
 #ifdef __SANITIZE_THREAD__
 extern "C" void __tsan_acquire(void* address);
 extern "C" void __tsan_release(void* address);
@@ -80,7 +81,8 @@ bool InitMessage(zmq_msg_t* message, Buffer&& blob) {
   auto* held = new Buffer(std::move(blob));
   const std::string_view view = held->view();
   HandOver(held);
-  return zmq_msg_init_data(message, const_cast<char*>(view.data()), view.size(), &ReleaseBuffer, held) == 0;
+  return zmq_msg_init_data(message, const_cast<char*>(view.data()), view.size(), &ReleaseBuffer,
+                           held) == 0;
 }
 
 // A received frame: owns the zmq_msg_t.
@@ -117,8 +119,8 @@ ZmqSocket::~ZmqSocket() { zmq_close(socket_); }
 void ZmqSocket::CheckThread() const { assert(owner_ == ThisThread()); }
 
 absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::BindRouter(ZmqContext& context,
-                                                                const std::string& endpoint,
-                                                                const Options& options) {
+                                                                 const std::string& endpoint,
+                                                                 const Options& options) {
   void* socket = MakeSocket(context, ZMQ_ROUTER, options);
   if (socket == nullptr) return absl::ResourceExhaustedError(absl::StrCat("socket: ", Why()));
   SetInt(socket, ZMQ_ROUTER_MANDATORY, 1);
@@ -134,8 +136,8 @@ absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::BindRouter(ZmqContext& con
 }
 
 absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::ConnectDealer(ZmqContext& context,
-                                                                   const std::string& endpoint,
-                                                                   const Options& options) {
+                                                                    const std::string& endpoint,
+                                                                    const Options& options) {
   void* socket = MakeSocket(context, ZMQ_DEALER, options);
   if (socket == nullptr) return absl::ResourceExhaustedError(absl::StrCat("socket: ", Why()));
   SetInt(socket, ZMQ_IMMEDIATE, 1);
@@ -187,7 +189,8 @@ ReceiveResult ZmqSocket::Receive() {
       return result;
     }
     const bool more = zmq_msg_more(&frame->message) != 0;
-    // Frames beyond the expected ones are read and dropped, so that an endless message costs no memory here.
+    // Frames beyond the expected ones are read and dropped, so that an endless message costs no
+    // memory here.
     if (count < expected) frames.push_back(std::move(frame));
     if (more) continue;
     if (count + 1 == expected) break;

@@ -1,7 +1,9 @@
-// The one place that touches libzmq: a context, ROUTER and DEALER sockets with our options, messages of three frames.
+// The one place that touches libzmq: a context, ROUTER and DEALER sockets with our options,
+// messages of three frames.
 //
-// Nothing throws out of here: zmq::error_t ends in this file as a Status. Options follow reliability.md §3.1 (Z1, Z4, Z9, Z11,
-// Z13, Z17, Z18): MANDATORY, IMMEDIATE, LINGER 0, no ZMTP heartbeats, MAXMSGSIZE, TCP keep-alive, bounded reconnect.
+// Nothing throws out of here: zmq::error_t ends in this file as a Status. Options follow
+// reliability.md §3.1 (Z1, Z4, Z9, Z11, Z13, Z17, Z18): MANDATORY, IMMEDIATE, LINGER 0, no ZMTP
+// heartbeats, MAXMSGSIZE, TCP keep-alive, bounded reconnect.
 //
 // Thread: a socket belongs to the thread that made it, from creation to close; debug builds check.
 
@@ -50,7 +52,8 @@ struct ReceiveResult {
   std::optional<LinkMessage> message;
   // Nothing was waiting.
   bool drained = false;
-  // Why a message was turned away: count it and go on. `route` and `protocol` are set for version skew.
+  // Why a message was turned away: count it and go on. `route` and `protocol` are set for version
+  // skew.
   absl::Status rejected;
   std::string route;
   uint16_t protocol = 0;
@@ -70,18 +73,18 @@ class ZmqSocket {
   // A ROUTER bound to `endpoint` (`tcp://127.0.0.1:7521`; port 0 or `*` picks a free one).
   // Errors: UNAVAILABLE with endpoint and reason (in use, not permitted).
   static absl::StatusOr<std::unique_ptr<ZmqSocket>> BindRouter(ZmqContext& context,
-                                                              const std::string& endpoint,
-                                                              const Options& options);
+                                                               const std::string& endpoint,
+                                                               const Options& options);
   // A DEALER that connects, and connects again by itself.
   static absl::StatusOr<std::unique_ptr<ZmqSocket>> ConnectDealer(ZmqContext& context,
-                                                                 const std::string& endpoint,
-                                                                 const Options& options);
+                                                                  const std::string& endpoint,
+                                                                  const Options& options);
   ~ZmqSocket();
   ZmqSocket(const ZmqSocket&) = delete;
   ZmqSocket& operator=(const ZmqSocket&) = delete;
 
-  // Sends without waiting. `route` is the routing id at a ROUTER, empty at a DEALER. Blobs over 64 KiB are not copied.
-  // Errors: NOT_FOUND           the peer is gone (EHOSTUNREACH).
+  // Sends without waiting. `route` is the routing id at a ROUTER, empty at a DEALER. Blobs over 64
+  // KiB are not copied. Errors: NOT_FOUND           the peer is gone (EHOSTUNREACH).
   //         RESOURCE_EXHAUSTED  its queue is full, or no connection yet: nothing was sent.
   // Note:   success is not delivery; only the peer's answer proves it.
   absl::Status Send(std::string_view route, const FrameHead& head, std::string body,
@@ -90,8 +93,8 @@ class ZmqSocket {
   // Receives one message if one waits.
   ReceiveResult Receive();
 
-  // Readable when Receive may have something. Edge-triggered, as libzmq's are: after it fires call Receive until drained, and
-  // after each Send call Receive, too (or HasInput).
+  // Readable when Receive may have something. Edge-triggered, as libzmq's are: after it fires call
+  // Receive until drained, and after each Send call Receive, too (or HasInput).
   int fd() const { return fd_; }
   bool HasInput() const;
 

@@ -61,7 +61,8 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
   if (text.empty() || host.find('/') != std::string_view::npos) return bad;
   if (!host.empty()) address.host = std::string(host);
   uint32_t number = address.port;
-  if (!port.empty() && (!absl::SimpleAtoi(ToAbsl(port), &number) || number == 0 || number > 65535)) {
+  if (!port.empty() &&
+      (!absl::SimpleAtoi(ToAbsl(port), &number) || number == 0 || number > 65535)) {
     return bad;
   }
   address.port = static_cast<uint16_t>(number);

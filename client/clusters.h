@@ -31,11 +31,12 @@ absl::StatusOr<Address> ParseAddress(std::string_view text);
 std::string ConfigFolder();
 // $XDG_STATE_HOME/reeve, by default ~/.local/state/reeve.
 std::string DefaultStateFolder();
-// Where the token of the cluster at `address` is kept: <config folder>/clusters/127.0.0.1_7520.token.
+// Where the token of the cluster at `address` is kept: <config
+// folder>/clusters/127.0.0.1_7520.token.
 std::string TokenFileOf(const Address& address);
 
-// The token for `address`: from `token_file` if given, otherwise from TokenFileOf(address); empty if that is not there.
-// Errors: a usage error if `token_file` cannot be read.
+// The token for `address`: from `token_file` if given, otherwise from TokenFileOf(address); empty
+// if that is not there. Errors: a usage error if `token_file` cannot be read.
 absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file);
 
 // Makes `folder` and what is above it, for the owner alone.

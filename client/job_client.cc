@@ -66,7 +66,8 @@ RetryWindow JobClient::NewRetryWindow() const {
 absl::Status JobClient::Note(const grpc::Status& rpc) {
   const absl::Status status = FromRpc(rpc);
   const std::string reason = ErrorReason(status);
-  // An UNAVAILABLE with a reason of its own comes from the master; without one it comes from the connection.
+  // An UNAVAILABLE with a reason of its own comes from the master; without one it comes from the
+  // connection.
   if (!absl::IsUnavailable(status) || reason != "UNAVAILABLE") {
     if (!absl::IsDeadlineExceeded(status) && !absl::IsCancelled(status)) was_reached_ = true;
     return status;
@@ -208,7 +209,8 @@ absl::StatusOr<v1::Job> JobClient::WatchJob(uint64_t job_id, Canceller& cancelle
     if (!status.ok() && !IsTransient(status)) return status;
     window.Widen(NewRetryWindow().window());
     const std::optional<absl::Duration> delay = window.OnFailure();
-    if (!delay.has_value()) return status.ok() ? absl::UnavailableError("the stream was cut") : status;
+    if (!delay.has_value())
+      return status.ok() ? absl::UnavailableError("the stream was cut") : status;
     if (!canceller.SleepFor(*delay)) return absl::CancelledError("detached");
   }
 }

@@ -1,7 +1,8 @@
 // A connection to a master: the public API as functions.
 //
-// UNAVAILABLE, and a deadline that passed, are retried here, mutating calls under the same request id, so that a restart of the
-// master is a pause and not an error. A master that was never reached is given up soon.
+// UNAVAILABLE, and a deadline that passed, are retried here, mutating calls under the same request
+// id, so that a restart of the master is a pause and not an error. A master that was never reached
+// is given up soon.
 //
 // Thread: all methods from any.
 
@@ -61,7 +62,8 @@ class JobClient {
   void Prepare(grpc::ClientContext* context) const;
   // How long failures in a row are retried from here on.
   RetryWindow NewRetryWindow() const;
-  // Notes how a call ended. Returns: its status, with the address in it if the master was not reached.
+  // Notes how a call ended. Returns: its status, with the address in it if the master was not
+  // reached.
   absl::Status Note(const grpc::Status& status);
 
   // Whether repeating may help.

@@ -78,7 +78,8 @@ std::vector<std::string> WorkerNames(const std::string& state_folder) {
   while (const dirent* entry = readdir(listing)) {
     const std::string name = entry->d_name;
     const size_t dot = name.rfind(".pid");
-    if (name.rfind("worker-", 0) == 0 && dot != std::string::npos) names.push_back(name.substr(0, dot));
+    if (name.rfind("worker-", 0) == 0 && dot != std::string::npos)
+      names.push_back(name.substr(0, dot));
   }
   closedir(listing);
   std::sort(names.begin(), names.end());
@@ -121,7 +122,8 @@ absl::StatusOr<uint16_t> FindFreePorts() {
   for (int attempt = 0; attempt < 200; ++attempt) {
     const uint16_t port = static_cast<uint16_t>(kFirst + RandomId() % kRange);
     bool is_free = true;
-    for (uint16_t i = 0; i < kPorts; ++i) is_free = is_free && CanBind(static_cast<uint16_t>(port + i));
+    for (uint16_t i = 0; i < kPorts; ++i)
+      is_free = is_free && CanBind(static_cast<uint16_t>(port + i));
     if (is_free) return port;
   }
   return LocalError("no four free ports in a row between 20000 and 28000");
@@ -143,7 +145,8 @@ absl::Status LocalCluster::PrepareFolder() {
   const std::string& folder = options_.state_folder;
   must_init_ = access((folder + "/reeve.db").c_str(), F_OK) != 0;
   if (must_init_ && !HoldsNothingForeign(folder)) {
-    return LocalError(StrCat(folder, " is not empty and holds no cluster; give another --state-dir"));
+    return LocalError(
+        StrCat(folder, " is not empty and holds no cluster; give another --state-dir"));
   }
   for (const char* part : {"", "/run", "/log"}) {
     if (const absl::Status status = MakeFolders(folder + part); !status.ok()) return status;
@@ -232,8 +235,9 @@ absl::Status LocalCluster::CheckMembers() {
     const std::optional<std::string> end = ReapChild(member.process);
     if (!end.has_value()) continue;
     unlink(member.spec.pid_file.c_str());
-    return LocalError(StrCat("the ", member.spec.name, " ", *end, "; its log ", member.spec.log_file,
-                             " ends with:\n", TailOf(member.spec.log_file, 5)));
+    return LocalError(StrCat("the ", member.spec.name, " ", *end, "; its log ",
+                             member.spec.log_file, " ends with:\n",
+                             TailOf(member.spec.log_file, 5)));
   }
   return absl::OkStatus();
 }
@@ -270,7 +274,8 @@ absl::Status LocalCluster::WaitUntilReady(Canceller& canceller) {
                        StrCat("the cluster is not ready after ", absl::FormatDuration(kReadyWithin),
                               ": ", status.message(), "; see ", options_.state_folder, "/log"));
     }
-    if (!canceller.SleepFor(kPoll)) return MakeError(absl::StatusCode::kCancelled, "LOCAL", "interrupted");
+    if (!canceller.SleepFor(kPoll))
+      return MakeError(absl::StatusCode::kCancelled, "LOCAL", "interrupted");
   }
 }
 
@@ -281,8 +286,9 @@ void LocalCluster::Supervise(Canceller& canceller,
       if (member.process.pid != 0) {
         const std::optional<std::string> end = ReapChild(member.process);
         if (!end.has_value()) continue;
-        member.pause = absl::Now() - member.start > kWasStable ? kFirstPause
-                                                               : std::min(member.pause * 2, kLongestPause);
+        member.pause = absl::Now() - member.start > kWasStable
+                           ? kFirstPause
+                           : std::min(member.pause * 2, kLongestPause);
         member.start = absl::Now() + member.pause;
         member.process = ProcessId();
         tell(StrCat("the ", member.spec.name, " ", *end, "; starting it again in ",

@@ -31,19 +31,22 @@ namespace reeve {
 struct LocalClusterOptions {
   std::string state_folder;
   std::string host = "127.0.0.1";
-  uint16_t port = 0;           // 0: where it ran last, otherwise 7520.
+  uint16_t port = 0;  // 0: where it ran last, otherwise 7520.
   uint32_t workers = 2;
-  uint32_t slots = 0;          // Threads of each worker; 0: the worker's default.
+  uint32_t slots = 0;  // Threads of each worker; 0: the worker's default.
   uint32_t process_slots = 0;
   bool is_detached = false;
 };
 
 class LocalCluster {
  public:
-  // Starts what does not run yet, and waits until the master serves and the workers are there. On an error it stops what it started.
+  // Starts what does not run yet, and waits until the master serves and the workers are there. On
+  // an error it stops what it started.
   //
-  // Errors: FAILED_PRECONDITION (LOCAL)  the state folder cannot be used, a program is missing, or a daemon ended: with the last lines
-  //                                      of its log. DEADLINE_EXCEEDED: not ready after 30 s. CANCELLED.
+  // Errors: FAILED_PRECONDITION (LOCAL)  the state folder cannot be used, a program is missing, or
+  // a daemon ended: with the last lines
+  //                                      of its log. DEADLINE_EXCEEDED: not ready after 30 s.
+  //                                      CANCELLED.
   static absl::StatusOr<std::unique_ptr<LocalCluster>> Start(const LocalClusterOptions& options,
                                                              Canceller& canceller);
 
@@ -52,7 +55,8 @@ class LocalCluster {
   // Names of what Start started; empty: all ran already.
   const std::vector<std::string>& started() const { return started_names_; }
 
-  // Looks after what was started here until cancelled: what dies is started again, with a pause that grows. `tell` gets a sentence each.
+  // Looks after what was started here until cancelled: what dies is started again, with a pause
+  // that grows. `tell` gets a sentence each.
   void Supervise(Canceller& canceller, const std::function<void(std::string_view)>& tell);
 
   // Drains and stops what was started here: workers first, so that they hand in what they finish.

@@ -118,8 +118,10 @@ bool WaitForEnd(const ProcessId& process, absl::Time deadline) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) break;
     pollfd ended{fd, POLLIN, 0};
-    poll(&ended, fd >= 0 ? 1 : 0, static_cast<int>(absl::ToInt64Milliseconds(
-                                      std::min(left, fd >= 0 ? left : absl::Milliseconds(20)))) + 1);
+    poll(&ended, fd >= 0 ? 1 : 0,
+         static_cast<int>(
+             absl::ToInt64Milliseconds(std::min(left, fd >= 0 ? left : absl::Milliseconds(20)))) +
+             1);
   }
   if (fd >= 0) close(fd);
   ReapChild(process);

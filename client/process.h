@@ -21,7 +21,7 @@ struct ProcessSpec {
   std::string name;               // `master`, `worker-1`.
   std::vector<std::string> argv;  // [0] is the path of the program.
   std::string pid_file;
-  std::string log_file;           // Standard output and error are added to it.
+  std::string log_file;  // Standard output and error are added to it.
   // Lives on when its starter ends. Otherwise SIGTERM reaches it when the starter dies.
   bool is_detached = false;
 };
@@ -32,8 +32,9 @@ struct ProcessId {
   uint64_t start_ticks = 0;  // Since boot.
 };
 
-// Starts the program and writes its pid file. It gets no standard input, and a process group of its own, so that Ctrl-C in the
-// terminal does not reach it. Errors: what the system says, with the name of the program.
+// Starts the program and writes its pid file. It gets no standard input, and a process group of its
+// own, so that Ctrl-C in the terminal does not reach it. Errors: what the system says, with the
+// name of the program.
 absl::StatusOr<ProcessId> StartProcess(const ProcessSpec& spec);
 
 // The process of a pid file, if it runs.

@@ -42,8 +42,8 @@ class Reflection {
   std::set<std::string> files_;
 };
 
-// Calls a method with messages already encoded, of any kind of streaming. `next` gives requests until it returns false; `on_answer` gets
-// each answer. Errors: as the method.
+// Calls a method with messages already encoded, of any kind of streaming. `next` gives requests
+// until it returns false; `on_answer` gets each answer. Errors: as the method.
 absl::Status CallRaw(JobClient* client, const std::string& path,
                      const std::function<bool(std::string*)>& next,
                      const std::function<void(std::string_view)>& on_answer);

@@ -28,8 +28,9 @@ void ResultStream::Open() {
   context_ = std::make_unique<grpc::ClientContext>();
   client_->Prepare(context_.get());
   call_.emplace(canceller_, context_.get());
-  // The generated stub would decode and copy each column and blob; base/result_batch.h reads them where they lie. gRPC has no public
-  // synchronous stream of raw messages, and its asynchronous ones cost a wake-up per message.
+  // The generated stub would decode and copy each column and blob; base/result_batch.h reads them
+  // where they lie. gRPC has no public synchronous stream of raw messages, and its asynchronous
+  // ones cost a wake-up per message.
   static const grpc::internal::RpcMethod method("/reeve.v1.JobService/StreamResults",
                                                 grpc::internal::RpcMethod::SERVER_STREAMING);
   reader_.reset(grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(

@@ -1,4 +1,5 @@
-// The results of a job as they come, resumed by cursor when the stream breaks. Never reports a broken stream as its end.
+// The results of a job as they come, resumed by cursor when the stream breaks. Never reports a
+// broken stream as its end.
 //
 // Thread: one reads; the canceller from any.
 
@@ -28,8 +29,9 @@ class ResultStream {
 
   // Waits for the next message. The entries that count are its head_runs().
   //
-  // Returns: null at the end: after the message with is_end(), or, without `follow`, behind what is there.
-  // Errors:  CANCELLED  the canceller is; anything the master refuses; UNAVAILABLE if it does not come back.
+  // Returns: null at the end: after the message with is_end(), or, without `follow`, behind what is
+  // there. Errors:  CANCELLED  the canceller is; anything the master refuses; UNAVAILABLE if it
+  // does not come back.
   absl::StatusOr<std::shared_ptr<const ResultBatch>> Next();
 
   // The job has ended and every result was read.

@@ -11,7 +11,8 @@
 
 namespace reeve {
 
-// The reason comes from the ErrorInfo that the master attached; without one it is the name of the code.
+// The reason comes from the ErrorInfo that the master attached; without one it is the name of the
+// code.
 absl::Status FromRpc(const grpc::Status& status);
 
 }  // namespace reeve

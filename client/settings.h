@@ -1,4 +1,5 @@
-// Where settings come from: flags > REEVE_* environment > ./.reeve.yaml > ~/.config/reeve/config.yaml > /etc/reeve/config.yaml.
+// Where settings come from: flags > REEVE_* environment > ./.reeve.yaml >
+// ~/.config/reeve/config.yaml > /etc/reeve/config.yaml.
 //
 //   key         environment        meaning
 //   master      REEVE_MASTER       HOST:PORT of the master
@@ -23,7 +24,8 @@ namespace reeve {
 
 class Settings {
  public:
-  // Reads environment and files. Errors: a usage error for an unknown key or a file that is no mapping of names to values.
+  // Reads environment and files. Errors: a usage error for an unknown key or a file that is no
+  // mapping of names to values.
   static absl::StatusOr<Settings> Load();
   // As Load, with the files given, the most important first; files that are not there are skipped.
   static absl::StatusOr<Settings> LoadFrom(const std::vector<std::string>& files);

@@ -56,8 +56,7 @@ absl::Status TaskAppender::WaitUntil(size_t messages, size_t bytes) {
   for (;;) {
     {
       MutexLock lock(&mu_);
-      while (!is_broken_ &&
-             (unacknowledged_.size() > messages || unacknowledged_bytes_ > bytes)) {
+      while (!is_broken_ && (unacknowledged_.size() > messages || unacknowledged_bytes_ > bytes)) {
         changed_.Wait(&mu_);
       }
       if (!is_broken_) return absl::OkStatus();

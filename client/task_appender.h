@@ -1,5 +1,6 @@
-// Adds tasks to an open job over AppendTasks: several messages in flight, sent again from the committed offset when the stream
-// breaks, so each task is added once whatever happens to the connection.
+// Adds tasks to an open job over AppendTasks: several messages in flight, sent again from the
+// committed offset when the stream breaks, so each task is added once whatever happens to the
+// connection.
 //
 // Thread: Append, Finish: one thread. A thread of its own reads the answers.
 
@@ -35,8 +36,9 @@ class TaskAppender {
   TaskAppender(JobClient* client, uint64_t job_id) : TaskAppender(client, job_id, Limits()) {}
   ~TaskAppender();
 
-  // Sends a batch (fields 1 to 3 are set); waits while too much is unacknowledged. Tasks get indexes in the order of calls.
-  // Errors: as AppendTasks; UNAVAILABLE if the master does not come back. The first error stays.
+  // Sends a batch (fields 1 to 3 are set); waits while too much is unacknowledged. Tasks get
+  // indexes in the order of calls. Errors: as AppendTasks; UNAVAILABLE if the master does not come
+  // back. The first error stays.
   absl::Status Append(v1::AppendTasksRequest batch);
 
   // Waits until everything is committed and ends the stream.
@@ -46,13 +48,13 @@ class TaskAppender {
   uint64_t appended_count() const { return next_offset_; }
 
  private:
-  using Stream =
-      grpc::ClientReaderWriter<v1::AppendTasksRequest, v1::AppendTasksResponse>;
+  using Stream = grpc::ClientReaderWriter<v1::AppendTasksRequest, v1::AppendTasksResponse>;
 
   // Opens a stream and sends what was not committed, until that works or the retry window is over.
   absl::Status Reopen() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<uint64_t> OpenOnce() ABSL_LOCKS_EXCLUDED(mu_);
-  // Waits for the end of a stream that broke, was cancelled or has no more to write. Returns: why it ended.
+  // Waits for the end of a stream that broke, was cancelled or has no more to write. Returns: why
+  // it ended.
   absl::Status CloseStream() ABSL_LOCKS_EXCLUDED(mu_);
   // Runs on the reader's thread until the stream ends.
   void ReadAnswers() ABSL_LOCKS_EXCLUDED(mu_);

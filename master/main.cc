@@ -57,21 +57,19 @@ int Fail(int code, const absl::Status& status) {
 int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kNotFound:
-      return kExitNoState;
+    case absl::StatusCode::kNotFound: return kExitNoState;
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kUnavailable:
-    case absl::StatusCode::kInvalidArgument:
-      return kExitConfig;
-    default:
-      return kExitFault;
+    case absl::StatusCode::kInvalidArgument: return kExitConfig;
+    default: return kExitFault;
   }
 }
 
 int Serve(const Flags& flags) {
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
-  const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32)) : ReadSmallFile(flags.token_file);
+  const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32))
+                                              : ReadSmallFile(flags.token_file);
   if (!token.ok()) return Fail(kExitConfig, token.status());
   const auto cluster_id = (*folder)->ReadOrMake("cluster_id", MakeUuid());
   if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
@@ -97,9 +95,13 @@ int Serve(const Flags& flags) {
   });
   Collector collector(
       context,
-      {.endpoint = collect, .epoch = epoch, .sessions = &sessions,
-       .stall_after_frames = flags.stall_collector_after, .stall = absl::Seconds(flags.stall_collector_seconds)},
-      {.results = [&loop](ResultsArrived results, size_t bytes) { return loop.PostResults(std::move(results), bytes); },
+      {.endpoint = collect,
+       .epoch = epoch,
+       .sessions = &sessions,
+       .stall_after_frames = flags.stall_collector_after,
+       .stall = absl::Seconds(flags.stall_collector_seconds)},
+      {.results = [&loop](ResultsArrived results,
+                          size_t bytes) { return loop.PostResults(std::move(results), bytes); },
        .logs =
            [&](JobId job, std::vector<StoredLog> logs) {
              hub.OnLogs(job, logs);
@@ -132,15 +134,16 @@ int Serve(const Flags& flags) {
   if (absl::Status s = loop.Start(std::move(parts)); !s.ok()) return Fail(ExitCodeOf(s), s);
   const std::string address = StrCat(flags.listen, ":", flags.port);
   auto server = ApiServer::Start({&loop, &reader, &hub}, {.address = address,
-                                                         .token = *token,
-                                                         .cluster_id = *cluster_id,
-                                                         .dispatch_endpoint = dispatch,
-                                                         .collector_endpoint = collect,
-                                                         .state_directory = (*folder)->path(),
-                                                         .epoch = epoch,
-                                                         .start_time = absl::Now()});
+                                                          .token = *token,
+                                                          .cluster_id = *cluster_id,
+                                                          .dispatch_endpoint = dispatch,
+                                                          .collector_endpoint = collect,
+                                                          .state_directory = (*folder)->path(),
+                                                          .epoch = epoch,
+                                                          .start_time = absl::Now()});
   if (!server.ok()) return Fail(ExitCodeOf(server.status()), server.status());
-  REEVE_LOG_INFO("master serves address={} epoch={} state={}", address, epoch.value, (*folder)->path());
+  REEVE_LOG_INFO("master serves address={} epoch={} state={}", address, epoch.value,
+                 (*folder)->path());
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -174,7 +177,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 65'532))
       ->capture_default_str();
   app.add_option("--state-dir", flags.state_dir, "Folder of the state")->capture_default_str();
-  app.add_option("--token-file", flags.token_file, "File with the token; default: `token` in the state folder");
+  app.add_option("--token-file", flags.token_file,
+                 "File with the token; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
   app.add_option("--fault-stall-collector", flags.stall_collector_seconds)->group("");
   app.add_option("--fault-stall-after", flags.stall_collector_after)->group("");
@@ -186,8 +190,10 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (!IsLoopback(flags.listen)) {
-    std::fprintf(stderr, "reeve-master: --listen %s: only loopback addresses until the sockets can be encrypted\n",
-                 flags.listen.c_str());
+    std::fprintf(
+        stderr,
+        "reeve-master: --listen %s: only loopback addresses until the sockets can be encrypted\n",
+        flags.listen.c_str());
     return kExitConfig;
   }
   // Blocked before any thread exists, so that sigwait below gets them.

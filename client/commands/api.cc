@@ -17,8 +17,9 @@ namespace reeve {
 namespace {
 
 absl::Status NoSuchSymbol(const std::string& symbol) {
-  return MakeError(absl::StatusCode::kNotFound, "NO_SUCH_SYMBOL",
-                   StrCat("the master knows no ", symbol, "; `reeve api list` shows what it offers"));
+  return MakeError(
+      absl::StatusCode::kNotFound, "NO_SUCH_SYMBOL",
+      StrCat("the master knows no ", symbol, "; `reeve api list` shows what it offers"));
 }
 
 // `reeve.v1.JobService/GetJob` or with a dot before the method.
@@ -32,8 +33,10 @@ absl::StatusOr<const google::protobuf::MethodDescriptor*> FindMethod(Reflection&
                                                                      const std::string& name) {
   const std::string dotted = DottedName(name);
   const size_t dot = dotted.rfind('.');
-  if (dot == std::string::npos) return UsageError(StrCat("'", name, "': want PACKAGE.SERVICE/METHOD"));
-  if (const absl::Status status = reflection.Load(dotted.substr(0, dot)); !status.ok()) return status;
+  if (dot == std::string::npos)
+    return UsageError(StrCat("'", name, "': want PACKAGE.SERVICE/METHOD"));
+  if (const absl::Status status = reflection.Load(dotted.substr(0, dot)); !status.ok())
+    return status;
   const auto* method = reflection.pool().FindMethodByName(dotted);
   if (method == nullptr) return NoSuchSymbol(name);
   return method;
@@ -45,7 +48,8 @@ class Requests {
   Requests(const google::protobuf::MethodDescriptor* method, std::istream* text)
       : method_(method), text_(text) {}
 
-  // Encodes the next one. Returns: false behind the last, or on an error, which status() then holds.
+  // Encodes the next one. Returns: false behind the last, or on an error, which status() then
+  // holds.
   bool Next(std::string* encoded) {
     std::string json;
     if (!ReadDocument(&json)) return false;
@@ -128,7 +132,8 @@ absl::StatusOr<int> RunApiDescribe(Session& session, const std::string& symbol) 
   const size_t dot = name.rfind('.');
   // Servers need not answer for a method: its service is asked for then.
   absl::Status status = reflection.Load(name);
-  if (absl::IsNotFound(status) && dot != std::string::npos) status = reflection.Load(name.substr(0, dot));
+  if (absl::IsNotFound(status) && dot != std::string::npos)
+    status = reflection.Load(name.substr(0, dot));
   if (absl::IsNotFound(status)) return NoSuchSymbol(symbol);
   if (!status.ok()) return status;
   const google::protobuf::DescriptorPool& pool = reflection.pool();
@@ -160,8 +165,7 @@ absl::StatusOr<int> RunApiCall(Session& session, const std::string& name, const 
   google::protobuf::DynamicMessageFactory factory;
   const google::protobuf::Message* prototype = factory.GetPrototype((*method)->output_type());
   const bool is_stream = (*method)->server_streaming();
-  const std::string path =
-      StrCat("/", (*method)->service()->full_name(), "/", (*method)->name());
+  const std::string path = StrCat("/", (*method)->service()->full_name(), "/", (*method)->name());
   const absl::Status status = CallRaw(
       *client, path, [&](std::string* encoded) { return requests.Next(encoded); },
       [&](std::string_view bytes) {

@@ -1,4 +1,5 @@
-// `reeve api list|describe|call`: any method of the master, through gRPC reflection; nothing about the API is compiled in.
+// `reeve api list|describe|call`: any method of the master, through gRPC reflection; nothing about
+// the API is compiled in.
 //
 // Thread: the main thread's.
 
@@ -15,7 +16,8 @@ namespace reeve {
 absl::StatusOr<int> RunApiList(Session& session);
 // `symbol`: a service, method, message or enum.
 absl::StatusOr<int> RunApiDescribe(Session& session, const std::string& symbol);
-// `method`: `reeve.v1.JobService/GetJob`. `json`: the request; for a streaming one, several, a line each; `-`: from standard input.
+// `method`: `reeve.v1.JobService/GetJob`. `json`: the request; for a streaming one, several, a line
+// each; `-`: from standard input.
 absl::StatusOr<int> RunApiCall(Session& session, const std::string& method,
                                const std::string& json);
 

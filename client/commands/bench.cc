@@ -39,9 +39,9 @@ struct Report {
   uint32_t payload_bytes = 0;
   std::string durability;
   uint32_t batch = 0;
-  std::vector<double> seconds;          // Of each run.
-  std::vector<double> latencies_us;     // Samples of all runs.
-  uint64_t verified = 0;                // Of the worst run.
+  std::vector<double> seconds;       // Of each run.
+  std::vector<double> latencies_us;  // Samples of all runs.
+  uint64_t verified = 0;             // Of the worst run.
   uint64_t workers = 0, slots = 0, master_resident_bytes = 0;
   std::vector<std::pair<std::string, double>> more;
 };
@@ -55,7 +55,8 @@ double Percentile(std::vector<double> values, double share) {
 // A cluster for the run, if one is asked for, and the connection.
 class Bench {
  public:
-  static absl::StatusOr<std::unique_ptr<Bench>> Begin(Session& session, const BenchOptions& options);
+  static absl::StatusOr<std::unique_ptr<Bench>> Begin(Session& session,
+                                                      const BenchOptions& options);
   ~Bench() {
     client_.reset();
     if (cluster_ != nullptr) cluster_->Stop(absl::Seconds(5));
@@ -105,7 +106,8 @@ absl::StatusOr<std::unique_ptr<Bench>> Bench::Begin(Session& session, const Benc
   auto started = LocalCluster::Start(cluster, bench->canceller_);
   if (!started.ok()) return started.status();
   bench->cluster_ = std::move(*started);
-  bench->client_ = std::make_unique<JobClient>(bench->cluster_->address().ToString(), bench->cluster_->token());
+  bench->client_ =
+      std::make_unique<JobClient>(bench->cluster_->address().ToString(), bench->cluster_->token());
   bench->connected_ = bench->client_.get();
   return bench;
 }
@@ -128,16 +130,25 @@ absl::Status Bench::Describe(Report* report) {
 
 void Print(Session& session, const Report& report) {
   std::vector<double> rates;
-  for (const double seconds : report.seconds) rates.push_back(static_cast<double>(report.tasks) / seconds);
+  for (const double seconds : report.seconds)
+    rates.push_back(static_cast<double>(report.tasks) / seconds);
   const double median = Percentile(rates, 0.5);
   if (session.console().is_json()) {
     JsonWriter json;
     json.BeginObject().Key("benchmark").String(report.benchmark).Key("tasks").Number(report.tasks);
-    json.Key("payload_bytes").Number(uint64_t{report.payload_bytes}).Key("workers").Number(report.workers);
+    json.Key("payload_bytes")
+        .Number(uint64_t{report.payload_bytes})
+        .Key("workers")
+        .Number(report.workers);
     json.Key("slots").Number(report.slots).Key("durability").String(report.durability);
     json.Key("batch").Number(uint64_t{report.batch}).Key("runs").BeginArray();
     for (size_t i = 0; i < rates.size(); ++i) {
-      json.BeginObject().Key("seconds").Number(report.seconds[i]).Key("tasks_per_second").Number(rates[i]).EndObject();
+      json.BeginObject()
+          .Key("seconds")
+          .Number(report.seconds[i])
+          .Key("tasks_per_second")
+          .Number(rates[i])
+          .EndObject();
     }
     json.EndArray().Key("median_tasks_per_second").Number(median);
     json.Key("p50_us").Number(Percentile(report.latencies_us, 0.5));
@@ -148,12 +159,14 @@ void Print(Session& session, const Report& report) {
     session.console().Out(json.EndObject().text() + "\n");
     return;
   }
-  std::string text = StrCat(report.benchmark, ": ", report.tasks, " tasks, ", report.durability, ", ", report.workers,
-                            " workers with ", report.slots, " threads in all\n");
-  StrAppend(&text, "rate       ", HumanCount(median), " tasks/s (", HumanCount(Percentile(rates, 0)), " to ",
-            HumanCount(Percentile(rates, 1)), ", ", rates.size(), " runs)\n");
-  StrAppend(&text, "latency    p50 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.5)), " us, p99 ",
-            static_cast<int64_t>(Percentile(report.latencies_us, 0.99)), " us\n");
+  std::string text =
+      StrCat(report.benchmark, ": ", report.tasks, " tasks, ", report.durability, ", ",
+             report.workers, " workers with ", report.slots, " threads in all\n");
+  StrAppend(&text, "rate       ", HumanCount(median), " tasks/s (",
+            HumanCount(Percentile(rates, 0)), " to ", HumanCount(Percentile(rates, 1)), ", ",
+            rates.size(), " runs)\n");
+  StrAppend(&text, "latency    p50 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.5)),
+            " us, p99 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.99)), " us\n");
   StrAppend(&text, "verified   ", report.verified, " of ", report.tasks, " results\n");
   StrAppend(&text, "memory     ", HumanBytes(report.master_resident_bytes), " at the master\n");
   for (const auto& [name, value] : report.more) StrAppend(&text, name, "  ", value, "\n");
@@ -162,20 +175,23 @@ void Print(Session& session, const Report& report) {
 
 // The task's number in decimal, at the beginning of a payload that is dots otherwise.
 void WriteNumber(uint64_t number, char* to) {
-  for (uint32_t i = kNumberDigits; i-- > 0; number /= 10) to[i] = static_cast<char>('0' + number % 10);
+  for (uint32_t i = kNumberDigits; i-- > 0; number /= 10)
+    to[i] = static_cast<char>('0' + number % 10);
 }
 
 bool IsNumber(std::string_view output, uint64_t number, uint32_t bytes) {
   char expected[kNumberDigits];
   WriteNumber(number, expected);
-  return output.size() == bytes && output.substr(0, kNumberDigits) == std::string_view(expected, kNumberDigits);
+  return output.size() == bytes &&
+         output.substr(0, kNumberDigits) == std::string_view(expected, kNumberDigits);
 }
 
 v1::JobSpec EchoSpec(const BenchOptions& options) {
   v1::JobSpec spec;
   spec.set_name("bench");
   spec.set_handler("echo");
-  spec.set_durability(options.durability == "ephemeral" ? v1::JobSpec::EPHEMERAL : v1::JobSpec::DURABLE);
+  spec.set_durability(options.durability == "ephemeral" ? v1::JobSpec::EPHEMERAL
+                                                        : v1::JobSpec::DURABLE);
   return spec;
 }
 
@@ -183,7 +199,11 @@ v1::JobSpec EchoSpec(const BenchOptions& options) {
 class ThroughputRun {
  public:
   ThroughputRun(Bench* bench, const BenchOptions& options, uint64_t tasks)
-      : bench_(*bench), options_(options), tasks_(tasks), seen_(tasks, false), sent_(tasks / options.batch + 1) {}
+      : bench_(*bench),
+        options_(options),
+        tasks_(tasks),
+        seen_(tasks, false),
+        sent_(tasks / options.batch + 1) {}
 
   absl::Status Run(Report* report);
 
@@ -208,7 +228,8 @@ absl::Status ThroughputRun::Feed(uint64_t job) {
     batch.add_input_bytes(options_.payload_bytes);
     std::string* inputs = batch.mutable_inputs();
     inputs->assign(size_t{count} * options_.payload_bytes, '.');
-    for (uint32_t i = 0; i < count; ++i) WriteNumber(at + i, inputs->data() + size_t{i} * options_.payload_bytes);
+    for (uint32_t i = 0; i < count; ++i)
+      WriteNumber(at + i, inputs->data() + size_t{i} * options_.payload_bytes);
     sent_[at / options_.batch].store(Seconds());
     if (absl::Status s = appender.Append(std::move(batch)); !s.ok()) return s;
   }
@@ -235,12 +256,15 @@ absl::Status ThroughputRun::Read(uint64_t job, Report* report) {
       } else {
         right = IsNumber(entry.output, entry.index, options_.payload_bytes);
       }
-      if (!right || entry.state != TaskState::kSucceeded || entry.index >= tasks_ || seen_[entry.index]) return;
+      if (!right || entry.state != TaskState::kSucceeded || entry.index >= tasks_ ||
+          seen_[entry.index])
+        return;
       seen_[entry.index] = true;
       ++verified_;
     });
     for (const PositionedRun& run : (*batch)->head_runs()) {
-      if (!options_.array) report->latencies_us.push_back((now - sent_[run.first / options_.batch].load()) * 1e6);
+      if (!options_.array)
+        report->latencies_us.push_back((now - sent_[run.first / options_.batch].load()) * 1e6);
     }
   }
 }
@@ -263,12 +287,14 @@ absl::Status ThroughputRun::Run(Report* report) {
   const absl::Status read = Read(job->job_id(), report);
   report->seconds.push_back(Seconds() - began);
   if (feeder.joinable()) feeder.join();
-  report->verified = report->seconds.size() == 1 ? verified_ : std::min(report->verified, verified_);
+  report->verified =
+      report->seconds.size() == 1 ? verified_ : std::min(report->verified, verified_);
   return fed.ok() ? read : fed;
 }
 
 // A job of one call, from request to end. Returns: the one result's output.
-absl::StatusOr<std::string> RunToEnd(JobClient& client, v1::CreateJobRequest request, v1::TaskCounts* counts) {
+absl::StatusOr<std::string> RunToEnd(JobClient& client, v1::CreateJobRequest request,
+                                     v1::TaskCounts* counts) {
   request.set_request_id(MakeUuid());
   grpc::ClientContext context;
   client.Prepare(&context);
@@ -283,7 +309,9 @@ absl::StatusOr<std::string> RunToEnd(JobClient& client, v1::CreateJobRequest req
   return output;
 }
 
-int ExitFor(const Report& report) { return report.verified == report.tasks ? kExitOk : kExitTaskFailed; }
+int ExitFor(const Report& report) {
+  return report.verified == report.tasks ? kExitOk : kExitTaskFailed;
+}
 
 }  // namespace
 
@@ -298,7 +326,8 @@ absl::StatusOr<int> RunBenchThroughput(Session& session, const BenchOptions& opt
   report.durability = options.durability;
   report.batch = options.array ? 0 : options.batch;
   for (uint32_t i = 0; i < std::max(1u, options.runs); ++i) {
-    if (absl::Status s = ThroughputRun(bench->get(), options, report.tasks).Run(&report); !s.ok()) return s;
+    if (absl::Status s = ThroughputRun(bench->get(), options, report.tasks).Run(&report); !s.ok())
+      return s;
   }
   if (absl::Status s = (*bench)->Describe(&report); !s.ok()) return s;
   Print(session, report);
@@ -361,7 +390,8 @@ absl::StatusOr<int> RunBenchSpawn(Session& session, const BenchOptions& options)
     const auto ran = RunToEnd((*bench)->client(), std::move(request), &counts);
     if (!ran.ok()) return ran.status();
     report.seconds.push_back(Seconds() - began);
-    report.verified = run == 0 ? counts.succeeded() : std::min<uint64_t>(report.verified, counts.succeeded());
+    report.verified =
+        run == 0 ? counts.succeeded() : std::min<uint64_t>(report.verified, counts.succeeded());
     began = Seconds();
     const std::string peer = StrCat("seq ", report.tasks, " | xargs -P2 -n1 /bin/true");
     if (system(peer.c_str()) == 0) ratios.push_back((Seconds() - began) / report.seconds.back());

@@ -14,14 +14,14 @@
 namespace reeve {
 
 struct BenchOptions {
-  uint64_t tasks = 0;          // 0: the benchmark's default.
-  uint32_t payload_bytes = 16; // At least 16: the task's number is in it.
-  uint32_t batch = 1000;       // Tasks per append message.
+  uint64_t tasks = 0;           // 0: the benchmark's default.
+  uint32_t payload_bytes = 16;  // At least 16: the task's number is in it.
+  uint32_t batch = 1000;        // Tasks per append message.
   uint32_t runs = 1;
-  bool array = false;          // throughput: one array instead of streamed payloads.
+  bool array = false;  // throughput: one array instead of streamed payloads.
   std::string durability = "durable";
-  uint32_t local = 0;          // Start a cluster of so many workers for the run.
-  uint32_t slots = 0;          // Of each of them; 0: the worker's default.
+  uint32_t local = 0;  // Start a cluster of so many workers for the run.
+  uint32_t slots = 0;  // Of each of them; 0: the worker's default.
 };
 
 // A million no-op tasks, from the first byte sent to the last result in hand.

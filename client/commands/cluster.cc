@@ -65,18 +65,17 @@ absl::StatusOr<int> RunClusterInfo(Session& session) {
   if (!client.ok()) return client.status();
   const auto cluster = (*client)->GetCluster();
   if (!cluster.ok()) return cluster.status();
-  session.Print(*cluster,
-                StrCat("cluster     ", cluster->cluster_id(), "\n", "version     ",
-                       cluster->version(), "\n", "epoch       ", cluster->epoch(), "\n",
-                       "started     ", Ago(cluster->start_time()), "\n", "dispatch    ",
-                       cluster->dispatch_endpoint(), "\n", "collector   ",
-                       cluster->collector_endpoint(), "\n", "workers     ",
-                       cluster->worker_count(), "\n", "jobs        ", cluster->active_job_count(),
-                       " active\n", "tasks       ", cluster->unfinished_task_count(),
-                       " unfinished, ", HumanBytes(cluster->queued_bytes()), " queued\n",
-                       "master      pid ", cluster->pid(), ", ",
-                       HumanBytes(cluster->resident_bytes()), " resident\n", "state       ",
-                       cluster->state_directory(), "\n"));
+  session.Print(
+      *cluster,
+      StrCat("cluster     ", cluster->cluster_id(), "\n", "version     ", cluster->version(), "\n",
+             "epoch       ", cluster->epoch(), "\n", "started     ", Ago(cluster->start_time()),
+             "\n", "dispatch    ", cluster->dispatch_endpoint(), "\n", "collector   ",
+             cluster->collector_endpoint(), "\n", "workers     ", cluster->worker_count(), "\n",
+             "jobs        ", cluster->active_job_count(), " active\n", "tasks       ",
+             cluster->unfinished_task_count(), " unfinished, ", HumanBytes(cluster->queued_bytes()),
+             " queued\n", "master      pid ", cluster->pid(), ", ",
+             HumanBytes(cluster->resident_bytes()), " resident\n", "state       ",
+             cluster->state_directory(), "\n"));
   return kExitOk;
 }
 

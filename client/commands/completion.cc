@@ -30,7 +30,8 @@ void AppendCases(const CommandTree& node, const std::string& path, const std::st
 std::string BashScript(const CommandTree& root) {
   std::string verbs;
   for (const CommandTree& verb : root.verbs) {
-    for (const CommandTree& second : verb.verbs) StrAppend(&verbs, "'", verb.name, " ", second.name, "'|");
+    for (const CommandTree& second : verb.verbs)
+      StrAppend(&verbs, "'", verb.name, " ", second.name, "'|");
     StrAppend(&verbs, verb.name, "|");
   }
   verbs.pop_back();
@@ -85,7 +86,8 @@ std::string FishScript(const CommandTree& root) {
 absl::StatusOr<std::string> CompletionScript(const CommandTree& root, std::string_view shell) {
   if (shell == "bash") return BashScript(root);
   if (shell == "zsh") {
-    return StrCat("#compdef reeve\nautoload -U +X bashcompinit && bashcompinit\n", BashScript(root));
+    return StrCat("#compdef reeve\nautoload -U +X bashcompinit && bashcompinit\n",
+                  BashScript(root));
   }
   if (shell == "fish") return FishScript(root);
   return UsageError(StrCat("completion '", shell, "': bash, zsh or fish"));

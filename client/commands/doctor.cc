@@ -44,8 +44,8 @@ void CheckToken(const std::string& token_file, const Address& address,
   if (!token.ok()) {
     findings->push_back({Verdict::kBad, "token", std::string(token.status().message())});
   } else if (token->empty()) {
-    findings->push_back({Verdict::kWarning, "token",
-                         StrCat("none for ", address.ToString(), ": no ", file)});
+    findings->push_back(
+        {Verdict::kWarning, "token", StrCat("none for ", address.ToString(), ": no ", file)});
   } else {
     findings->push_back({Verdict::kOk, "token", file});
   }
@@ -64,14 +64,15 @@ void CheckWorkers(JobClient* client, std::vector<Finding>* findings) {
   for (const v1::Worker& worker : workers->workers()) {
     online += worker.state() == v1::Worker::ONLINE;
     for (const v1::LaneStatus& lane : worker.lanes()) {
-      if (lane.stuck() > 0) StrAppend(&trouble, "; ", worker.worker(), " has ", lane.stuck(), " stuck slots");
+      if (lane.stuck() > 0)
+        StrAppend(&trouble, "; ", worker.worker(), " has ", lane.stuck(), " stuck slots");
     }
     if (worker.state() == v1::Worker::ONLINE) continue;
     StrAppend(&trouble, "; ", worker.worker(), " is ", v1::Worker::State_Name(worker.state()), " ",
               Printable(worker.message(), 200));
   }
-  const Verdict verdict = online == 0 ? Verdict::kBad
-                                      : (trouble.empty() ? Verdict::kOk : Verdict::kWarning);
+  const Verdict verdict =
+      online == 0 ? Verdict::kBad : (trouble.empty() ? Verdict::kOk : Verdict::kWarning);
   findings->push_back({verdict, "workers", StrCat(online, " online", trouble)});
 }
 
@@ -94,10 +95,10 @@ void CheckMaster(Session& session, std::vector<Finding>* findings) {
     findings->push_back({Verdict::kBad, "master", std::string(cluster.status().message())});
     return;
   }
-  findings->push_back({Verdict::kOk, "master",
-                       StrCat("epoch ", cluster->epoch(), ", ", cluster->active_job_count(),
-                              " active jobs, ", cluster->unfinished_task_count(),
-                              " unfinished tasks")});
+  findings->push_back(
+      {Verdict::kOk, "master",
+       StrCat("epoch ", cluster->epoch(), ", ", cluster->active_job_count(), " active jobs, ",
+              cluster->unfinished_task_count(), " unfinished tasks")});
   const bool is_same = cluster->version() == kVersion;
   findings->push_back({is_same ? Verdict::kOk : Verdict::kWarning, "version",
                        StrCat("client ", kVersion, ", master ", cluster->version())});

@@ -49,9 +49,8 @@ Feeder::~Feeder() {
 }
 
 void Feeder::Start(v1::AppendTasksRequest first) {
-  thread_ = std::thread([this, first = std::move(first)]() mutable {
-    status_ = Feed(std::move(first));
-  });
+  thread_ =
+      std::thread([this, first = std::move(first)]() mutable { status_ = Feed(std::move(first)); });
 }
 
 absl::Status Feeder::Join() {

@@ -1,5 +1,6 @@
-// Feeds inputs into an open job on a thread of its own, never further ahead of the results than a bound: that is what lets a million
-// lines pass in the memory of a few batches, here and at the master.
+// Feeds inputs into an open job on a thread of its own, never further ahead of the results than a
+// bound: that is what lets a million lines pass in the memory of a few batches, here and at the
+// master.
 //
 // Thread: made, started, stopped and destroyed by one; Finished from any.
 
@@ -62,9 +63,11 @@ class Feeder {
          std::function<void(uint64_t)> on_sent);
   ~Feeder();
 
-  // Sends `first`, then everything else, then closes the job; at a bad input or once cancelled it closes the job early.
+  // Sends `first`, then everything else, then closes the job; at a bad input or once cancelled it
+  // closes the job early.
   void Start(v1::AppendTasksRequest first);
-  // Waits for that. Returns: what stopped it, if not the end of the inputs: CANCELLED, a bad input, a refusal of the master.
+  // Waits for that. Returns: what stopped it, if not the end of the inputs: CANCELLED, a bad input,
+  // a refusal of the master.
   absl::Status Join();
 
   // `count` more tasks have a result.
@@ -93,7 +96,8 @@ class Feeder {
   CondVar changed_;
   uint64_t finished_ ABSL_GUARDED_BY(mu_) = 0;
   uint64_t unfinished_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  // End index and bytes of each batch that is not finished; results may come in any order, so this is about right.
+  // End index and bytes of each batch that is not finished; results may come in any order, so this
+  // is about right.
   std::deque<std::pair<uint64_t, uint64_t>> batches_ ABSL_GUARDED_BY(mu_);
 };
 

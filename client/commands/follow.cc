@@ -48,9 +48,8 @@ absl::StatusOr<FollowEnd> ResultFollower::Follow() {
 }
 
 bool ResultFollower::Print(const ResultBatch& batch) {
-  batch.ForEach(batch.head_runs(), [&](const ResultEntry& entry) {
-    printer_.Add(job_, entry, batch.worker());
-  });
+  batch.ForEach(batch.head_runs(),
+                [&](const ResultEntry& entry) { printer_.Add(job_, entry, batch.worker()); });
   if (progress_ != nullptr) {
     progress_->done = printer_.count();
     progress_->failed = printer_.failed_count();

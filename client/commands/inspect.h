@@ -1,4 +1,5 @@
-// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`; and `cancel`.
+// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`; and
+// `cancel`.
 //
 // Thread: the main thread's.
 

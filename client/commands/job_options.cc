@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::string_view kReplacements[] = {"{}", "{.}", "{/}", "{//}", "{/.}", "{#}"};
 
-bool IsCommand(const JobOptions& options) { return options.handler.empty() || options.handler == "exec"; }
+bool IsCommand(const JobOptions& options) {
+  return options.handler.empty() || options.handler == "exec";
+}
 
 std::string CurrentDirectory() {
   char path[PATH_MAX];
@@ -25,8 +27,8 @@ std::string CurrentDirectory() {
 
 // NAME=VALUE pairs into a map of a message.
 template <typename Map>
-absl::Status AddPairs(std::string_view option, const std::vector<std::string>& pairs,
-                      bool may_copy, Map* map) {
+absl::Status AddPairs(std::string_view option, const std::vector<std::string>& pairs, bool may_copy,
+                      Map* map) {
   for (const std::string& pair : pairs) {
     const size_t equals = pair.find('=');
     const std::string name = pair.substr(0, equals);
@@ -183,7 +185,8 @@ std::string DescribeTask(const v1::JobSpec& spec, std::string_view input, uint64
     const auto argv = SplitArgv(input);
     if (argv.ok()) words = *argv;
   } else {
-    const Template expander(words, {.json = command.input_mode() == v1::Command::JSON, .shell = command.shell()});
+    const Template expander(
+        words, {.json = command.input_mode() == v1::Command::JSON, .shell = command.shell()});
     const auto argv = expander.Expand(input, static_cast<uint32_t>(index));
     if (!argv.ok()) return StrCat("# ", argv.status().ToString());
     words = *argv;

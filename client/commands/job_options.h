@@ -19,14 +19,14 @@ namespace reeve {
 
 struct JobOptions {
   std::string name;
-  std::string handler;                      // Empty: `exec`.
-  std::optional<std::string> shell;         // Instead of a command.
-  std::vector<std::string> params;          // NAME=VALUE.
-  std::vector<std::string> environment;     // NAME=VALUE, or NAME for the client's own.
-  std::optional<std::string> workdir;       // "" is a scratch directory.
-  std::optional<uint32_t> retries;          // Further attempts.
+  std::string handler;                   // Empty: `exec`.
+  std::optional<std::string> shell;      // Instead of a command.
+  std::vector<std::string> params;       // NAME=VALUE.
+  std::vector<std::string> environment;  // NAME=VALUE, or NAME for the client's own.
+  std::optional<std::string> workdir;    // "" is a scratch directory.
+  std::optional<uint32_t> retries;       // Further attempts.
   std::string time_limit;
-  std::string durability;                   // `durable`, `ephemeral`.
+  std::string durability;  // `durable`, `ephemeral`.
   int32_t priority = 0;
   uint32_t max_in_flight = 0;
   std::optional<std::vector<std::string>> command;  // What stood behind `--`.
@@ -44,7 +44,8 @@ enum class InputUse {
 absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use,
                                          const Address& master);
 
-// The input of the one task of a command that takes none (see Command.InputMode.ARGV); "" for other handlers.
+// The input of the one task of a command that takes none (see Command.InputMode.ARGV); "" for other
+// handlers.
 std::string SingleInput(const JobOptions& options);
 
 // Whether an argument holds a replacement string; `is_record`: also `{.a.b}`.

@@ -20,8 +20,8 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListJobsReques
     v1::Job::State state;
     if (!v1::Job::State_Parse(absl::AsciiStrToUpper(name), &state) ||
         state == v1::Job::STATE_UNSPECIFIED) {
-      return UsageError(StrCat("--state '", name,
-                               "': open, active, cancelling, succeeded, failed or cancelled"));
+      return UsageError(
+          StrCat("--state '", name, "': open, active, cancelling, succeeded, failed or cancelled"));
     }
     request->add_states(state);
   }
@@ -32,7 +32,8 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListJobsReques
 std::string What(const v1::JobSpec& spec) {
   if (!spec.has_command() || spec.command().argv_size() == 0) return spec.handler();
   std::string line;
-  for (const std::string& word : spec.command().argv()) StrAppend(&line, line.empty() ? "" : " ", word);
+  for (const std::string& word : spec.command().argv())
+    StrAppend(&line, line.empty() ? "" : " ", word);
   return Printable(line, kCommandWidth);
 }
 
@@ -57,7 +58,8 @@ std::string JobTable(const v1::ListJobsResponse& jobs) {
 std::string DescribeJob(const v1::Job& job) {
   const v1::TaskCounts& counts = job.counts();
   std::string text = StrCat("job         ", job.job_id(), "\n");
-  if (!job.spec().name().empty()) StrAppend(&text, "name        ", Printable(job.spec().name(), 200), "\n");
+  if (!job.spec().name().empty())
+    StrAppend(&text, "name        ", Printable(job.spec().name(), 200), "\n");
   StrAppend(&text, "state       ", v1::Job::State_Name(job.state()), "\n");
   StrAppend(&text, "handler     ", job.spec().handler(), "\n");
   if (job.spec().has_command()) StrAppend(&text, "command     ", What(job.spec()), "\n");
@@ -93,7 +95,8 @@ absl::StatusOr<int> RunPs(Session& session, const ListOptions& options) {
   } while (!jobs.next_page_token().empty() && static_cast<uint64_t>(jobs.jobs_size()) < wanted);
   session.Print(jobs, JobTable(jobs));
   if (!jobs.next_page_token().empty()) {
-    session.console().Note(StrCat("the newest ", jobs.jobs_size(), " are shown; --all shows the rest"));
+    session.console().Note(
+        StrCat("the newest ", jobs.jobs_size(), " are shown; --all shows the rest"));
   }
   return kExitOk;
 }

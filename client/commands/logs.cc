@@ -30,8 +30,8 @@ absl::StatusOr<v1::StreamLogsRequest> MakeRequest(const LogsOptions& options, ui
   return request;
 }
 
-// Reads the stream until its end, from the beginning again when it breaks: the printer drops what it has seen.
-// Returns: OK at the end, CANCELLED.
+// Reads the stream until its end, from the beginning again when it breaks: the printer drops what
+// it has seen. Returns: OK at the end, CANCELLED.
 absl::Status StreamLogs(JobClient* client, Canceller& canceller,
                         const v1::StreamLogsRequest& request, LogPrinter& printer) {
   RetryWindow window = client->NewRetryWindow();
@@ -70,8 +70,8 @@ absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options) {
   if (!request.ok()) return request.status();
   const auto job = (*client)->GetJob(*id);
   if (!job.ok()) return job.status();
-  const bool is_single = request->indexes_size() == 1 ||
-                         (job->state() != v1::Job::OPEN && job->counts().total() == 1);
+  const bool is_single =
+      request->indexes_size() == 1 || (job->state() != v1::Job::OPEN && job->counts().total() == 1);
   LogPrinter printer(&session.console(), !is_single);
   const absl::Status status = StreamLogs(*client, canceller, *request, printer);
   printer.Finish();

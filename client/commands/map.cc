@@ -36,9 +36,9 @@ constexpr size_t kInlineBytes = 1 << 20;
 // What is to be made of the options: a job, and where its inputs come from.
 struct Plan {
   v1::JobSpec spec;
-  std::optional<ArrayExpression> array;    // The job is an array.
-  std::unique_ptr<InputSource> source;     // Otherwise.
-  int fd = -1;                             // Opened for `source`.
+  std::optional<ArrayExpression> array;  // The job is an array.
+  std::unique_ptr<InputSource> source;   // Otherwise.
+  int fd = -1;                           // Opened for `source`.
 
   ~Plan() {
     if (fd > STDERR_FILENO) close(fd);
@@ -49,7 +49,9 @@ absl::Status CheckSources(const MapOptions& options) {
   const int sources = options.arguments.has_value() + !options.array.empty() +
                       !options.jsonl.empty() + !options.lines.empty() +
                       (options.input.has_value() || options.count > 0);
-  if (sources > 1) return UsageError("inputs may come from one place only: :::, --array, --jsonl, --lines or --input");
+  if (sources > 1)
+    return UsageError(
+        "inputs may come from one place only: :::, --array, --jsonl, --lines or --input");
   if (options.nul && !options.jsonl.empty()) return UsageError("-0 does not go with --jsonl");
   if (options.resume && options.job_log.empty()) return UsageError("--resume needs --joblog");
   return absl::OkStatus();
@@ -75,7 +77,8 @@ absl::Status OpenRecords(const MapOptions& options, int wake_fd, Plan* plan) {
   plan->fd = *fd;
   const bool is_stdin = *fd == STDIN_FILENO;
   if (is_stdin && isatty(STDIN_FILENO) == 1 && path.empty()) {
-    return UsageError("there are no inputs; give them behind ':::', with --array, or pipe lines in");
+    return UsageError(
+        "there are no inputs; give them behind ':::', with --array, or pipe lines in");
   }
   plan->source = MakeRecordSource(*fd, wake_fd,
                                   {.delimiter = options.nul ? '\0' : '\n',
@@ -228,7 +231,8 @@ absl::Status MapRun::CreateFrom(v1::CreateJobRequest request) {
   absl::StatusOr<v1::Job> job = client_->CreateJob(std::move(request));
   if (!job.ok()) return job.status();
   job_ = *std::move(job);
-  progress_ = std::make_unique<Progress>(&session_->console(), RunningCount(client_, job_.job_id()));
+  progress_ =
+      std::make_unique<Progress>(&session_->console(), RunningCount(client_, job_.job_id()));
   progress_->total = job_.counts().total();
   progress_->total_is_final = !(job_.state() == v1::Job::OPEN);
   return absl::OkStatus();
@@ -240,8 +244,8 @@ absl::Status MapRun::Create() {
     SetArray(*plan_.array, request.mutable_array());
     return CreateFrom(std::move(request));
   }
-  batcher_ = std::make_unique<Batcher>(std::move(plan_.source),
-                                       options_.resume ? &done_before_ : nullptr);
+  batcher_ =
+      std::make_unique<Batcher>(std::move(plan_.source), options_.resume ? &done_before_ : nullptr);
   // The first batch is read before there is a job: bad input then leaves nothing behind.
   v1::AppendTasksRequest first;
   absl::StatusOr<bool> more = true;
@@ -258,9 +262,9 @@ absl::Status MapRun::Create() {
   }
   request.set_open(true);
   if (const absl::Status status = CreateFrom(std::move(request)); !status.ok()) return status;
-  feeder_ = std::make_unique<Feeder>(client_, &canceller_, batcher_.get(), job_.job_id(),
-                                     Feeder::Bound(),
-                                     [this](uint64_t sent) { progress_->total = sent; });
+  feeder_ =
+      std::make_unique<Feeder>(client_, &canceller_, batcher_.get(), job_.job_id(), Feeder::Bound(),
+                               [this](uint64_t sent) { progress_->total = sent; });
   feeder_->Start(std::move(first));
   return absl::OkStatus();
 }
@@ -282,7 +286,8 @@ absl::StatusOr<int> MapRun::Follow() {
   FollowOptions options;
   options.ordered = options_.ordered;
   options.on_batch = [this](const ResultBatch& batch) { return OnBatch(batch); };
-  ResultFollower follower(session_, client_, &canceller_, progress_.get(), job_, std::move(options));
+  ResultFollower follower(session_, client_, &canceller_, progress_.get(), job_,
+                          std::move(options));
   const absl::StatusOr<FollowEnd> end = follower.Follow();
   if (!end.ok()) canceller_.Cancel();
   if (end.ok() && *end == FollowEnd::kReaderGone) canceller_.Cancel();
@@ -302,8 +307,8 @@ absl::StatusOr<int> MapRun::Conclude(FollowEnd end, const ResultFollower& follow
   const int code = ReportEnd(&console, *job, follower.printer().unnamed_failures());
   // Somebody else cancelled the job while it was fed: that is the news, not the refused inputs.
   if (input_error_.ok() || job->state() == v1::Job::CANCELLED) return code;
-  console.Note(StrCat("the ", follower.printer().count(), " inputs before the error were run as job ",
-                      job_.job_id()));
+  console.Note(StrCat("the ", follower.printer().count(),
+                      " inputs before the error were run as job ", job_.job_id()));
   return input_error_;
 }
 
@@ -413,7 +418,8 @@ absl::StatusOr<int> RunSubmit(Session& session, const MapOptions& options) {
     wait.timeout = options.timeout;
     return RunWait(session, wait);
   }
-  session.console().Note(StrCat("submitted; next: reeve wait ", id, ", or reeve results ", id, " --follow"));
+  session.console().Note(
+      StrCat("submitted; next: reeve wait ", id, ", or reeve results ", id, " --follow"));
   return kExitOk;
 }
 

@@ -1,4 +1,5 @@
-// `reeve map` and `reeve submit`: one task per input; the first prints the results, the second returns at once.
+// `reeve map` and `reeve submit`: one task per input; the first prints the results, the second
+// returns at once.
 //
 // Thread: the main thread's; a thread of its own feeds inputs while results come back.
 
@@ -19,22 +20,23 @@ namespace reeve {
 struct MapOptions {
   JobOptions job;
 
-  // ---- Where inputs come from: one of these; none: lines of standard input (map), or one task (submit) ----
+  // ---- Where inputs come from: one of these; none: lines of standard input (map), or one task
+  // (submit) ----
   std::optional<std::vector<std::string>> arguments;  // Behind `:::`.
   std::string array;                                  // A-B:S%N.
   std::string jsonl;                                  // A file of JSON lines; `-`: standard input.
   std::string lines;                                  // A file of lines; `-`: standard input.
-  std::optional<std::string> input;                   // submit: the one input, or that of all `count` tasks.
-  uint32_t count = 0;                                 // submit: that many tasks.
+  std::optional<std::string> input;  // submit: the one input, or that of all `count` tasks.
+  uint32_t count = 0;                // submit: that many tasks.
 
-  bool nul = false;           // Records end with NUL instead of a newline.
+  bool nul = false;  // Records end with NUL instead of a newline.
   bool record_on_stdin = false;
   bool ordered = false;
   std::string job_log;
   bool resume = false;
   bool dry_run = false;
   std::string timeout;
-  bool wait = false;          // submit: wait for the end.
+  bool wait = false;  // submit: wait for the end.
 };
 
 // Returns: the exit code.

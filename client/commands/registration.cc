@@ -52,7 +52,8 @@ struct Program {
   std::vector<std::string> states;
 };
 
-CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& what, const std::string& example) {
+CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& what,
+                  const std::string& example) {
   CLI::App* verb = parent->add_subcommand(name, what);
   verb->footer("Example: " + example);
   return verb;
@@ -61,10 +62,17 @@ CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& 
 // Options that make a job, for `run`, `map` and `submit`.
 void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
-  verb->add_option("--handler", job->handler, "Handler instead of a command: echo, sleep, digest, or one of your own");
-  verb->add_option("--shell", job->shell, "A script for /bin/sh instead of a command; what replaces {} is quoted");
-  verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")->expected(1)->take_all();
-  verb->add_option("--env", job->environment, "NAME=VALUE, or NAME for its value here; may be repeated")->expected(1)->take_all();
+  verb->add_option("--handler", job->handler,
+                   "Handler instead of a command: echo, sleep, digest, or one of your own");
+  verb->add_option("--shell", job->shell,
+                   "A script for /bin/sh instead of a command; what replaces {} is quoted");
+  verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")
+      ->expected(1)
+      ->take_all();
+  verb->add_option("--env", job->environment,
+                   "NAME=VALUE, or NAME for its value here; may be repeated")
+      ->expected(1)
+      ->take_all();
   verb->add_option("--workdir", job->workdir, "Working directory; \"\" for a scratch directory");
   verb->add_option("--retries", job->retries, "Further attempts of a task that fails");
   verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
@@ -75,19 +83,23 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
 
 void AddInputOptions(CLI::App* verb, MapOptions* map) {
   verb->add_option("--array", map->array, "A-B:STEP%LIMIT, a range of numbers");
-  verb->add_option("--jsonl", map->jsonl, "A file of JSON lines, one task each; - for standard input");
+  verb->add_option("--jsonl", map->jsonl,
+                   "A file of JSON lines, one task each; - for standard input");
   verb->add_option("--lines", map->lines, "A file of lines, one task each; - for standard input");
   verb->add_flag("-0,--null", map->nul, "Inputs end with NUL instead of a newline");
-  verb->add_flag("--stdin", map->record_on_stdin, "Give each input to the command on its standard input");
+  verb->add_flag("--stdin", map->record_on_stdin,
+                 "Give each input to the command on its standard input");
   verb->add_flag("--dry-run", map->dry_run, "Print the first commands and do nothing");
   verb->add_option("--timeout", map->timeout, "Stop waiting after this; the job goes on");
 }
 
 void AddLocalVerbs(CLI::App* app, Program* p) {
-  CLI::App* up = AddVerb(app, "up", "Start a local cluster, or what is missing of it", "reeve up --workers 2 --detach");
+  CLI::App* up = AddVerb(app, "up", "Start a local cluster, or what is missing of it",
+                         "reeve up --workers 2 --detach");
   up->add_option("--workers", p->up.workers, "Worker processes")->capture_default_str();
   up->add_option("--slots", p->up.slots, "Threads of each worker; default: the number of cores");
-  up->add_option("--process-slots", p->up.process_slots, "Commands at once of each worker; default: as --slots");
+  up->add_option("--process-slots", p->up.process_slots,
+                 "Commands at once of each worker; default: as --slots");
   up->add_option("--state-dir", p->up.state_folder, "Folder of the state");
   up->add_option("--port", p->up.port, "Port of the API; the next two are used, too");
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
@@ -100,7 +112,8 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
 }
 
 void AddWorkVerbs(CLI::App* app, Program* p) {
-  CLI::App* run = AddVerb(app, "run", "Run one command; its output and exit code are passed on", "reeve run -- ./simulate --seed 7");
+  CLI::App* run = AddVerb(app, "run", "Run one command; its output and exit code are passed on",
+                          "reeve run -- ./simulate --seed 7");
   AddJobOptions(run, &p->run.job);
   run->add_option("--input", p->run.input, "Input for a handler");
   run->add_flag("--no-stdin", p->run.no_stdin, "Do not pass standard input on");
@@ -109,7 +122,8 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
     p->action = [p] { return RunOne(p->session, p->run); };
   });
 
-  CLI::App* map = AddVerb(app, "map", "Run one task per input; print the results", "reeve map -- wc -c {} ::: *.log");
+  CLI::App* map = AddVerb(app, "map", "Run one task per input; print the results",
+                          "reeve map -- wc -c {} ::: *.log");
   AddJobOptions(map, &p->map.job);
   AddInputOptions(map, &p->map);
   map->add_flag("--ordered", p->map.ordered, "Results in the order of inputs");
@@ -121,7 +135,8 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
     p->action = [p] { return RunMap(p->session, p->map); };
   });
 
-  CLI::App* submit = AddVerb(app, "submit", "Create a job and print its id", "reeve submit -q --name nightly -- ./job.sh");
+  CLI::App* submit = AddVerb(app, "submit", "Create a job and print its id",
+                             "reeve submit -q --name nightly -- ./job.sh");
   AddJobOptions(submit, &p->map.job);
   AddInputOptions(submit, &p->map);
   submit->add_option("--input", p->map.input, "The input");
@@ -135,12 +150,15 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
 }
 
 void AddFollowVerbs(CLI::App* app, Program* p) {
-  CLI::App* wait = AddVerb(app, "wait", "Wait until jobs have ended", "reeve wait last --timeout 10m");
-  wait->add_option("job", p->wait.jobs, "Jobs: 42, last, all, 1,3,5-8, - (standard input)")->required();
+  CLI::App* wait =
+      AddVerb(app, "wait", "Wait until jobs have ended", "reeve wait last --timeout 10m");
+  wait->add_option("job", p->wait.jobs, "Jobs: 42, last, all, 1,3,5-8, - (standard input)")
+      ->required();
   wait->add_option("--timeout", p->wait.timeout, "Stop waiting after this: exit code 124");
   wait->callback([p] { p->action = [p] { return RunWait(p->session, p->wait); }; });
 
-  CLI::App* results = AddVerb(app, "results", "Print the results of a job", "reeve results last --ordered");
+  CLI::App* results =
+      AddVerb(app, "results", "Print the results of a job", "reeve results last --ordered");
   results->add_option("job", p->results.job, "The job")->required();
   results->add_flag("--ordered", p->results.ordered, "In the order of inputs");
   results->add_flag("-f,--follow", p->results.follow, "Wait for more until it has ended");
@@ -157,7 +175,9 @@ void AddFollowVerbs(CLI::App* app, Program* p) {
 }
 
 void AddListOptions(CLI::App* verb, ListOptions* list) {
-  verb->add_option("--state", list->states, "Only in this state; may be repeated")->expected(1)->take_all();
+  verb->add_option("--state", list->states, "Only in this state; may be repeated")
+      ->expected(1)
+      ->take_all();
   verb->add_option("--limit", list->limit, "At most so many");
   verb->add_flag("-a,--all", list->all, "All of them");
 }
@@ -178,7 +198,8 @@ void AddLookVerbs(CLI::App* app, Program* p) {
 
   CLI::App* task = AddVerb(app, "task", "Single tasks", "reeve task why 42/17");
   task->require_subcommand(1);
-  CLI::App* list = AddVerb(task, "list", "List the tasks of a job", "reeve task list last --state failed");
+  CLI::App* list =
+      AddVerb(task, "list", "List the tasks of a job", "reeve task list last --state failed");
   list->add_option("job", p->job, "The job")->required();
   AddListOptions(list, &p->list);
   list->callback([p] { p->action = [p] { return RunTaskList(p->session, p->job, p->list); }; });
@@ -206,24 +227,30 @@ void AddLookVerbs(CLI::App* app, Program* p) {
 }
 
 void AddBenchVerbs(CLI::App* app, Program* p) {
-  CLI::App* bench = AddVerb(app, "bench", "Measure the cluster, checking every result", "reeve bench throughput --local 2 --json");
+  CLI::App* bench = AddVerb(app, "bench", "Measure the cluster, checking every result",
+                            "reeve bench throughput --local 2 --json");
   bench->require_subcommand(1);
-  const auto add = [&](const std::string& name, const std::string& what, const std::string& example, auto function) {
+  const auto add = [&](const std::string& name, const std::string& what, const std::string& example,
+                       auto function) {
     CLI::App* verb = AddVerb(bench, name, what, example);
     verb->add_option("--tasks", p->bench.tasks, "How many tasks");
     verb->add_option("--runs", p->bench.runs, "How many times")->capture_default_str();
-    verb->add_option("--payload-bytes", p->bench.payload_bytes, "Input and result of a task")->capture_default_str();
-    verb->add_option("--durability", p->bench.durability, "durable or ephemeral")->capture_default_str();
+    verb->add_option("--payload-bytes", p->bench.payload_bytes, "Input and result of a task")
+        ->capture_default_str();
+    verb->add_option("--durability", p->bench.durability, "durable or ephemeral")
+        ->capture_default_str();
     verb->add_option("--local", p->bench.local, "Start a cluster of so many workers for the run");
     verb->add_option("--slots", p->bench.slots, "Threads of each of them");
-    verb->callback([p, function] { p->action = [p, function] { return function(p->session, p->bench); }; });
+    verb->callback(
+        [p, function] { p->action = [p, function] { return function(p->session, p->bench); }; });
     return verb;
   };
   CLI::App* throughput = add("throughput", "A million no-op tasks with payloads appended by stream",
                              "reeve bench throughput --tasks 1000000 --json", RunBenchThroughput);
   throughput->add_flag("--array", p->bench.array, "One array instead of streamed payloads");
   throughput->add_option("--batch", p->bench.batch, "Tasks per message")->capture_default_str();
-  add("latency", "One task at a time in one call", "reeve bench latency --durability ephemeral", RunBenchLatency);
+  add("latency", "One task at a time in one call", "reeve bench latency --durability ephemeral",
+      RunBenchLatency);
   add("spawn", "Commands, beside xargs -P2", "reeve bench spawn --tasks 2000", RunBenchSpawn);
 }
 
@@ -242,20 +269,25 @@ CommandTree TreeOf(const CLI::App& app) {
 }
 
 void AddToolVerbs(CLI::App* app, Program* p) {
-  CLI::App* api = AddVerb(app, "api", "Any method of the API, by reflection", "reeve api call reeve.v1.JobService/GetJob '{\"job_id\": 42}'");
+  CLI::App* api = AddVerb(app, "api", "Any method of the API, by reflection",
+                          "reeve api call reeve.v1.JobService/GetJob '{\"job_id\": 42}'");
   api->require_subcommand(1);
   AddVerb(api, "list", "List services and methods", "reeve api list")->callback([p] {
     p->action = [p] { return RunApiList(p->session); };
   });
-  CLI::App* describe = AddVerb(api, "describe", "Show a service, method or message", "reeve api describe reeve.v1.Job");
+  CLI::App* describe = AddVerb(api, "describe", "Show a service, method or message",
+                               "reeve api describe reeve.v1.Job");
   describe->add_option("symbol", p->symbol, "Its full name")->required();
   describe->callback([p] { p->action = [p] { return RunApiDescribe(p->session, p->symbol); }; });
-  CLI::App* call = AddVerb(api, "call", "Call a method with JSON", "reeve api call reeve.v1.ClusterService/GetCluster");
+  CLI::App* call = AddVerb(api, "call", "Call a method with JSON",
+                           "reeve api call reeve.v1.ClusterService/GetCluster");
   call->add_option("method", p->method, "SERVICE/METHOD")->required();
   call->add_option("request", p->request, "The request as JSON; - for standard input");
-  call->callback([p] { p->action = [p] { return RunApiCall(p->session, p->method, p->request); }; });
+  call->callback(
+      [p] { p->action = [p] { return RunApiCall(p->session, p->method, p->request); }; });
 
-  CLI::App* completion = AddVerb(app, "completion", "Print a completion script", "reeve completion bash > /etc/bash_completion.d/reeve");
+  CLI::App* completion = AddVerb(app, "completion", "Print a completion script",
+                                 "reeve completion bash > /etc/bash_completion.d/reeve");
   completion->add_option("shell", p->shell, "bash, zsh or fish")->required();
   completion->callback([app, p] {
     p->action = [app, p]() -> absl::StatusOr<int> {
@@ -275,7 +307,8 @@ void AddToolVerbs(CLI::App* app, Program* p) {
 
 std::vector<std::string> NamesOf(const CLI::App& app) {
   std::vector<std::string> names;
-  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(verb->get_name());
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(verb->get_name());
   return names;
 }
 
@@ -332,7 +365,8 @@ int RunReeve(int argc, char** argv) {
   app.set_version_flag("--version", StrCat("reeve ", kVersion));
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--master", program.master, "HOST:PORT of the master (REEVE_MASTER); default 127.0.0.1:7520");
+  app.add_option("--master", program.master,
+                 "HOST:PORT of the master (REEVE_MASTER); default 127.0.0.1:7520");
   app.add_option("--token-file", program.token_file, "File with the token (REEVE_TOKEN_FILE)");
   app.add_flag("--json", program.json, "Results and errors as JSON");
   app.add_flag("-q,--quiet", program.quiet, "No messages and no progress");
@@ -350,7 +384,8 @@ int RunReeve(int argc, char** argv) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
     program.session.console().set_json(program.json);
     const std::string hint = SuggestFor(app, program.line.options);
-    program.session.console().Fail(UsageError(StrCat(error.what(), hint.empty() ? " (see reeve --help)" : "; ", hint)));
+    program.session.console().Fail(
+        UsageError(StrCat(error.what(), hint.empty() ? " (see reeve --help)" : "; ", hint)));
     return kExitUsage;
   }
   program.session.console().set_json(program.json);

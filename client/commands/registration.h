@@ -1,4 +1,5 @@
-// The tree of verbs: which flags there are, and which function a verb calls. The only place that knows CLI11.
+// The tree of verbs: which flags there are, and which function a verb calls. The only place that
+// knows CLI11.
 //
 // Thread: the main thread's.
 

@@ -51,7 +51,8 @@ absl::StatusOr<std::string> ReadStdin(Console& console, int wake_fd) {
     if (bytes < 0) return UsageError(StrCat("cannot read standard input: ", strerror(errno)));
     if (bytes == 0) return content;
     content.append(buffer, static_cast<size_t>(bytes));
-    if (content.size() > kMaxStdinBytes) return UsageError("standard input is over 1 MiB; -n ignores it");
+    if (content.size() > kMaxStdinBytes)
+      return UsageError("standard input is over 1 MiB; -n ignores it");
   }
 }
 

@@ -16,7 +16,7 @@ namespace reeve {
 
 struct RunOptions {
   JobOptions job;
-  std::string input;      // For a handler that takes one.
+  std::string input;  // For a handler that takes one.
   bool no_stdin = false;
 };
 

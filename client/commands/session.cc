@@ -82,8 +82,8 @@ absl::StatusOr<std::vector<uint64_t>> Session::SelectJobs(std::string_view text,
   return ids;
 }
 
-absl::StatusOr<std::vector<uint64_t>> Session::SelectJobs(
-    const std::vector<std::string>& selectors, AllJobs all) {
+absl::StatusOr<std::vector<uint64_t>> Session::SelectJobs(const std::vector<std::string>& selectors,
+                                                          AllJobs all) {
   std::vector<uint64_t> ids;
   for (const std::string& selector : selectors) {
     const auto more = SelectJobs(selector, all);

@@ -35,8 +35,8 @@ class Session {
   // Errors: a usage error for a bad address or an unreadable token file.
   absl::StatusOr<JobClient*> Connect();
 
-  // Ids that `selector` names; `last` and `all` are asked of the master, `-` reads ids from standard input.
-  // Errors: a usage error; NOT_FOUND if there is no job at all for `last`.
+  // Ids that `selector` names; `last` and `all` are asked of the master, `-` reads ids from
+  // standard input. Errors: a usage error; NOT_FOUND if there is no job at all for `last`.
   absl::StatusOr<std::vector<uint64_t>> SelectJobs(std::string_view selector, AllJobs all);
   absl::StatusOr<std::vector<uint64_t>> SelectJobs(const std::vector<std::string>& selectors,
                                                    AllJobs all);

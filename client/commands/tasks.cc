@@ -18,7 +18,8 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListTasksReque
     v1::Task::State state;
     if (!v1::Task::State_Parse(absl::AsciiStrToUpper(name), &state) ||
         state == v1::Task::STATE_UNSPECIFIED) {
-      return UsageError(StrCat("--state '", name, "': scheduled, ready, assigned, running, "
+      return UsageError(StrCat("--state '", name,
+                               "': scheduled, ready, assigned, running, "
                                "succeeded, failed or cancelled"));
     }
     request->add_states(state);
@@ -44,8 +45,8 @@ std::string TaskTable(const v1::ListTasksResponse& tasks) {
   for (const v1::Task& task : tasks.tasks()) {
     table.Add({StrCat(task.job_id(), "/", task.index()), v1::Task::State_Name(task.state()),
                StrCat(task.attempt()), task.worker(),
-               task.has_run_time() ? HumanDuration(RunTime(task)) : "",
-               StrCat(task.output_bytes()), Failure(task)});
+               task.has_run_time() ? HumanDuration(RunTime(task)) : "", StrCat(task.output_bytes()),
+               Failure(task)});
   }
   return table.ToString();
 }

@@ -21,8 +21,8 @@ struct ArrayExpression {
   bool operator==(const ArrayExpression&) const = default;
 };
 
-// `A-B`, `A-B:S`, `A-B%N`, `A-B:S%N`, `A`; A and B may be negative. S is positive; values descend when B < A.
-// Errors: a usage error that says what is wrong.
+// `A-B`, `A-B:S`, `A-B%N`, `A-B:S%N`, `A`; A and B may be negative. S is positive; values descend
+// when B < A. Errors: a usage error that says what is wrong.
 absl::StatusOr<ArrayExpression> ParseArrayExpression(std::string_view text);
 
 }  // namespace reeve

@@ -15,7 +15,8 @@ TEST(ArrayExpressionTest, RangesStepsAndLimitsAreUnderstood) {
 }
 
 TEST(ArrayExpressionTest, WhatIsNoRangeIsRefused) {
-  for (const char* text : {"", "a", "1-", "1-10:0", "1-10:-1", "1-10%0", "1-10%x", "0-100000000", "1-10:", "1-2-3"}) {
+  for (const char* text :
+       {"", "a", "1-", "1-10:0", "1-10:-1", "1-10%0", "1-10%x", "0-100000000", "1-10:", "1-2-3"}) {
     EXPECT_FALSE(ParseArrayExpression(text).ok()) << text;
   }
 }

@@ -1,4 +1,5 @@
-// What stands on a command line beside verbs and options: the command behind `--` and the arguments behind `:::`.
+// What stands on a command line beside verbs and options: the command behind `--` and the arguments
+// behind `:::`.
 //
 //   reeve map --ordered -- wc -c {} ::: a.log b.log
 //             options      command     arguments
@@ -18,9 +19,9 @@
 namespace reeve {
 
 struct CommandLine {
-  std::vector<std::string> options;                    // Verb and options, without the program's name.
-  std::optional<std::vector<std::string>> command;     // Behind `--`.
-  std::optional<std::vector<std::string>> arguments;   // Behind the first `:::`.
+  std::vector<std::string> options;                 // Verb and options, without the program's name.
+  std::optional<std::vector<std::string>> command;  // Behind `--`.
+  std::optional<std::vector<std::string>> arguments;  // Behind the first `:::`.
 };
 
 // Errors: a usage error for a second `:::`.

@@ -8,7 +8,8 @@ namespace {
 using Words = std::vector<std::string>;
 
 TEST(CommandLineTest, OptionsCommandAndArgumentsAreToldApart) {
-  const auto line = SplitCommandLine({"map", "--ordered", "--", "wc", "-c", "{}", ":::", "a.log", "--b"});
+  const auto line =
+      SplitCommandLine({"map", "--ordered", "--", "wc", "-c", "{}", ":::", "a.log", "--b"});
   ASSERT_TRUE(line.ok());
   EXPECT_EQ(line->options, (Words{"map", "--ordered"}));
   EXPECT_EQ(line->command, (Words{"wc", "-c", "{}"}));
@@ -16,7 +17,8 @@ TEST(CommandLineTest, OptionsCommandAndArgumentsAreToldApart) {
 }
 
 TEST(CommandLineTest, ACommandKeepsItsOwnDoubleDash) {
-  EXPECT_EQ(SplitCommandLine({"run", "--", "git", "log", "--", "x"})->command, (Words{"git", "log", "--", "x"}));
+  EXPECT_EQ(SplitCommandLine({"run", "--", "git", "log", "--", "x"})->command,
+            (Words{"git", "log", "--", "x"}));
 }
 
 TEST(CommandLineTest, ArgumentsMayFollowAHandler) {

@@ -1,7 +1,8 @@
-// Where the inputs of tasks come from: arguments, a range, or records of a stream (lines, NUL-separated, JSON lines).
+// Where the inputs of tasks come from: arguments, a range, or records of a stream (lines,
+// NUL-separated, JSON lines).
 //
-// A stream is read as it comes and never further than asked, so a million lines take the memory of one batch, and a slow
-// producer's line is handed on at once.
+// A stream is read as it comes and never further than asked, so a million lines take the memory of
+// one batch, and a slow producer's line is handed on at once.
 //
 // Thread: one.
 
@@ -30,7 +31,8 @@ class InputSource {
   // Hands what is at hand to `take` until it has no more room; waits only while nothing is.
   //
   // Returns: false at the end of the inputs.
-  // Errors:  a usage error for a record that cannot be a task; everything before it was handed on. CANCELLED if the file descriptor
+  // Errors:  a usage error for a record that cannot be a task; everything before it was handed on.
+  // CANCELLED if the file descriptor
   //          `wake_fd` became readable while waiting.
   virtual absl::StatusOr<bool> Fill(const Taker& take) = 0;
 };

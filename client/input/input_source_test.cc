@@ -10,7 +10,8 @@ namespace reeve {
 namespace {
 
 // Everything a stream with `content` gives, `room` records a fill.
-absl::StatusOr<std::vector<std::string>> ReadAll(const std::string& content, const RecordFormat& format, size_t room = 3) {
+absl::StatusOr<std::vector<std::string>> ReadAll(const std::string& content,
+                                                 const RecordFormat& format, size_t room = 3) {
   char path[] = "/tmp/reeve-input.XXXXXX";
   const int fd = mkstemp(path);
   unlink(path);
@@ -38,7 +39,8 @@ TEST(InputSourceTest, LinesAreRecordsAndTheLastNeedsNoNewline) {
 }
 
 TEST(InputSourceTest, RecordsMayEndWithNul) {
-  EXPECT_EQ(*ReadAll(std::string("a\nb\0c\0", 6), {.delimiter = '\0'}), (std::vector<std::string>{"a\nb", "c"}));
+  EXPECT_EQ(*ReadAll(std::string("a\nb\0c\0", 6), {.delimiter = '\0'}),
+            (std::vector<std::string>{"a\nb", "c"}));
 }
 
 TEST(InputSourceTest, AMalformedJsonLineIsNamedByItsNumber) {
@@ -57,10 +59,12 @@ TEST(InputSourceTest, ARecordOverTheLimitIsRefused) {
 TEST(InputSourceTest, RangesGiveTheirNumbers) {
   auto source = MakeArraySource({10, -3, 4, 0});
   std::vector<std::string> all;
-  ASSERT_TRUE(source->Fill([&](std::string_view input) {
-    all.emplace_back(input);
-    return true;
-  }).ok());
+  ASSERT_TRUE(source
+                  ->Fill([&](std::string_view input) {
+                    all.emplace_back(input);
+                    return true;
+                  })
+                  .ok());
   EXPECT_EQ(all, (std::vector<std::string>{"10", "7", "4", "1"}));
 }
 

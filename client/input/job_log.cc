@@ -30,7 +30,9 @@ void DropCutLine(int fd) {
   const off_t size = lseek(fd, 0, SEEK_END);
   const off_t from = std::max<off_t>(0, size - kLongestLine);
   std::string tail(static_cast<size_t>(std::max<off_t>(0, size - from)), '\0');
-  if (tail.empty() || pread(fd, tail.data(), tail.size(), from) != static_cast<ssize_t>(tail.size())) return;
+  if (tail.empty() ||
+      pread(fd, tail.data(), tail.size(), from) != static_cast<ssize_t>(tail.size()))
+    return;
   const size_t newline = tail.rfind('\n');
   const off_t keep = newline == std::string::npos ? from : from + static_cast<off_t>(newline) + 1;
   if (keep < size && ftruncate(fd, keep) != 0) return;  // The reader ignores it where it is last.
@@ -54,9 +56,9 @@ void PositionMap::Append(uint64_t position) {
 }
 
 uint64_t PositionMap::At(uint64_t index) const {
-  const auto after = std::upper_bound(
-      pieces_.begin(), pieces_.end(), index,
-      [](uint64_t wanted, const Piece& piece) { return wanted < piece.index; });
+  const auto after =
+      std::upper_bound(pieces_.begin(), pieces_.end(), index,
+                       [](uint64_t wanted, const Piece& piece) { return wanted < piece.index; });
   if (after == pieces_.begin()) return index;
   const Piece& piece = *(after - 1);
   return piece.position + (index - piece.index);
@@ -65,14 +67,13 @@ uint64_t PositionMap::At(uint64_t index) const {
 std::string JobLogLine(uint64_t position, JobId job, const ResultEntry& entry,
                        std::string_view worker) {
   const std::string_view reason = entry.reason == Reason::kNone ? "" : ToString(entry.reason);
-  const std::string start =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMicros(entry.start_us),
-                       absl::UTCTimeZone());
+  const std::string start = absl::FormatTime(
+      "%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMicros(entry.start_us), absl::UTCTimeZone());
   return StrCat(position, "\t", TaskName(job, entry.index), "\t", ToString(entry.state), "\t",
                 reason, "\t", entry.exit_code, "\t", entry.signal, "\t", entry.attempt, "\t",
                 worker, "\t", start, "\t",
-                absl::StrFormat("%d.%06d", entry.run_us / 1'000'000, entry.run_us % 1'000'000), "\t",
-                entry.output.size(), "\n");
+                absl::StrFormat("%d.%06d", entry.run_us / 1'000'000, entry.run_us % 1'000'000),
+                "\t", entry.output.size(), "\n");
 }
 
 absl::StatusOr<PositionSet> ReadJobLog(const std::string& path) {
@@ -100,8 +101,8 @@ absl::StatusOr<PositionSet> ReadJobLog(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<JobLogWriter>> JobLogWriter::Open(const std::string& path,
                                                                  bool append) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC),
-                      0666);
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC), 0666);
   if (fd < 0) return UsageError(StrCat("cannot write ", path, ": ", strerror(errno)));
   auto writer = std::unique_ptr<JobLogWriter>(new JobLogWriter(fd, path));
   DropCutLine(fd);

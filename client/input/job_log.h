@@ -1,9 +1,12 @@
-// The job log of `map --joblog FILE`: one line of tab-separated values per task, and what `--resume` learns from it.
+// The job log of `map --joblog FILE`: one line of tab-separated values per task, and what
+// `--resume` learns from it.
 //
-//   position  task   state      reason  exit_code  signal  attempt  worker  start_time           seconds   output_bytes
-//   17        42/17  SUCCEEDED          0          0       1        w-3     2024-05-01T10:00:00Z 0.004217  65
+//   position  task   state      reason  exit_code  signal  attempt  worker  start_time seconds
+//   output_bytes 17        42/17  SUCCEEDED          0          0       1        w-3
+//   2024-05-01T10:00:00Z 0.004217  65
 //
-// `position` counts the inputs from 0; a task of a resumed run has another index and the same position.
+// `position` counts the inputs from 0; a task of a resumed run has another index and the same
+// position.
 //
 // Thread: one.
 

@@ -22,13 +22,15 @@ TEST(JobLogTest, WhatALogSaysSucceededIsReadBack) {
   {
     auto log = JobLogWriter::Open(path, false);
     ASSERT_TRUE(log.ok());
-    ASSERT_TRUE((*log)->Write(JobLogLine(0, JobId(7), Entry(0, TaskState::kSucceeded), "w-1") +
-                              JobLogLine(1, JobId(7), Entry(1, TaskState::kFailed), "w-1"))
+    ASSERT_TRUE((*log)
+                    ->Write(JobLogLine(0, JobId(7), Entry(0, TaskState::kSucceeded), "w-1") +
+                            JobLogLine(1, JobId(7), Entry(1, TaskState::kFailed), "w-1"))
                     .ok());
   }
   {
     auto log = JobLogWriter::Open(path, true);
-    ASSERT_TRUE((*log)->Write(JobLogLine(70, JobId(8), Entry(2, TaskState::kSucceeded), "w-2")).ok());
+    ASSERT_TRUE(
+        (*log)->Write(JobLogLine(70, JobId(8), Entry(2, TaskState::kSucceeded), "w-2")).ok());
   }
   std::ofstream(path, std::ios::app) << "71\t8/3\tSUCCEE";  // Cut by a crash.
   const auto done = ReadJobLog(path);

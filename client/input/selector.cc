@@ -49,7 +49,8 @@ absl::StatusOr<JobSelector> ParseJobSelector(std::string_view text) {
   if (text == "-") return JobSelector{JobSelector::Kind::kStdin, {}};
   absl::StatusOr<std::vector<uint64_t>> ids = ParseNumbers(text, kMaxSelectedJobs);
   if (!ids.ok()) {
-    return UsageError(StrCat("'", text, "' names no job; give an id, `last`, `all`, `1,3,5-8` or `-`"));
+    return UsageError(
+        StrCat("'", text, "' names no job; give an id, `last`, `all`, `1,3,5-8` or `-`"));
   }
   return JobSelector{JobSelector::Kind::kIds, *std::move(ids)};
 }

@@ -1,4 +1,5 @@
-// How jobs and tasks are named on the command line: `42`, `last`, `all`, `1,3,5-8`, `-`; `42/17`, `42/17#2`; `3,7-9`.
+// How jobs and tasks are named on the command line: `42`, `last`, `all`, `1,3,5-8`, `-`; `42/17`,
+// `42/17#2`; `3,7-9`.
 //
 // Parsing only; commands/session.h asks the master what `last` and `all` are. Thread: none.
 

@@ -1,6 +1,7 @@
 // Standard output for results, standard error for messages and the progress line.
 //
-// Everything is written whole, at once, so that lines of tasks never mix, and the progress line steps aside for the rest.
+// Everything is written whole, at once, so that lines of tasks never mix, and the progress line
+// steps aside for the rest.
 //
 // Thread: all methods from any.
 

@@ -1,4 +1,5 @@
-// JSON as Reeve prints it: the API's own (snake_case names, int64 as strings), and a small writer for the rest.
+// JSON as Reeve prints it: the API's own (snake_case names, int64 as strings), and a small writer
+// for the rest.
 //
 // Thread: none.
 
@@ -13,7 +14,8 @@
 
 namespace reeve {
 
-// A message as one document: with line breaks if `pretty`, otherwise on one line. No newline at the end.
+// A message as one document: with line breaks if `pretty`, otherwise on one line. No newline at the
+// end.
 std::string ToJson(const google::protobuf::Message& message, bool pretty);
 
 // Appends `text` in quotes. REQUIRES: valid UTF-8 (see IsUtf8).

@@ -1,4 +1,5 @@
-// Prints what tasks wrote, as it comes: whole lines, named by task where there are several; nothing twice when a stream is repeated.
+// Prints what tasks wrote, as it comes: whole lines, named by task where there are several; nothing
+// twice when a stream is repeated.
 //
 // Thread: one.
 

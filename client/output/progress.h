@@ -26,12 +26,14 @@ struct ProgressCounts {
   bool total_is_final = false;
 };
 
-// `1,234/10,000+ done, 2 failed, 16 running, 830/s, 11 s left`; no time left while the total may grow.
+// `1,234/10,000+ done, 2 failed, 16 running, 830/s, 11 s left`; no time left while the total may
+// grow.
 std::string FormatProgress(const ProgressCounts& counts, absl::Duration elapsed);
 
 class Progress {
  public:
-  // `running`: tells how many tasks run now; called about once a second while a line is shown, may take its time, may be null.
+  // `running`: tells how many tasks run now; called about once a second while a line is shown, may
+  // take its time, may be null.
   Progress(Console* console, std::function<std::optional<uint64_t>()> running);
   ~Progress();
 

@@ -42,7 +42,8 @@ void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view work
             "\",\"output_bytes\":\"", entry.output.size(), "\"");
   AppendBytesField("output", entry.output, out);
   if (!entry.error_output.empty()) AppendBytesField("error_output", entry.error_output, out);
-  if ((entry.flags & (kOutputTruncated | kErrorOutputTruncated)) != 0) *out += ",\"truncated\":true";
+  if ((entry.flags & (kOutputTruncated | kErrorOutputTruncated)) != 0)
+    *out += ",\"truncated\":true";
   *out += "}\n";
 }
 
@@ -73,8 +74,8 @@ void ResultPrinter::Add(JobId job, const ResultEntry& entry, std::string_view wo
   if (has_failed && options_.names_failures && failed_count_ <= kNamedFailures &&
       !console_->is_json() && !console_->is_quiet()) {
     if (!err_.empty() && err_.back() != '\n') err_ += '\n';
-    StrAppend(&err_, "reeve: task ", TaskName(job, entry.index), " failed: ",
-              DescribeFailure(entry), worker.empty() ? "" : " on ", worker, "\n");
+    StrAppend(&err_, "reeve: task ", TaskName(job, entry.index),
+              " failed: ", DescribeFailure(entry), worker.empty() ? "" : " on ", worker, "\n");
   }
   if (out_.size() + err_.size() > kFlushBytes) Flush();
 }

@@ -1,4 +1,5 @@
-// Prints results: outputs to standard output, error outputs and failures to standard error; or one JSON line each.
+// Prints results: outputs to standard output, error outputs and failures to standard error; or one
+// JSON line each.
 //
 // Thread: one.
 
@@ -14,8 +15,9 @@
 
 namespace reeve {
 
-// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output` and `error_output`; bytes that are not UTF-8 come as
-// `output_base64` instead. Appends it with a newline.
+// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output` and
+// `error_output`; bytes that are not UTF-8 come as `output_base64` instead. Appends it with a
+// newline.
 void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view worker,
                       std::string* out);
 
@@ -25,7 +27,8 @@ std::string DescribeFailure(const ResultEntry& entry);
 class ResultPrinter {
  public:
   struct Options {
-    // Outputs come from commands and are printed untouched; those of other handlers get a newline where it is missing.
+    // Outputs come from commands and are printed untouched; those of other handlers get a newline
+    // where it is missing.
     bool is_command = false;
     // Say which tasks failed, the first ten.
     bool names_failures = true;

@@ -52,7 +52,8 @@ std::string Printable(std::string_view text, size_t limit) {
   for (const char c : text) {
     if (out.size() >= limit) {
       // Not in the middle of a character.
-      while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
+      while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80)
+        out.pop_back();
       if (!out.empty() && static_cast<unsigned char>(out.back()) >= 0xC0) out.pop_back();
       return out + "…";
     }

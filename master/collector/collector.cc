@@ -64,7 +64,8 @@ void Collector::Impl::SendAcks() {
 
 void Collector::Impl::OnOutput(const LinkMessage& message) {
   link::v1::Output wire;
-  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) return;
+  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
+    return;
   std::map<JobId, std::vector<StoredLog>> logs;
   size_t offset = 0;
   for (const link::v1::Output::Chunk& chunk : wire.chunks()) {
@@ -98,7 +99,8 @@ void Collector::Impl::OnMessage(LinkMessage& message) {
   auto arrived = FromWire(wire, message.blob);
   if (!arrived.ok()) {
     ++dropped;
-    REEVE_LOG_WARNING("results were not understood session={} why={}", session.value, arrived.status().ToString());
+    REEVE_LOG_WARNING("results were not understood session={} why={}", session.value,
+                      arrived.status().ToString());
     return;
   }
   arrived->session = session;
@@ -115,7 +117,8 @@ bool Collector::Impl::ReceiveSome() {
       continue;
     }
     if (++frames == options.stall_after_frames && options.stall > absl::ZeroDuration()) {
-      REEVE_LOG_WARNING("collector stalls on request seconds={}", absl::ToDoubleSeconds(options.stall));
+      REEVE_LOG_WARNING("collector stalls on request seconds={}",
+                        absl::ToDoubleSeconds(options.stall));
       absl::SleepFor(options.stall);
     }
     OnMessage(*result.message);
@@ -143,7 +146,8 @@ void Collector::Impl::Run(std::promise<absl::Status>* started) {
   socket.reset();
 }
 
-Collector::Collector(ZmqContext& context, Options options, Sinks sinks) : impl_(std::make_unique<Impl>()) {
+Collector::Collector(ZmqContext& context, Options options, Sinks sinks)
+    : impl_(std::make_unique<Impl>()) {
   impl_->context = &context;
   impl_->options = std::move(options);
   impl_->sinks = std::move(sinks);

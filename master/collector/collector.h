@@ -1,8 +1,11 @@
-// The collector: takes results in, has them admitted and committed, and releases them with an acknowledgement.
+// The collector: takes results in, has them admitted and committed, and releases them with an
+// acknowledgement.
 //
-// Owns its ROUTER on its own endpoint and a thread. Decodes the frame, checks that the columns of each batch fit what the frame says of it,
-// posts outcomes with a handle on the bytes, and sends acknowledgements as the loop hands them over. It decides nothing: the one
-// fence is Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands goes to the store's logs.
+// Owns its ROUTER on its own endpoint and a thread. Decodes the frame, checks that the columns of
+// each batch fit what the frame says of it, posts outcomes with a handle on the bytes, and sends
+// acknowledgements as the loop hands them over. It decides nothing: the one fence is
+// Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands
+// goes to the store's logs.
 //
 // Thread: its own; Acknowledge from any.
 

@@ -25,7 +25,8 @@ constexpr size_t kMaxPartialHellos = 1024;
 // Takes as long for a wrong token as for the right one.
 bool SameSecret(std::string_view a, std::string_view b) {
   unsigned char differs = a.size() != b.size();
-  for (size_t i = 0; i < a.size() && i < b.size(); ++i) differs |= static_cast<unsigned char>(a[i] ^ b[i]);
+  for (size_t i = 0; i < a.size() && i < b.size(); ++i)
+    differs |= static_cast<unsigned char>(a[i] ^ b[i]);
   return differs == 0;
 }
 
@@ -55,7 +56,8 @@ struct Dispatcher::Impl {
   std::deque<RejectedWorker> rejected;
   uint64_t malformed = 0;
 
-  absl::Status SendTo(const std::string& route, SessionId session, FrameType type, std::string body, Buffer blob = {}) {
+  absl::Status SendTo(const std::string& route, SessionId session, FrameType type, std::string body,
+                      Buffer blob = {}) {
     FrameHead head;
     head.type = type;
     head.epoch = options.epoch;
@@ -63,22 +65,25 @@ struct Dispatcher::Impl {
     return socket->Send(route, head, std::move(body), std::move(blob));
   }
 
-  void Send(SessionId session, FrameType type, std::string body, Buffer blob, std::vector<Event>* events) {
+  void Send(SessionId session, FrameType type, std::string body, Buffer blob,
+            std::vector<Event>* events) {
     const auto it = connections.find(session);
     if (it == connections.end()) return;
-    const absl::Status status = SendTo(it->second.route, session, type, std::move(body), std::move(blob));
+    const absl::Status status =
+        SendTo(it->second.route, session, type, std::move(body), std::move(blob));
     if (absl::IsNotFound(status)) events->push_back(ConnectionClosed{session});
   }
 
   void Reject(const std::string& route, SessionId session, uint64_t number, RejectedWorker worker) {
-    REEVE_LOG_WARNING("worker refused worker_id={} host={} why={}", worker.worker_id, worker.hostname, worker.reason);
+    REEVE_LOG_WARNING("worker refused worker_id={} host={} why={}", worker.worker_id,
+                      worker.hostname, worker.reason);
     link::v1::Welcome welcome;
     welcome.set_number(number);
     welcome.set_refused(worker.reason);
     (void)SendTo(route, session, FrameType::kWelcome, welcome.SerializeAsString());
     worker.time = absl::Now();
-    while (!rejected.empty() &&
-           (rejected.size() >= kMaxRejected || worker.time - rejected.front().time > kKeepRejected)) {
+    while (!rejected.empty() && (rejected.size() >= kMaxRejected ||
+                                 worker.time - rejected.front().time > kKeepRejected)) {
       rejected.pop_front();
     }
     rejected.push_back(std::move(worker));
@@ -92,7 +97,8 @@ struct Dispatcher::Impl {
 
   template <typename Wire>
   bool Parse(const LinkMessage& message, Wire* wire) {
-    if (wire->ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) return true;
+    if (wire->ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
+      return true;
     ++malformed;
     return false;
   }
@@ -107,8 +113,8 @@ struct Dispatcher::Impl {
 
 void Dispatcher::Impl::OnSkew(const ReceiveResult& result) {
   RejectedWorker worker;
-  worker.reason = StrCat("this master speaks link protocol ", kLinkProtocol, ", the worker speaks ", result.protocol,
-                         "; use reeve-worker ", kVersion);
+  worker.reason = StrCat("this master speaks link protocol ", kLinkProtocol, ", the worker speaks ",
+                         result.protocol, "; use reeve-worker ", kVersion);
   Reject(result.route, {}, 0, std::move(worker));
 }
 
@@ -124,14 +130,16 @@ void Dispatcher::Impl::OnHello(LinkMessage& message, std::vector<Event>* events)
     return Reject(message.route, session, wire.number(), std::move(worker));
   }
   if (wire.min_protocol() > kLinkProtocol || wire.max_protocol() < kLinkProtocol) {
-    worker.reason = StrCat("this master speaks link protocol ", kLinkProtocol, ", the worker ", wire.min_protocol(),
-                           " to ", wire.max_protocol(), "; use reeve-worker ", kVersion);
+    worker.reason =
+        StrCat("this master speaks link protocol ", kLinkProtocol, ", the worker ",
+               wire.min_protocol(), " to ", wire.max_protocol(), "; use reeve-worker ", kVersion);
     return Reject(message.route, session, wire.number(), std::move(worker));
   }
   Partial& pages = partial[session];
   if (wire.page() == 0) {
     pages = {1, std::move(wire)};
-  } else if (wire.page() == pages.next_page && wire.number() == pages.hello.number() && wire.page() < kMaxHelloPages) {
+  } else if (wire.page() == pages.next_page && wire.number() == pages.hello.number() &&
+             wire.page() < kMaxHelloPages) {
     ++pages.next_page;
     pages.hello.mutable_held()->MergeFrom(wire.held());
     pages.hello.set_last_page(wire.last_page());
@@ -208,8 +216,7 @@ void Dispatcher::Impl::OnMessage(LinkMessage& message, std::vector<Event>* event
       if (options.sessions != nullptr) options.sessions->Remove(session);
       return;
     }
-    default:
-      ++malformed;
+    default: ++malformed;
   }
 }
 
@@ -221,7 +228,8 @@ std::string Dispatcher::Impl::WelcomeBytes(const SendWelcome& welcome) const {
   wire.set_collector_endpoint(options.collector_endpoint);
   wire.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options.heartbeat)));
   wire.set_lease_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options.lease)));
-  wire.set_orphan_timeout_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(options.orphan_timeout)));
+  wire.set_orphan_timeout_ms(
+      static_cast<uint32_t>(absl::ToInt64Milliseconds(options.orphan_timeout)));
   wire.set_hello_spread_ms(static_cast<uint32_t>(std::min<size_t>(2000, connections.size() * 2)));
   for (const WelcomeRun& run : welcome.runs) {
     wire.add_job_id(run.job.value);
@@ -236,7 +244,8 @@ std::string Dispatcher::Impl::WelcomeBytes(const SendWelcome& welcome) const {
 Dispatcher::Dispatcher(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Dispatcher::~Dispatcher() = default;
 
-absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(ZmqContext& context, const Options& options) {
+absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(ZmqContext& context,
+                                                               const Options& options) {
   ZmqSocket::Options socket_options;
   socket_options.io_affinity = 1;
   socket_options.linger = absl::Milliseconds(200);
@@ -268,7 +277,8 @@ bool Dispatcher::Receive(size_t max, std::vector<Event>* events) {
 
 void Dispatcher::Send(const Assignment& assignment, std::vector<Event>* events) {
   for (AssignFrame& frame : ToWire(assignment)) {
-    impl_->Send(assignment.session, FrameType::kAssign, std::move(frame.body), std::move(frame.blob), events);
+    impl_->Send(assignment.session, FrameType::kAssign, std::move(frame.body),
+                std::move(frame.blob), events);
   }
 }
 

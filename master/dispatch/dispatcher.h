@@ -1,7 +1,8 @@
 // The dispatch socket: turns frames of workers into events and effects into frames.
 //
-// Decides nothing but who may speak: it checks head, token and protocol version of a Hello, puts its pages together, and keeps which
-// connection a session speaks by. Frames of a session it does not know are answered WhoAreYou (heartbeats only) or dropped and counted.
+// Decides nothing but who may speak: it checks head, token and protocol version of a Hello, puts
+// its pages together, and keeps which connection a session speaks by. Frames of a session it does
+// not know are answered WhoAreYou (heartbeats only) or dropped and counted.
 //
 // Thread: the master loop's, which owns the socket.
 
@@ -39,7 +40,7 @@ class Dispatcher {
     std::string token;               // A Hello must carry it.
     std::string collector_endpoint;  // Told in Welcome.
     Epoch epoch;
-    std::string host_key;            // A worker with the same one is of the local cluster.
+    std::string host_key;  // A worker with the same one is of the local cluster.
     absl::Duration heartbeat = absl::Seconds(1);
     absl::Duration lease = absl::Seconds(15);
     absl::Duration orphan_timeout = absl::Minutes(40);
@@ -47,7 +48,8 @@ class Dispatcher {
   };
 
   // REQUIRES: called on the loop thread, which uses it from then on. Binding happens here.
-  static absl::StatusOr<std::unique_ptr<Dispatcher>> Create(ZmqContext& context, const Options& options);
+  static absl::StatusOr<std::unique_ptr<Dispatcher>> Create(ZmqContext& context,
+                                                            const Options& options);
   ~Dispatcher();
 
   int fd() const;
@@ -59,7 +61,8 @@ class Dispatcher {
   // Sends. A peer that is gone appends ConnectionClosed to `events`.
   void Send(const Assignment& assignment, std::vector<Event>* events);
   void Send(const LinkSend& send, std::vector<Event>* events);
-  // Sends a word to each worker that was silent for two seconds: a closed connection shows only when something is sent.
+  // Sends a word to each worker that was silent for two seconds: a closed connection shows only
+  // when something is sent.
   void Probe(absl::Duration now, std::vector<Event>* events);
 
   std::vector<RejectedWorker> rejected() const;

@@ -12,14 +12,16 @@ namespace reeve {
 namespace {
 
 constexpr int kMaxColumn = 1 << 20;
-// A frame of spans is closed once it holds so much: the first results come back while the rest is sent.
+// A frame of spans is closed once it holds so much: the first results come back while the rest is
+// sent.
 constexpr size_t kFrameBytes = 1u << 20;
 
 absl::Status Malformed(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
 
 bool Sound(Run run) { return uint64_t{run.first} + run.count <= kMaxTasksPerJob; }
 
-absl::Status Rooms(const google::protobuf::RepeatedPtrField<v1::LaneStatus>& lanes, LaneRooms* rooms) {
+absl::Status Rooms(const google::protobuf::RepeatedPtrField<v1::LaneStatus>& lanes,
+                   LaneRooms* rooms) {
   for (const v1::LaneStatus& lane : lanes) {
     const int index = static_cast<int>(lane.lane());
     if (index < 1 || index >= kLaneCount) return Malformed("unknown lane");
@@ -31,7 +33,8 @@ absl::Status Rooms(const google::protobuf::RepeatedPtrField<v1::LaneStatus>& lan
 template <typename Wire>
 absl::StatusOr<std::vector<LeasedRun>> Leased(const Wire& wire) {
   const int n = wire.lease_size();
-  if (n > kMaxColumn || wire.first_size() != n || wire.count_size() != n) return Malformed("columns differ");
+  if (n > kMaxColumn || wire.first_size() != n || wire.count_size() != n)
+    return Malformed("columns differ");
   std::vector<LeasedRun> runs;
   runs.reserve(n);
   for (int i = 0; i < n; ++i) {
@@ -46,17 +49,20 @@ absl::StatusOr<std::vector<LeasedRun>> Leased(const Wire& wire) {
 
 absl::Status FromWire(const link::v1::HeldRuns& wire, Epoch epoch, std::vector<HeldRun>* held) {
   const int n = wire.job_id_size();
-  if (n > kMaxColumn || wire.birth_epoch_size() != n || wire.birth_counter_size() != n || wire.old_epoch_size() != n ||
-      wire.lease_size() != n || wire.first_size() != n || wire.count_size() != n || wire.phase_size() != n) {
+  if (n > kMaxColumn || wire.birth_epoch_size() != n || wire.birth_counter_size() != n ||
+      wire.old_epoch_size() != n || wire.lease_size() != n || wire.first_size() != n ||
+      wire.count_size() != n || wire.phase_size() != n) {
     return Malformed("columns of held runs differ");
   }
   for (int i = 0; i < n; ++i) {
     HeldRun run;
     run.job = JobId(wire.job_id(i));
     run.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
-    run.lease = {wire.old_epoch(i) == 0 ? epoch : Epoch(wire.old_epoch(i)), LeaseSeq(wire.lease(i))};
+    run.lease = {wire.old_epoch(i) == 0 ? epoch : Epoch(wire.old_epoch(i)),
+                 LeaseSeq(wire.lease(i))};
     run.run = {wire.first(i), wire.count(i)};
-    if (!Sound(run.run) || wire.phase(i) < 1 || wire.phase(i) > 3) return Malformed("held run out of range");
+    if (!Sound(run.run) || wire.phase(i) < 1 || wire.phase(i) > 3)
+      return Malformed("held run out of range");
     run.phase = static_cast<HeldPhase>(wire.phase(i));
     held->push_back(run);
   }
@@ -77,7 +83,8 @@ absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch) {
   }
   if (wire.handlers_size() > 1000) return Malformed("more than 1,000 handlers");
   for (const v1::HandlerOffer& offer : wire.handlers()) {
-    if (offer.name().empty() || offer.name().size() > 64 || offer.lane() < 1 || offer.lane() >= kLaneCount) {
+    if (offer.name().empty() || offer.name().size() > 64 || offer.lane() < 1 ||
+        offer.lane() >= kLaneCount) {
       return Malformed("handler out of bounds");
     }
     hello.handlers.push_back({offer.name(), static_cast<Lane>(offer.lane())});
@@ -102,15 +109,20 @@ absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch)
   }
   const int n = wire.running_job_id_size();
   if (n > 1024 || wire.running_index_size() != n) return Malformed("columns of running tasks");
-  for (int i = 0; i < n; ++i) beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i)});
+  for (int i = 0; i < n; ++i)
+    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i)});
   if (absl::Status s = Rooms(wire.lanes(), &beat.lanes); !s.ok()) return s;
   beat.draining = wire.draining();
   beat.spool_full = wire.spool_full();
   return beat;
 }
 
-absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Recalled& wire) { return Leased(wire); }
-absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Release& wire) { return Leased(wire); }
+absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Recalled& wire) {
+  return Leased(wire);
+}
+absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Release& wire) {
+  return Leased(wire);
+}
 
 absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buffer& blob) {
   ResultsArrived arrived;
@@ -131,7 +143,8 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
     for (const LeasedRun& run : out.runs) count += run.run.count;
     if (count != (*parsed)->count()) return Malformed("runs do not cover the batch");
     const int failed = batch.position_size();
-    if (batch.state_size() != failed || batch.reason_size() != failed) return Malformed("columns of failures differ");
+    if (batch.state_size() != failed || batch.reason_size() != failed)
+      return Malformed("columns of failures differ");
     uint64_t after = 0;
     for (int i = 0; i < failed; ++i) {
       const bool cancelled = batch.state(i) == static_cast<uint32_t>(TaskState::kCancelled);
@@ -140,7 +153,8 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
         return Malformed("failure out of range");
       }
       after = uint64_t{batch.position(i)} + 1;
-      out.failed.push_back({batch.position(i), cancelled ? TaskState::kCancelled : TaskState::kFailed,
+      out.failed.push_back({batch.position(i),
+                            cancelled ? TaskState::kCancelled : TaskState::kFailed,
                             static_cast<Reason>(batch.reason(i))});
     }
     out.run_time = absl::Nanoseconds(batch.run_ns());
@@ -227,8 +241,10 @@ class AssignBuilder {
       wire_.add_input_bytes(span.inputs->InputBytes(position));
     } else {
       wire_.add_input_entries(span.run.count);
-      wire_.mutable_input_bytes()->Reserve(wire_.input_bytes_size() + static_cast<int>(span.run.count));
-      for (uint32_t i = 0; i < span.run.count; ++i) wire_.add_input_bytes(span.inputs->InputBytes(position + i));
+      wire_.mutable_input_bytes()->Reserve(wire_.input_bytes_size() +
+                                           static_cast<int>(span.run.count));
+      for (uint32_t i = 0; i < span.run.count; ++i)
+        wire_.add_input_bytes(span.inputs->InputBytes(position + i));
     }
     blobs_.push_back(span.inputs->Inputs(position, span.run.count));
     bytes_ += blobs_.back().size();
@@ -252,7 +268,8 @@ std::vector<AssignFrame> ToWire(const Assignment& assignment) {
   std::vector<AssignFrame> frames;
   AssignBuilder builder;
   for (const AssignedSpan& span : assignment.spans) {
-    // A span's own inputs are at most one append message, so a frame begun anew always has room for them.
+    // A span's own inputs are at most one append message, so a frame begun anew always has room for
+    // them.
     const size_t more = span.inputs == nullptr ? 0 : span.inputs->payload_bytes();
     if (!builder.empty() && builder.bytes() + more > kFrameBytes) {
       frames.push_back(builder.Finish());

@@ -1,6 +1,8 @@
-// Between the messages of reeve/link/v1 and the scheduler's events and effects. The one place for these conversions at the master.
+// Between the messages of reeve/link/v1 and the scheduler's events and effects. The one place for
+// these conversions at the master.
 //
-// Decoders check every bound of what comes from outside. Errors: INVALID_ARGUMENT, with what is wrong. Thread: none.
+// Decoders check every bound of what comes from outside. Errors: INVALID_ARGUMENT, with what is
+// wrong. Thread: none.
 
 #ifndef REEVE_MASTER_DISPATCH_LINK_MESSAGES_H_
 #define REEVE_MASTER_DISPATCH_LINK_MESSAGES_H_

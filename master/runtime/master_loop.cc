@@ -47,7 +47,8 @@ struct QueryWork {
 }  // namespace
 
 struct MasterLoop::Impl {
-  using Held = std::variant<LinkSend, Reply, AckResults, ResultsNotice, JobNotice, std::function<void()>>;
+  using Held =
+      std::variant<LinkSend, Reply, AckResults, ResultsNotice, JobNotice, std::function<void()>>;
 
   Parts parts;
   std::unique_ptr<Dispatcher> dispatcher;
@@ -115,15 +116,16 @@ void MasterLoop::Impl::Load(const LoadInputs& load) {
       [loop, load](StoreReader& reader) {
         auto bytes = reader.ReadInputs(load.job, load.first);
         if (!bytes.ok()) {
-          REEVE_LOG_ERROR("inputs could not be read job={} first={} why={}", load.job.value, load.first,
-                          bytes.status().ToString());
+          REEVE_LOG_ERROR("inputs could not be read job={} first={} why={}", load.job.value,
+                          load.first, bytes.status().ToString());
           return;
         }
         auto batch = InputBatch::Parse(std::move(*bytes));
         if (batch.ok()) loop->store.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
       },
       true);
-  if (!posted) REEVE_LOG_WARNING("reader is full, inputs wait job={} first={}", load.job.value, load.first);
+  if (!posted)
+    REEVE_LOG_WARNING("reader is full, inputs wait job={} first={}", load.job.value, load.first);
 }
 
 // The one place that says durable → reply → send.
@@ -198,7 +200,8 @@ bool MasterLoop::Impl::Turn() {
     did = true;
     query.read(*parts.scheduler, now);
     if (query.done) {
-      Release({StoreKind::kDurable, submitted[static_cast<int>(StoreKind::kDurable)]}, std::move(query.done));
+      Release({StoreKind::kDurable, submitted[static_cast<int>(StoreKind::kDurable)]},
+              std::move(query.done));
     }
   }
   return did || !own.empty();
@@ -208,7 +211,8 @@ int MasterLoop::Impl::SleepMs() const {
   const Now now = ReadClocks();
   absl::Duration sleep = std::min(kLongestSleep, parts.scheduler->NextDeadline() - now.monotonic);
   if (const auto due = parts.scheduler->NextDue()) sleep = std::min(sleep, *due - now.wall);
-  return std::max<int>(0, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
+  return std::max<int>(
+      0, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
 }
 
 void MasterLoop::Impl::Run(std::promise<absl::Status>* started) {
@@ -263,11 +267,13 @@ absl::Status MasterLoop::PostApi(Event event, size_t bytes) {
   if (impl_->stopping.load()) {
     return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
   }
-  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "the master has more calls than it can take in",
-                   absl::Milliseconds(200));
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                   "the master has more calls than it can take in", absl::Milliseconds(200));
 }
 
-bool MasterLoop::PostApiWait(Event event, size_t bytes) { return impl_->api.Push(std::move(event), bytes); }
+bool MasterLoop::PostApiWait(Event event, size_t bytes) {
+  return impl_->api.Push(std::move(event), bytes);
+}
 
 bool MasterLoop::PostResults(ResultsArrived results, size_t bytes) {
   return impl_->results.Push(std::move(results), bytes);
@@ -275,13 +281,14 @@ bool MasterLoop::PostResults(ResultsArrived results, size_t bytes) {
 
 void MasterLoop::PostStore(Event event) { impl_->store.TryPush(std::move(event)); }
 
-absl::Status MasterLoop::Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done) {
+absl::Status MasterLoop::Query(std::function<void(Scheduler&, const Now&)> read,
+                               std::function<void()> done) {
   if (impl_->queries.TryPush({std::move(read), std::move(done)})) return absl::OkStatus();
   if (impl_->stopping.load()) {
     return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
   }
-  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "the master has more calls than it can take in",
-                   absl::Milliseconds(200));
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                   "the master has more calls than it can take in", absl::Milliseconds(200));
 }
 
 const Dispatcher& MasterLoop::dispatcher() const { return *impl_->dispatcher; }

@@ -1,8 +1,10 @@
-// The master loop: the one thread that steps the scheduler, and the one place that says durable → reply → send.
+// The master loop: the one thread that steps the scheduler, and the one place that says durable →
+// reply → send.
 //
-// It owns the dispatch socket (through Dispatcher: one wake-up less per assignment than a thread of its own), reads the clock once per
-// batch, takes a bounded share of each inbox (control, results, API), steps the scheduler, hands writes to the stores, sends
-// assignments, and releases replies, acknowledgements and notices once the commit they name is done. While 32 MiB of writes wait it
+// It owns the dispatch socket (through Dispatcher: one wake-up less per assignment than a thread of
+// its own), reads the clock once per batch, takes a bounded share of each inbox (control, results,
+// API), steps the scheduler, hands writes to the stores, sends assignments, and releases replies,
+// acknowledgements and notices once the commit they name is done. While 32 MiB of writes wait it
 // takes control only.
 //
 // Thread: Post* and Query from any; everything else from the loop.
@@ -56,7 +58,8 @@ class MasterLoop {
   // Assigns nothing more, waits for commits under way, ends the thread. Bounded: 5 s.
   void Stop();
 
-  // An event of the API. Errors: RESOURCE_EXHAUSTED QUEUE_FULL with a retry hint; UNAVAILABLE DRAINING.
+  // An event of the API. Errors: RESOURCE_EXHAUSTED QUEUE_FULL with a retry hint; UNAVAILABLE
+  // DRAINING.
   absl::Status PostApi(Event event, size_t bytes);
   // As PostApi, but waits while the inbox is full. False: stopping.
   bool PostApiWait(Event event, size_t bytes);
@@ -64,8 +67,8 @@ class MasterLoop {
   bool PostResults(ResultsArrived results, size_t bytes);
   // From store and reader threads; never refused.
   void PostStore(Event event);
-  // Runs `read` on the loop thread, then `done` once all it could see is durable: a reader never sees what a crash may undo.
-  // Errors: as PostApi.
+  // Runs `read` on the loop thread, then `done` once all it could see is durable: a reader never
+  // sees what a crash may undo. Errors: as PostApi.
   absl::Status Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done);
   // The dispatcher's list of refused workers goes with Query: valid on the loop thread only.
   const Dispatcher& dispatcher() const;

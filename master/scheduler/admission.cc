@@ -23,7 +23,8 @@ absl::Duration Backoff(const Birth& birth, TaskIndex index, uint32_t failed_atte
   const absl::Duration longest =
       failed_attempts > 9 ? kLongestBackoff
                           : std::min(kLongestBackoff, kFirstBackoff * (1 << (failed_attempts - 1)));
-  const uint64_t hash = Mix(Mix(Mix(birth.epoch.value) ^ birth.counter) ^ (uint64_t{index} << 32 | failed_attempts));
+  const uint64_t hash =
+      Mix(Mix(Mix(birth.epoch.value) ^ birth.counter) ^ (uint64_t{index} << 32 | failed_attempts));
   return longest * (static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53));
 }
 
@@ -34,7 +35,9 @@ absl::Time RoundUp(absl::Time time) {
 }
 
 // Trying again cannot help.
-bool IsFinal(Reason reason) { return reason == Reason::kBadInput || reason == Reason::kResultTooLarge; }
+bool IsFinal(Reason reason) {
+  return reason == Reason::kBadInput || reason == Reason::kResultTooLarge;
+}
 
 void AppendRun(std::vector<ResultRun>* runs, PositionedRun run, TaskState state) {
   if (!runs->empty()) {
@@ -132,12 +135,14 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t po
                                 [](const FailedEntry& f, uint32_t p) { return f.position < p; });
   while (accepted.count > 0) {
     const uint32_t end = position + accepted.count;
-    const uint32_t good = (entry == failed.end() || entry->position >= end ? end : entry->position) - position;
+    const uint32_t good =
+        (entry == failed.end() || entry->position >= end ? end : entry->position) - position;
     if (good > 0) {
       AppendRun(&write->runs, {accepted.first, good, position}, TaskState::kSucceeded);
       job.succeeded += good;
       if (!job.budgets.empty()) {
-        job.budgets.erase(job.budgets.lower_bound(accepted.first), job.budgets.lower_bound(accepted.first + good));
+        job.budgets.erase(job.budgets.lower_bound(accepted.first),
+                          job.budgets.lower_bound(accepted.first + good));
       }
     }
     accepted = {accepted.first + good, accepted.count - good};
@@ -168,7 +173,8 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, u
   job.scheduled[when].Add({index, 1});
   ++job.scheduled_count;
   due.insert({when, job.id});
-  write->retries.push_back({{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
+  write->retries.push_back(
+      {{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
 }
 
 }  // namespace reeve

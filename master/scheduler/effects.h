@@ -1,7 +1,8 @@
 // What the outside must now do.
 //
-// Carry the fields of Effects out top to bottom. A reply, an acknowledgement and a notice promise durability, so each names the commit
-// it waits for; assignments may overtake their commit, replies may not.
+// Carry the fields of Effects out top to bottom. A reply, an acknowledgement and a notice promise
+// durability, so each names the commit it waits for; assignments may overtake their commit, replies
+// may not.
 
 #ifndef REEVE_MASTER_SCHEDULER_EFFECTS_H_
 #define REEVE_MASTER_SCHEDULER_EFFECTS_H_
@@ -59,7 +60,7 @@ struct RetryOutcome {
   uint32_t failed_attempts = 0;  // So far, this one included.
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
-  absl::Time due;                // Wall clock.
+  absl::Time due;  // Wall clock.
 };
 
 struct PutJob {
@@ -83,7 +84,7 @@ struct PutInputs {
   Birth birth;
   InputsRef inputs;
   uint64_t bytes = 0;
-  std::string appender;         // Empty: created with the job.
+  std::string appender;          // Empty: created with the job.
   uint64_t appender_offset = 0;  // After this chunk.
 };
 struct PutResults {
@@ -109,14 +110,15 @@ struct ReserveJobIds {
   JobId below;
 };
 
-using Write = std::variant<PutJob, PutJobState, PutInputs, PutResults, PutFrontier, PutRoster, DropRoster, ReserveJobIds>;
+using Write = std::variant<PutJob, PutJobState, PutInputs, PutResults, PutFrontier, PutRoster,
+                           DropRoster, ReserveJobIds>;
 
 // One transaction of one store; committed in order of `number`, several may share a transaction.
 struct WriteBatch {
   StoreKind store = StoreKind::kDurable;
   uint64_t number = 0;  // Per store, from 1, without gaps.
   std::vector<Write> writes;
-  uint64_t bytes = 0;   // Payload bytes, for bounds.
+  uint64_t bytes = 0;  // Payload bytes, for bounds.
 };
 
 // The commit something waits for. number 0: none, it may go at once.
@@ -135,8 +137,8 @@ struct AssignedSpan {
   Birth birth;
   uint32_t attempt = 1;
   bool solo = false;
-  Buffer record;           // The job's, for JobBrief.
-  InputsRef inputs;        // Null for arrays.
+  Buffer record;               // The job's, for JobBrief.
+  InputsRef inputs;            // Null for arrays.
   TaskIndex inputs_first = 0;  // Index of the first input in `inputs`.
 };
 struct Assignment {
@@ -193,7 +195,7 @@ struct JobReply {
 struct AppendReply {
   absl::Status status;  // Not OK: the stream ends.
   uint64_t committed_offset = 0;
-  Run run;              // Indexes given to the acknowledged message; count 0 for OpenAppender.
+  Run run;  // Indexes given to the acknowledged message; count 0 for OpenAppender.
   JobId job;
 };
 struct Reply {
@@ -219,20 +221,22 @@ struct ResultsNotice {
 };
 struct JobNotice {
   JobView view;
-  uint64_t last_seq = 0;        // Highest seq the job has; for an ended job, the last.
-  std::vector<Run> cancelled;   // Ended CANCELLED: runs without a result.
+  uint64_t last_seq = 0;       // Highest seq the job has; for an ended job, the last.
+  std::vector<Run> cancelled;  // Ended CANCELLED: runs without a result.
   After after;
 };
 
 struct Effects {
-  std::vector<WriteBatch> writes;         // At most one per store. Hand to the stores first.
-  std::vector<Assignment> assignments;    // Best effort; a lost one is noticed by heartbeat and sent again.
-  std::vector<LinkSend> sends;            // In order, as their commits are done.
+  std::vector<WriteBatch> writes;  // At most one per store. Hand to the stores first.
+  std::vector<Assignment>
+      assignments;              // Best effort; a lost one is noticed by heartbeat and sent again.
+  std::vector<LinkSend> sends;  // In order, as their commits are done.
   std::vector<LoadInputs> loads;
-  std::vector<Reply> replies;             // After their commit, in order.
-  std::vector<AckResults> acks;           // After their commit.
-  std::vector<ResultsNotice> results;     // After their commit, in order of seq per job; before the job notice that follows.
-  std::vector<JobNotice> jobs;            // After their commit: state changed, or (for watched jobs) counts.
+  std::vector<Reply> replies;    // After their commit, in order.
+  std::vector<AckResults> acks;  // After their commit.
+  std::vector<ResultsNotice>
+      results;  // After their commit, in order of seq per job; before the job notice that follows.
+  std::vector<JobNotice> jobs;  // After their commit: state changed, or (for watched jobs) counts.
 };
 
 }  // namespace reeve

@@ -1,6 +1,8 @@
-// What can happen to the scheduler. Plain values; payloads ride along as opaque handles that the core never opens.
+// What can happen to the scheduler. Plain values; payloads ride along as opaque handles that the
+// core never opens.
 //
-// Thread: made by the edges (service, dispatcher, collector, store), handed over by value, consumed by Scheduler::Step.
+// Thread: made by the edges (service, dispatcher, collector, store), handed over by value, consumed
+// by Scheduler::Step.
 
 #ifndef REEVE_MASTER_SCHEDULER_EVENTS_H_
 #define REEVE_MASTER_SCHEDULER_EVENTS_H_
@@ -22,8 +24,8 @@ namespace reeve {
 class InputBatch;  // Opaque here: base/input_batch.h.
 using InputsRef = std::shared_ptr<const InputBatch>;
 
-// The two clocks, read once per batch by the loop. Leases and time-outs live on the first, due times that must survive a
-// restart and everything people see on the second.
+// The two clocks, read once per batch by the loop. Leases and time-outs live on the first, due
+// times that must survive a restart and everything people see on the second.
 struct Now {
   absl::Duration monotonic;  // Since an arbitrary point; never goes back.
   absl::Time wall;
@@ -32,10 +34,10 @@ struct Now {
 // What the scheduler must know of a job's specification; validated by the service.
 struct JobOptions {
   std::string handler;
-  uint32_t max_attempts = 3;     // 1 to 1,000.
-  uint32_t max_in_flight = 0;    // 0: no limit.
-  int32_t priority = 0;          // -100 to 100; higher first.
-  bool ephemeral = false;        // Lives in the memory store.
+  uint32_t max_attempts = 3;   // 1 to 1,000.
+  uint32_t max_in_flight = 0;  // 0: no limit.
+  int32_t priority = 0;        // -100 to 100; higher first.
+  bool ephemeral = false;      // Lives in the memory store.
   bool at_most_once = false;
 };
 
@@ -46,15 +48,16 @@ struct CreateJob {
   std::string request_id;
   uint64_t content_hash = 0;  // Of the request without its id.
   JobOptions options;
-  Buffer record;              // reeve.store.v1.JobRecord without the id; opaque.
-  uint32_t array_count = 0;   // > 0: an array of so many tasks.
-  InputsRef inputs;           // Inline tasks, or null.
+  Buffer record;             // reeve.store.v1.JobRecord without the id; opaque.
+  uint32_t array_count = 0;  // > 0: an array of so many tasks.
+  InputsRef inputs;          // Inline tasks, or null.
   uint32_t input_count = 0;
-  uint64_t input_bytes = 0;   // Payload bytes of `inputs`.
+  uint64_t input_bytes = 0;  // Payload bytes of `inputs`.
   bool open = false;
 };
 
-// First message of an AppendTasks stream. A reply comes when earlier messages of the appender are committed.
+// First message of an AppendTasks stream. A reply comes when earlier messages of the appender are
+// committed.
 struct OpenAppender {
   CallId stream;
   JobId job;
@@ -220,10 +223,9 @@ struct Tick {};
 // Take nothing more, assign nothing more.
 struct DrainMaster {};
 
-using Event =
-    std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob, Hello, Heartbeat,
-                 Recalled, Released, Goodbye, ConnectionClosed, ResultsArrived, Committed, InputsLoaded, Tick,
-                 DrainMaster>;
+using Event = std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob,
+                           Hello, Heartbeat, Recalled, Released, Goodbye, ConnectionClosed,
+                           ResultsArrived, Committed, InputsLoaded, Tick, DrainMaster>;
 
 }  // namespace reeve
 

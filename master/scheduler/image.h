@@ -1,4 +1,5 @@
-// What a store remembers, as the scheduler needs it to go on: chunk metadata and summaries, never payloads.
+// What a store remembers, as the scheduler needs it to go on: chunk metadata and summaries, never
+// payloads.
 //
 // Read once at start (Store::Load), consumed by the Scheduler's constructor.
 
@@ -24,10 +25,11 @@ struct JobImage {
   PutJob job;
   JobState state = JobState::kUnspecified;
   uint32_t frontier = 0;
-  std::vector<ChunkImage> chunks;             // Ascending, without gaps; one without bytes for an array.
+  std::vector<ChunkImage> chunks;  // Ascending, without gaps; one without bytes for an array.
   std::map<std::string, uint64_t> appenders;  // Committed offsets.
   std::vector<ResultRun> results;             // Terminal runs of all result rows, in order of seq.
-  std::vector<RetryOutcome> retries;          // In order of seq; the last for an index stands, unless it is terminal.
+  std::vector<RetryOutcome>
+      retries;  // In order of seq; the last for an index stands, unless it is terminal.
   uint64_t last_seq = 0;
 };
 
@@ -44,8 +46,8 @@ struct RequestImage {
 };
 
 struct Image {
-  Epoch epoch;        // Of this life: already one higher than the last, and durable.
-  JobId next_job;     // Lowest id never reserved.
+  Epoch epoch;                 // Of this life: already one higher than the last, and durable.
+  JobId next_job;              // Lowest id never reserved.
   std::vector<JobImage> jobs;  // Ascending by id.
   std::vector<RosterImage> roster;
   std::vector<RequestImage> requests;  // Of the last 24 h; newest 1 M.

@@ -71,14 +71,16 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
       queued_bytes + event.input_bytes > options.max_queued_bytes) {
     return Full("too many tasks or bytes are waiting");
   }
-  if (event.options.ephemeral && ephemeral_bytes + event.input_bytes > options.ephemeral_bytes / 2) {
+  if (event.options.ephemeral &&
+      ephemeral_bytes + event.input_bytes > options.ephemeral_bytes / 2) {
     return Full("ephemeral jobs hold as many bytes as they may");
   }
   if (!workers.empty()) {
     const auto work = classes.find(event.options.handler);
     if (work == classes.end() || work->second.workers.empty()) {
-      return MakeError(absl::StatusCode::kFailedPrecondition, "NO_SUCH_HANDLER",
-                       StrCat("no connected worker offers the handler `", event.options.handler, "`"));
+      return MakeError(
+          absl::StatusCode::kFailedPrecondition, "NO_SUCH_HANDLER",
+          StrCat("no connected worker offers the handler `", event.options.handler, "`"));
     }
   }
   return absl::OkStatus();
@@ -97,10 +99,12 @@ void Scheduler::Impl::On(const Now& now, CreateJob& event) {
     // Ended: the service reads it from the store.
     JobView view;
     view.job = known->second.job;
-    effects.replies.push_back({event.call, JobReply{absl::OkStatus(), view}, Latest(StoreKind::kDurable)});
+    effects.replies.push_back(
+        {event.call, JobReply{absl::OkStatus(), view}, Latest(StoreKind::kDurable)});
     return;
   }
-  if (absl::Status room = CheckRoom(now, event); !room.ok()) return RefuseJob(event.call, std::move(room));
+  if (absl::Status room = CheckRoom(now, event); !room.ok())
+    return RefuseJob(event.call, std::move(room));
   requests[event.request_id] = {event.content_hash, JobId(next_job)};
   request_order.emplace_back(now.wall, event.request_id);
   Job* job = MakeJob(now, event);
@@ -134,11 +138,13 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     chunk.commit = next_commit[static_cast<int>(job.store)];
     job.chunks.push_back(std::move(chunk));
     AddReady(job, {0, event.array_count});
-    Put(job.store, PutInputs{job.id, {0, event.array_count}, job.chunks.back().birth, nullptr, 0, "", 0});
+    Put(job.store,
+        PutInputs{job.id, {0, event.array_count}, job.chunks.back().birth, nullptr, 0, "", 0});
   } else {
     Put(job.store, PutJob{ViewOf(job), job.options, 0, event.request_id, event.content_hash},
         job.record.size());
-    if (event.inputs != nullptr) AddChunk(job, event.input_count, event.inputs, event.input_bytes, "", 0);
+    if (event.inputs != nullptr)
+      AddChunk(job, event.input_count, event.inputs, event.input_bytes, "", 0);
   }
   UpdateListing(job);
   return &job;
@@ -157,7 +163,8 @@ void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint6
     chunk.inputs = inputs;
     resident_bytes += bytes;
   }
-  Put(job.store, PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset}, bytes);
+  Put(job.store,
+      PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset}, bytes);
   job.total += count;
   job.queued_bytes += bytes;
   queued_tasks += count;
@@ -175,13 +182,15 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
   Appender& appender = job->appenders[event.appender];
   if (appender.stream) {
     streams.erase(appender.stream);
-    RefuseAppend(appender.stream, MakeError(absl::StatusCode::kAborted, "APPENDER_REPLACED",
-                                            StrCat("another stream was opened for appender ", event.appender)));
+    RefuseAppend(appender.stream,
+                 MakeError(absl::StatusCode::kAborted, "APPENDER_REPLACED",
+                           StrCat("another stream was opened for appender ", event.appender)));
   }
   appender.stream = event.stream;
   streams[event.stream] = {event.job, event.appender};
-  effects.replies.push_back(
-      {event.stream, AppendReply{absl::OkStatus(), appender.offset, {}, job->id}, Latest(job->store)});
+  effects.replies.push_back({event.stream,
+                             AppendReply{absl::OkStatus(), appender.offset, {}, job->id},
+                             Latest(job->store)});
 }
 
 void Scheduler::Impl::On(const Now&, AppendTasks& event) {
@@ -189,28 +198,32 @@ void Scheduler::Impl::On(const Now&, AppendTasks& event) {
   if (stream == streams.end()) return;  // Replaced or refused; it was told.
   Job* job = FindJob(stream->second.first);
   if (job == nullptr || job->state != JobState::kOpen) {
-    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
-                                                "the job takes no more tasks"));
+    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kFailedPrecondition,
+                                                "JOB_NOT_OPEN", "the job takes no more tasks"));
   }
   Appender& appender = job->appenders[stream->second.second];
   if (event.offset > appender.offset) {
-    return RefuseAppend(event.stream,
-                        MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
-                                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)));
+    return RefuseAppend(
+        event.stream,
+        MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
+                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)));
   }
   if (event.offset < appender.offset) {
     if (event.offset + event.count > appender.offset) {
-      return RefuseAppend(event.stream, MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
-                                                  StrCat("the batch at offset ", event.offset,
-                                                         " reaches beyond the committed ", appender.offset)));
+      return RefuseAppend(event.stream,
+                          MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                                    StrCat("the batch at offset ", event.offset,
+                                           " reaches beyond the committed ", appender.offset)));
     }
-    effects.replies.push_back(
-        {event.stream, AppendReply{absl::OkStatus(), appender.offset, {}, job->id}, Latest(job->store)});
+    effects.replies.push_back({event.stream,
+                               AppendReply{absl::OkStatus(), appender.offset, {}, job->id},
+                               Latest(job->store)});
     return;
   }
   if (uint64_t{job->total} + event.count > kMaxTasksPerJob) {
-    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
-                                                StrCat("a job has at most ", kMaxTasksPerJob, " tasks")));
+    return RefuseAppend(event.stream,
+                        MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
+                                  StrCat("a job has at most ", kMaxTasksPerJob, " tasks")));
   }
   const bool ephemeral_full =
       job->options.ephemeral && (ephemeral_bytes + event.bytes > options.ephemeral_bytes / 2 ||
@@ -221,11 +234,13 @@ void Scheduler::Impl::On(const Now&, AppendTasks& event) {
   }
   const Run run{job->total, event.count};
   appender.offset += event.count;
-  AddChunk(*job, event.count, std::move(event.inputs), event.bytes, stream->second.second, appender.offset);
+  AddChunk(*job, event.count, std::move(event.inputs), event.bytes, stream->second.second,
+           appender.offset);
   UpdateListing(*job);
   if (job->watched) changed_jobs.insert(job->id);
-  effects.replies.push_back(
-      {event.stream, AppendReply{absl::OkStatus(), appender.offset, run, job->id}, Latest(job->store)});
+  effects.replies.push_back({event.stream,
+                             AppendReply{absl::OkStatus(), appender.offset, run, job->id},
+                             Latest(job->store)});
 }
 
 void Scheduler::Impl::On(const Now&, CloseAppender& event) {

@@ -12,7 +12,8 @@ namespace {
 constexpr double kNsPerSecond = 1e9;
 // Weight of a new measurement of a task's cost.
 constexpr double kNewCostWeight = 0.3;
-// A job whose cost is unknown starts no wider than this many tasks a slot, however cheap its handler was for others.
+// A job whose cost is unknown starts no wider than this many tasks a slot, however cheap its
+// handler was for others.
 constexpr uint32_t kUnknownTasksPerSlot = 8;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
@@ -32,8 +33,9 @@ Lane Scheduler::Impl::LaneOf(const WorkerRecord& worker, const std::string& hand
 }
 
 Chunk& Scheduler::Impl::ChunkOf(Job& job, TaskIndex index) {
-  const auto after = std::upper_bound(job.chunks.begin(), job.chunks.end(), index,
-                                      [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
+  const auto after =
+      std::upper_bound(job.chunks.begin(), job.chunks.end(), index,
+                       [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
   return *std::prev(after);
 }
 
@@ -108,9 +110,10 @@ void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t c
   pace.cost_ns = pace.cost_ns == 0 || measured > 4 * pace.cost_ns
                      ? measured
                      : pace.cost_ns * (1 - kNewCostWeight) + measured * kNewCostWeight;
-  const double ahead = absl::ToDoubleSeconds(options.prefetch_target) * kNsPerSecond / pace.cost_ns * slots;
-  const auto wanted = static_cast<uint32_t>(
-      std::min<double>(slots + ahead, options.max_held_per_worker));
+  const double ahead =
+      absl::ToDoubleSeconds(options.prefetch_target) * kNsPerSecond / pace.cost_ns * slots;
+  const auto wanted =
+      static_cast<uint32_t>(std::min<double>(slots + ahead, options.max_held_per_worker));
   pace.window = std::clamp(wanted, slots, std::max(pace.window, slots) * 2);
   worker.handler_paces[job.options.handler] = pace;
 }
@@ -130,22 +133,25 @@ bool Scheduler::Impl::CoveredByFrontier(Job& job, TaskIndex index) {
 
 void Scheduler::Impl::ExtendFrontier(Job& job) {
   if (job.options.ephemeral || job.frontier_pending != 0 || job.frontier >= job.total) return;
-  job.frontier_pending = static_cast<uint32_t>(std::min<uint64_t>(job.total, uint64_t{job.frontier} + 2 * kFrontierStep));
+  job.frontier_pending = static_cast<uint32_t>(
+      std::min<uint64_t>(job.total, uint64_t{job.frontier} + 2 * kFrontierStep));
   job.frontier_commit = next_commit[static_cast<int>(StoreKind::kDurable)];
   Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier_pending});
   frontier_waits.insert(job.id);
 }
 
 void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
-  const auto begin = std::upper_bound(job.chunks.begin(), job.chunks.end(), from,
-                                      [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
+  const auto begin =
+      std::upper_bound(job.chunks.begin(), job.chunks.end(), from,
+                       [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
   for (auto it = std::prev(begin); it != job.chunks.end(); ++it) {
     if (it->ready == 0) continue;
     if (it->inputs != nullptr) continue;
     if (it->loading) continue;
     if (it->commit > committed[static_cast<int>(job.store)]) return;
-    if (loading_bytes > 0 && (loading_bytes + it->bytes > options.load_ahead_bytes ||
-                              resident_bytes + loading_bytes > options.resident_bytes + options.load_ahead_bytes)) {
+    if (loading_bytes > 0 &&
+        (loading_bytes + it->bytes > options.load_ahead_bytes ||
+         resident_bytes + loading_bytes > options.resident_bytes + options.load_ahead_bytes)) {
       return;
     }
     it->loading = true;
@@ -195,7 +201,8 @@ void Scheduler::Impl::Place(const Now& now) {
       for (const SessionId session : work.workers) {
         WorkerRecord& worker = *workers.at(session);
         const uint32_t slots = Slots(worker, LaneOf(worker, handler));
-        room = room || (worker.takes_work() && worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
+        room = room || (worker.takes_work() &&
+                        worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
       }
       if (!room) break;
     }
@@ -209,13 +216,15 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
     std::vector<std::pair<uint32_t, WorkerRecord*>> candidates;  // Credit.
     for (const SessionId session : work.workers) {
       WorkerRecord& worker = *workers.at(session);
-      if (const uint32_t credit = Credit(worker, job); credit > 0) candidates.push_back({credit, &worker});
+      if (const uint32_t credit = Credit(worker, job); credit > 0)
+        candidates.push_back({credit, &worker});
     }
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     for (size_t i = 0; i < candidates.size() && job.listed; ++i) {
       const uint64_t left = candidates.size() - i;
-      uint64_t share = std::min<uint64_t>(candidates[i].first, (job.ready.size() + left - 1) / left);
+      uint64_t share =
+          std::min<uint64_t>(candidates[i].first, (job.ready.size() + left - 1) / left);
       if (job.options.max_in_flight > 0) {
         share = std::min<uint64_t>(share, job.options.max_in_flight - job.in_flight);
       }
@@ -274,7 +283,8 @@ void Scheduler::Impl::Send(const Now& now, WorkerRecord& worker, Lease& lease) {
   assignment.spans.push_back(std::move(span));
 }
 
-// When nothing is ready and a worker has idle slots, half of what the fullest one holds ahead is called back.
+// When nothing is ready and a worker has idle slots, half of what the fullest one holds ahead is
+// called back.
 void Scheduler::Impl::Rebalance(const Now& now) {
   next_rebalance = now.monotonic + absl::Milliseconds(20);
   for (auto& [handler, work] : classes) {
@@ -306,7 +316,9 @@ void Scheduler::Impl::Rebalance(const Now& now) {
     for (auto it = fullest->leases.rbegin(); it != fullest->leases.rend() && wanted > 0; ++it) {
       Lease& lease = *leases.at(*it);
       if (lease.lane != lane || lease.runs.empty()) continue;
-      if (jobs.at(lease.job)->options.handler != handler || jobs.at(lease.job)->options.at_most_once) continue;
+      if (jobs.at(lease.job)->options.handler != handler ||
+          jobs.at(lease.job)->options.at_most_once)
+        continue;
       if (lease.recalling && now.monotonic - lease.recall_at < kRepeat) break;
       const std::vector<Run> runs = lease.runs.Runs();
       TaskIndex end = runs.back().end();

@@ -59,7 +59,8 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   for (const RetryOutcome& retry : image.retries) {
     job.retried += retry.run.count;
     for (TaskIndex i = retry.run.first; i < retry.run.end(); ++i) {
-      if (open.Contains(i)) job.budgets[i] = {retry.failed_attempts, retry.suspicions, retry.crashes};
+      if (open.Contains(i))
+        job.budgets[i] = {retry.failed_attempts, retry.suspicions, retry.crashes};
     }
   }
   jobs.emplace(job.id, std::move(owned));
@@ -70,7 +71,8 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     return EndIfDone(now, job);
   }
   for (const Run run : open.Intersection({0, job.frontier})) job.unclaimed.Add(run);
-  for (const Run run : open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
+  for (const Run run :
+       open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
     AddReady(job, run);
   }
   UpdateListing(job);

@@ -78,7 +78,8 @@ void Scheduler::Impl::ReleaseDue(const Now& now) {
 Effects Scheduler::Impl::TakeEffects(const Now& now) {
   ReleaseDue(now);
   if (now.monotonic >= next_check) CheckWorkers(now);
-  if (now.monotonic >= reattach_deadline || (awaited == 0 && reattach_deadline != absl::InfiniteDuration())) {
+  if (now.monotonic >= reattach_deadline ||
+      (awaited == 0 && reattach_deadline != absl::InfiniteDuration())) {
     ReleaseUnclaimed(now);
   }
   if (!draining) Place(now);
@@ -94,13 +95,15 @@ Effects Scheduler::Impl::TakeEffects(const Now& now) {
     writing[s].number = next_commit[s]++;
     effects.writes.push_back(std::exchange(writing[s], {}));
   }
-  for (auto& [session, assignment] : assigning) effects.assignments.push_back(std::move(assignment));
+  for (auto& [session, assignment] : assigning)
+    effects.assignments.push_back(std::move(assignment));
   assigning.clear();
   return std::exchange(effects, {});
 }
 
 absl::Duration Scheduler::Impl::NextDeadline() const {
-  absl::Duration next = std::min(reattach_deadline, workers.empty() ? absl::InfiniteDuration() : next_check);
+  absl::Duration next =
+      std::min(reattach_deadline, workers.empty() ? absl::InfiniteDuration() : next_check);
   for (const auto& [id, job] : jobs) {
     if (job->state != JobState::kCancelling) break;  // Checked with the workers otherwise.
     next = std::min(next, job->cancel_deadline);

@@ -1,10 +1,12 @@
 // The scheduler: decides everything the master decides, and does nothing.
 //
-// A pure machine: Step(now, event) changes state, TakeEffects() places ready work on workers with credit and hands out what the outside
-// must do. No I/O, clock, randomness, locks or unordered iteration: the same events at the same times give the same effects. Works in spans,
-// intervals and sets; never per task where it can be helped (design.md §4).
+// A pure machine: Step(now, event) changes state, TakeEffects() places ready work on workers with
+// credit and hands out what the outside must do. No I/O, clock, randomness, locks or unordered
+// iteration: the same events at the same times give the same effects. Works in spans, intervals and
+// sets; never per task where it can be helped (design.md §4).
 //
-// Read next: events.h (what comes in), effects.h (what goes out and in which order), image.h (what survives).
+// Read next: events.h (what comes in), effects.h (what goes out and in which order), image.h (what
+// survives).
 //
 // Thread: none; the master loop's.
 
@@ -38,7 +40,8 @@ struct SchedulerOptions {
   // Inputs kept in memory; more stay in the store until they are near.
   uint64_t resident_bytes = 64u << 20;
   uint64_t load_ahead_bytes = 16u << 20;
-  // Bounds on what waits: tasks (arrays count as one entry here), payload bytes. Beyond: RESOURCE_EXHAUSTED QUEUE_FULL.
+  // Bounds on what waits: tasks (arrays count as one entry here), payload bytes. Beyond:
+  // RESOURCE_EXHAUSTED QUEUE_FULL.
   uint64_t max_queued_payload_tasks = 200'000'000;
   uint64_t max_queued_bytes = 64ull << 30;
   uint64_t max_active_jobs = 1'000'000;
@@ -68,16 +71,16 @@ struct WorkerView {
 // A task of a job that has not ended, as the scheduler knows it.
 struct TaskView {
   TaskState state = TaskState::kUnspecified;
-  uint32_t attempt = 0;                // Attempts begun.
-  std::optional<WorkerNumber> worker;  // That holds it.
-  std::optional<absl::Time> due;       // SCHEDULED: when it may run again.
+  uint32_t attempt = 0;                   // Attempts begun.
+  std::optional<WorkerNumber> worker;     // That holds it.
+  std::optional<absl::Time> due;          // SCHEDULED: when it may run again.
   std::vector<std::string> explanations;  // Most important first; see ExplainTask.
 };
 
 class Scheduler {
  public:
-  // Goes on from `image` (of the durable store; an empty one for a new cluster). Effects of the recovery itself, if any, come with the
-  // first TakeEffects.
+  // Goes on from `image` (of the durable store; an empty one for a new cluster). Effects of the
+  // recovery itself, if any, come with the first TakeEffects.
   Scheduler(const SchedulerOptions& options, Image image, Now now);
   ~Scheduler();
   Scheduler(const Scheduler&) = delete;
@@ -86,7 +89,8 @@ class Scheduler {
   // Takes one event in. `now` is not earlier than in the call before.
   void Step(const Now& now, Event event);
 
-  // Places ready work, then returns everything to be done since the last call. Call once per batch of events.
+  // Places ready work, then returns everything to be done since the last call. Call once per batch
+  // of events.
   Effects TakeEffects(const Now& now);
 
   // Monotonic time at which a Tick is due; InfiniteDuration if none.
@@ -94,7 +98,8 @@ class Scheduler {
   // Wall-clock time at which a retry falls due, if any: take effects then.
   std::optional<absl::Time> NextDue() const;
 
-  // Dies with the broken formula if the state contradicts itself. O(everything): for tests and simulation.
+  // Dies with the broken formula if the state contradicts itself. O(everything): for tests and
+  // simulation.
   void CheckInvariants() const;
 
   // ---- Reads; no effects ----
@@ -114,9 +119,11 @@ class Scheduler {
   void Watch(JobId job, bool on);
 
   struct Totals {
-    uint64_t workers = 0, active_jobs = 0, unfinished_tasks = 0, queued_bytes = 0, resident_bytes = 0;
+    uint64_t workers = 0, active_jobs = 0, unfinished_tasks = 0, queued_bytes = 0,
+             resident_bytes = 0;
     // Seen since start: what people look for when something is odd.
-    uint64_t superseded_results = 0, lost_spans = 0, expired_leases = 0, resent_spans = 0, recalled_tasks = 0;
+    uint64_t superseded_results = 0, lost_spans = 0, expired_leases = 0, resent_spans = 0,
+             recalled_tasks = 0;
   };
   Totals totals() const;
 

@@ -49,7 +49,8 @@ class Harness {
         for (Write& write : batch.writes) writes.push_back(std::move(write));
       }
       for (Assignment& assignment : effects.assignments) {
-        for (AssignedSpan& span : assignment.spans) assigned[assignment.session].push_back(std::move(span));
+        for (AssignedSpan& span : assignment.spans)
+          assigned[assignment.session].push_back(std::move(span));
       }
       for (LinkSend& send : effects.sends) sends.push_back(std::move(send));
       for (Reply& reply : effects.replies) replies.push_back(std::move(reply));
@@ -67,7 +68,8 @@ class Harness {
     }
   }
 
-  JobReply Create(const std::string& request, uint32_t count, JobOptions options = {}, uint64_t hash = 1) {
+  JobReply Create(const std::string& request, uint32_t count, JobOptions options = {},
+                  uint64_t hash = 1) {
     if (options.handler.empty()) options.handler = "echo";
     CreateJob event;
     event.call = CallId(++calls_);
@@ -79,7 +81,8 @@ class Harness {
     return std::get<JobReply>(replies.back().body);
   }
 
-  void Join(uint64_t session, uint32_t slots, const std::string& process = "p", std::vector<HeldRun> held = {}) {
+  void Join(uint64_t session, uint32_t slots, const std::string& process = "p",
+            std::vector<HeldRun> held = {}) {
     Hello hello;
     hello.session = SessionId(session);
     hello.number = ++hellos_;
@@ -96,7 +99,8 @@ class Harness {
               absl::Duration each = absl::Microseconds(1)) {
     FinishRun(session, span.job, span.lease, span.run, std::move(failed), each);
   }
-  void FinishRun(uint64_t session, JobId job, LeaseSeq lease, Run run, std::vector<FailedEntry> failed = {},
+  void FinishRun(uint64_t session, JobId job, LeaseSeq lease, Run run,
+                 std::vector<FailedEntry> failed = {},
                  absl::Duration each = absl::Microseconds(1)) {
     ResultsArrived arrived;
     arrived.session = SessionId(session);
@@ -366,12 +370,14 @@ TEST(SchedulerTest, AppendedChunksKeepTheirOffsetsAndRepeatsAreAcknowledgedAgain
   EXPECT_EQ(last.committed_offset, 15u);
   EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->counts.total, 15u);
   h.Step(AppendTasks{CallId(2), 12, nullptr, 5, 0});
-  EXPECT_EQ(std::get<AppendReply>(h.replies.back().body).status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::get<AppendReply>(h.replies.back().body).status.code(),
+            absl::StatusCode::kInvalidArgument);
   h.Step(AppendTasks{CallId(2), 20, nullptr, 5, 0});
   EXPECT_EQ(ErrorReason(std::get<AppendReply>(h.replies.back().body).status), "OFFSET_GAP");
   h.Step(OpenAppender{CallId(3), JobId(1), "a"});
   ASSERT_GE(h.replies.size(), 2u);
-  EXPECT_EQ(ErrorReason(std::get<AppendReply>(h.replies[h.replies.size() - 2].body).status), "APPENDER_REPLACED");
+  EXPECT_EQ(ErrorReason(std::get<AppendReply>(h.replies[h.replies.size() - 2].body).status),
+            "APPENDER_REPLACED");
   EXPECT_EQ(std::get<AppendReply>(h.replies.back().body).committed_offset, 15u);
 }
 
@@ -429,8 +435,10 @@ TEST(SchedulerTest, AnIdleWorkerGetsWhatAnotherHoldsAhead) {
   // Cheap at first, so that the worker is given many.
   for (int i = 0; i < 12; ++i) {
     for (const AssignedSpan& span : h.TakeAssigned(1)) {
-      if (Count({span}) < 40) h.Finish(1, span, {}, absl::Microseconds(300));
-      else h.assigned[SessionId(1)].push_back(span);
+      if (Count({span}) < 40)
+        h.Finish(1, span, {}, absl::Microseconds(300));
+      else
+        h.assigned[SessionId(1)].push_back(span);
     }
   }
   h.Join(2, 1);
@@ -447,7 +455,8 @@ TEST(SchedulerTest, AWorkerThatComesBackKeepsWhatItHolds) {
   h.Create("r", 2);
   const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
   std::vector<HeldRun> held;
-  for (const AssignedSpan& span : spans) held.push_back({span.job, span.birth, {Epoch(1), span.lease}, span.run});
+  for (const AssignedSpan& span : spans)
+    held.push_back({span.job, span.birth, {Epoch(1), span.lease}, span.run});
   h.Join(101, 2, "p", held);  // Same worker, same process, new session.
   const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
   ASSERT_EQ(welcome.runs.size(), spans.size());
@@ -523,12 +532,14 @@ TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
     size_t seen_results = 0;
     const auto collect = [&] {
       for (auto& [session, spans] : h.assigned) {
-        for (AssignedSpan& span : std::exchange(spans, {})) at_worker[session.value].push_back(std::move(span));
+        for (AssignedSpan& span : std::exchange(spans, {}))
+          at_worker[session.value].push_back(std::move(span));
       }
       for (; seen_results < h.results.size(); ++seen_results) {
         const ResultsNotice& notice = h.results[seen_results];
         for (const ResultRun& run : notice.runs) {
-          ASSERT_EQ(recorded[notice.job.value].Add(run.run.run()), run.run.count) << "seed " << seed;
+          ASSERT_EQ(recorded[notice.job.value].Add(run.run.run()), run.run.count)
+              << "seed " << seed;
         }
       }
     };
@@ -563,7 +574,10 @@ TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
           auto& spans = at_worker[session];
           if (spans.empty()) break;
           const AssignedSpan span = spans[pick(static_cast<uint32_t>(spans.size()))];
-          h.Step(Recalled{SessionId(session), {{span.lease, {span.run.first + span.run.count / 2, span.run.count - span.run.count / 2}}}});
+          h.Step(Recalled{
+              SessionId(session),
+              {{span.lease,
+                {span.run.first + span.run.count / 2, span.run.count - span.run.count / 2}}}});
           break;
         }
         default: {
@@ -572,7 +586,8 @@ TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
           const size_t at = pick(static_cast<uint32_t>(spans.size()));
           const AssignedSpan span = spans[at];
           std::vector<FailedEntry> failed;
-          if (pick(4) == 0) failed.push_back({pick(span.run.count), TaskState::kFailed, Reason::kHandlerError});
+          if (pick(4) == 0)
+            failed.push_back({pick(span.run.count), TaskState::kFailed, Reason::kHandlerError});
           h.Finish(session, span, failed, absl::Microseconds(1 + pick(2000)));
           if (pick(3) != 0) spans.erase(spans.begin() + static_cast<long>(at));
           break;
@@ -581,7 +596,8 @@ TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
       collect();
     }
     // Everyone behaves from now on.
-    for (uint64_t session = 1; session <= 3; ++session) h.Join(session, 4, "last" + std::to_string(++process));
+    for (uint64_t session = 1; session <= 3; ++session)
+      h.Join(session, 4, "last" + std::to_string(++process));
     for (int i = 0; i < 3000 && h.scheduler_.totals().active_jobs > 0; ++i) {
       collect();
       for (auto& [session, spans] : at_worker) {

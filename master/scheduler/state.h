@@ -1,7 +1,8 @@
 // What the scheduler knows: jobs, workers, leases. Private to master/scheduler.
 //
-// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls), workers.cc (sessions, heartbeats, leases),
-// placement.cc (ready work to credit), admission.cc (results, the one fence), recovery.cc (start), views.cc (reads, invariants).
+// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls),
+// workers.cc (sessions, heartbeats, leases), placement.cc (ready work to credit), admission.cc
+// (results, the one fence), recovery.cc (start), views.cc (reads, invariants).
 
 #ifndef REEVE_MASTER_SCHEDULER_STATE_H_
 #define REEVE_MASTER_SCHEDULER_STATE_H_
@@ -36,12 +37,12 @@ inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
 struct Chunk {
   Run run;
   Birth birth;
-  uint64_t bytes = 0;      // Payload; 0 for arrays.
-  bool has_inputs = false; // False: an array, nothing to load.
-  InputsRef inputs;        // Resident, or null.
+  uint64_t bytes = 0;       // Payload; 0 for arrays.
+  bool has_inputs = false;  // False: an array, nothing to load.
+  InputsRef inputs;         // Resident, or null.
   bool loading = false;
-  uint64_t commit = 0;     // Number of the commit that holds it.
-  uint32_t ready = 0;      // Indexes of it in Job::ready.
+  uint64_t commit = 0;  // Number of the commit that holds it.
+  uint32_t ready = 0;   // Indexes of it in Job::ready.
 };
 
 // What a task has used up; only tasks that have failed before have one.
@@ -187,14 +188,16 @@ struct Scheduler::Impl {
   void On(const Now& now, ConnectionClosed& event);
   WorkerRecord* FindWorker(SessionId session);
   WorkerRecord& Join(const Now& now, Hello& event);
-  void Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held, SendWelcome* welcome);
+  void Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held,
+             SendWelcome* welcome);
   std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
   void Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held);
   void TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs);
   void RemoveWorker(const Now& now, WorkerRecord& worker);
   void DropFromRoster(const WorkerRecord& worker);
   void RemoveFromClasses(const WorkerRecord& worker);
-  // Removes what is left of `run` from the lease; ends the lease when nothing is left. Returns: what was removed.
+  // Removes what is left of `run` from the lease; ends the lease when nothing is left. Returns:
+  // what was removed.
   std::vector<Run> CutLease(Lease& lease, Run run);
   void EndLease(Lease& lease);
   // The indexes go back to the queue (or are cancelled) free of charge.
@@ -208,7 +211,8 @@ struct Scheduler::Impl {
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
   Lane LaneOf(const WorkerRecord& worker, const std::string& handler) const;
-  // Next run of ready work of the job, at most `limit`; loads and frontier are asked for where they are missing.
+  // Next run of ready work of the job, at most `limit`; loads and frontier are asked for where they
+  // are missing.
   std::optional<Run> NextRun(Job& job, uint32_t limit);
   bool CoveredByFrontier(Job& job, TaskIndex index);
   void ExtendFrontier(Job& job);
@@ -286,8 +290,8 @@ struct Scheduler::Impl {
   std::array<uint64_t, kStoreCount> next_commit{1, 1};
   std::array<uint64_t, kStoreCount> committed{};
   std::array<WriteBatch, kStoreCount> writing;
-  std::set<JobId> frontier_waits;   // Jobs with a frontier step under way.
-  std::set<JobId> changed_jobs;     // Watched, counts changed.
+  std::set<JobId> frontier_waits;  // Jobs with a frontier step under way.
+  std::set<JobId> changed_jobs;    // Watched, counts changed.
   std::set<std::pair<absl::Time, JobId>> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0, ephemeral_bytes = 0;
   uint64_t loading_bytes = 0;

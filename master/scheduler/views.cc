@@ -12,7 +12,8 @@ namespace reeve {
 std::vector<JobView> Scheduler::ListJobs(JobId before, size_t limit) const {
   std::vector<JobView> views;
   auto it = before ? impl_->jobs.lower_bound(before) : impl_->jobs.end();
-  while (it != impl_->jobs.begin() && views.size() < limit) views.push_back(impl_->ViewOf(*(--it)->second));
+  while (it != impl_->jobs.begin() && views.size() < limit)
+    views.push_back(impl_->ViewOf(*(--it)->second));
   return views;
 }
 
@@ -28,7 +29,8 @@ std::vector<std::pair<Run, TaskState>> Scheduler::LiveRuns(JobId id) const {
   add(job->cancelled, TaskState::kCancelled);
   for (const auto& [time, bucket] : job->scheduled) add(bucket, TaskState::kScheduled);
   for (const LeaseSeq seq : job->leases) add(impl_->leases.at(seq)->runs, TaskState::kAssigned);
-  std::sort(runs.begin(), runs.end(), [](const auto& a, const auto& b) { return a.first.first < b.first.first; });
+  std::sort(runs.begin(), runs.end(),
+            [](const auto& a, const auto& b) { return a.first.first < b.first.first; });
   return runs;
 }
 
@@ -41,9 +43,9 @@ std::vector<WorkerView> Scheduler::ListWorkers() const {
     view.hostname = worker->hostname;
     view.version = worker->version;
     view.pid = worker->pid;
-    view.state = worker->draining    ? WorkerView::State::kDraining
+    view.state = worker->draining                             ? WorkerView::State::kDraining
                  : worker->takes_work() || worker->spool_full ? WorkerView::State::kOnline
-                                     : WorkerView::State::kSuspect;
+                                                              : WorkerView::State::kSuspect;
     view.handlers = worker->handlers;
     view.lanes = worker->lanes;
     for (const uint64_t held : worker->held) view.held += held;
@@ -101,7 +103,8 @@ std::optional<TaskView> Scheduler::Impl::ViewTask(const Now& now, JobId id, Task
   return view;
 }
 
-void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index, TaskView* view) const {
+void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index,
+                              TaskView* view) const {
   auto& say = view->explanations;
   if (job.state == JobState::kCancelling) say.push_back("The job is being cancelled.");
   switch (view->state) {
@@ -112,29 +115,30 @@ void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index, T
     case TaskState::kAssigned:
     case TaskState::kRunning:
       if (!view->worker.has_value()) {
-        say.push_back("It was given to a worker before the master restarted; waiting for that worker to return.");
+        say.push_back(
+            "It was given to a worker before the master restarted; waiting for that worker to "
+            "return.");
       } else if (view->state == TaskState::kRunning) {
         say.push_back(StrCat("It is running on ", WorkerName(*view->worker), "."));
       } else {
-        say.push_back(StrCat("It was sent to ", WorkerName(*view->worker), " and waits there for a slot or has just begun."));
+        say.push_back(StrCat("It was sent to ", WorkerName(*view->worker),
+                             " and waits there for a slot or has just begun."));
       }
       return;
-    case TaskState::kCancelled:
-      say.push_back("The job was cancelled before it ended.");
-      return;
-    case TaskState::kReady:
-      break;
-    default:
-      return;
+    case TaskState::kCancelled: say.push_back("The job was cancelled before it ended."); return;
+    case TaskState::kReady: break;
+    default: return;
   }
   const auto work = classes.find(job.options.handler);
   if (work == classes.end() || work->second.workers.empty()) {
     say.push_back(workers.empty() ? "No worker is connected."
-                                  : StrCat("No connected worker offers the handler `", job.options.handler, "`."));
+                                  : StrCat("No connected worker offers the handler `",
+                                           job.options.handler, "`."));
     return;
   }
   if (job.options.max_in_flight > 0 && job.in_flight >= job.options.max_in_flight) {
-    say.push_back(StrCat("The job has ", job.in_flight, " tasks at workers, as many as its limit max_in_flight allows."));
+    say.push_back(StrCat("The job has ", job.in_flight,
+                         " tasks at workers, as many as its limit max_in_flight allows."));
   }
   size_t takes = 0;
   uint64_t held = 0;
@@ -144,8 +148,9 @@ void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index, T
     held += worker.held[static_cast<int>(LaneOf(worker, job.options.handler))];
   }
   if (takes == 0) {
-    say.push_back(StrCat("All ", work->second.workers.size(),
-                         " workers that offer the handler are silent, draining or have no room for results."));
+    say.push_back(StrCat(
+        "All ", work->second.workers.size(),
+        " workers that offer the handler are silent, draining or have no room for results."));
     return;
   }
   uint64_t ahead = 0;
@@ -153,11 +158,13 @@ void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index, T
     if (id == job.id) break;
     ahead += jobs.at(id)->ready.size();
   }
-  if (ahead > 0) say.push_back(StrCat(ahead, " tasks of jobs of higher priority or created earlier go first."));
+  if (ahead > 0)
+    say.push_back(StrCat(ahead, " tasks of jobs of higher priority or created earlier go first."));
   uint64_t before = 0;
   for (const Run run : job.ready.Intersection({0, index})) before += run.count;
   if (before > 0) say.push_back(StrCat(before, " tasks of the same job go first."));
-  say.push_back(StrCat(takes, " workers offer the handler and hold ", held, " tasks; it goes out as soon as one has room."));
+  say.push_back(StrCat(takes, " workers offer the handler and hold ", held,
+                       " tasks; it goes out as soon as one has room."));
 }
 
 namespace {
@@ -178,7 +185,8 @@ void Scheduler::Impl::CheckInvariants() const {
     Require(jobs.contains(lease->job), "a lease's job exists", lease->job);
     Require(workers.contains(lease->session), "a lease's worker exists", lease->job);
     Require(jobs.at(lease->job)->leases.contains(seq), "the job knows the lease", lease->job);
-    Require(workers.at(lease->session)->leases.contains(seq), "the worker knows the lease", lease->job);
+    Require(workers.at(lease->session)->leases.contains(seq), "the worker knows the lease",
+            lease->job);
     held[lease->session][static_cast<int>(lease->lane)] += lease->runs.size();
   }
   for (const auto& [session, worker] : workers) {
@@ -190,7 +198,8 @@ void Scheduler::Impl::CheckInvariants() const {
   for (const auto& [id, job] : jobs) {
     IntervalSet seen;
     const auto once = [&seen, id = id](const IntervalSet& set) {
-      for (const Run run : set.Runs()) Require(seen.Add(run) == run.count, "an index is in one place", id);
+      for (const Run run : set.Runs())
+        Require(seen.Add(run) == run.count, "an index is in one place", id);
     };
     once(job->ready);
     once(job->unclaimed);
@@ -205,12 +214,14 @@ void Scheduler::Impl::CheckInvariants() const {
       once(leases.at(seq)->runs);
       in_flight += leases.at(seq)->runs.size();
       for (const Run run : leases.at(seq)->runs.Runs()) {
-        Require(job->options.ephemeral || run.end() <= job->frontier, "nothing at or beyond the frontier is assigned", id);
+        Require(job->options.ephemeral || run.end() <= job->frontier,
+                "nothing at or beyond the frontier is assigned", id);
       }
     }
     Require(scheduled == job->scheduled_count, "scheduled count", id);
     Require(in_flight == job->in_flight, "in-flight count", id);
-    Require(job->total == seen.size() + job->succeeded + job->failed, "every task is in one state", id);
+    Require(job->total == seen.size() + job->succeeded + job->failed, "every task is in one state",
+            id);
     uint64_t ready = 0;
     TaskIndex next = 0;
     for (const Chunk& chunk : job->chunks) {
@@ -220,7 +231,8 @@ void Scheduler::Impl::CheckInvariants() const {
       if (chunk.inputs != nullptr) resident += chunk.bytes;
     }
     Require(ready == job->ready.size(), "ready counts of chunks", id);
-    const bool limited = job->options.max_in_flight > 0 && job->in_flight >= job->options.max_in_flight;
+    const bool limited =
+        job->options.max_in_flight > 0 && job->in_flight >= job->options.max_in_flight;
     Require(job->listed == (!job->ready.empty() && !limited && job->state != JobState::kCancelling),
             "listed exactly if it has work to place", id);
   }

@@ -78,13 +78,16 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
     if (std::exchange(entry->second.awaited, false)) --awaited;
   }
   session_of[worker.worker_id] = worker.session;
-  for (const HandlerOffer& offer : worker.handlers) classes[offer.name].workers.insert(worker.session);
+  for (const HandlerOffer& offer : worker.handlers)
+    classes[offer.name].workers.insert(worker.session);
   if (workers.empty()) next_check = now.monotonic + absl::Seconds(1);
   return *workers.emplace(worker.session, std::move(owned)).first->second;
 }
 
-std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own) {
-  const Chunk* chunk = held.run.end() <= job.total && held.run.count > 0 ? &ChunkOf(job, held.run.first) : nullptr;
+std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held,
+                                            const std::set<LeaseSeq>& own) {
+  const Chunk* chunk =
+      held.run.end() <= job.total && held.run.count > 0 ? &ChunkOf(job, held.run.first) : nullptr;
   if (chunk == nullptr || chunk->birth != held.birth) return {};
   if (held.lease.epoch == epoch && own.contains(held.lease.seq)) {
     Lease& lease = *leases.at(held.lease.seq);
@@ -224,7 +227,8 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
 }
 
 // Lost: sent, seen, and yet not there.
-void Scheduler::Impl::Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held) {
+void Scheduler::Impl::Reconcile(const Now& now, WorkerRecord& worker,
+                                const std::vector<HeldRun>& held) {
   absl::btree_map<LeaseSeq, IntervalSet> there;
   for (const HeldRun& run : held) there[run.lease.seq].Add(run.run);
   std::vector<std::pair<LeaseSeq, Run>> lost;
@@ -280,7 +284,8 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
   }
   std::vector<JobId> overdue;
   for (const auto& [id, job] : jobs) {
-    if (job->state == JobState::kCancelling && now.monotonic >= job->cancel_deadline) overdue.push_back(id);
+    if (job->state == JobState::kCancelling && now.monotonic >= job->cancel_deadline)
+      overdue.push_back(id);
   }
   for (const JobId id : overdue) LoseLeases(now, std::set<LeaseSeq>(jobs.at(id)->leases));
 }
@@ -336,10 +341,12 @@ void Scheduler::Impl::LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs)
   }
 }
 
-void Scheduler::Impl::TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs) {
+void Scheduler::Impl::TakeBack(const Now& now, SessionId session,
+                               const std::vector<LeasedRun>& runs) {
   for (const LeasedRun& leased : runs) {
     const auto found = leases.find(leased.lease);
-    if (found == leases.end() || found->second->session != session || leased.run.count == 0) continue;
+    if (found == leases.end() || found->second->session != session || leased.run.count == 0)
+      continue;
     Job& job = *jobs.at(found->second->job);
     GiveBack(now, job, CutLease(*found->second, leased.run));
     EndIfDone(now, job);
@@ -349,12 +356,15 @@ void Scheduler::Impl::TakeBack(const Now& now, SessionId session, const std::vec
 void Scheduler::Impl::On(const Now& now, Recalled& event) {
   for (const LeasedRun& cut : event.cut) {
     const auto found = leases.find(cut.lease);
-    if (found != leases.end() && found->second->session == event.session) found->second->recalling = false;
+    if (found != leases.end() && found->second->session == event.session)
+      found->second->recalling = false;
     totals.recalled_tasks += cut.run.count;
   }
   TakeBack(now, event.session, event.cut);
 }
 
-void Scheduler::Impl::On(const Now& now, Released& event) { TakeBack(now, event.session, event.runs); }
+void Scheduler::Impl::On(const Now& now, Released& event) {
+  TakeBack(now, event.session, event.runs);
+}
 
 }  // namespace reeve

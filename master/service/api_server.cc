@@ -52,9 +52,11 @@ class Doorkeeper {
   absl::Status Check(const CallbackServerContext& context) const {
     const auto& metadata = context.client_metadata();
     const auto it = metadata.find("authorization");
-    if (it != metadata.end() && Same(std::string_view(it->second.data(), it->second.size()))) return absl::OkStatus();
-    return MakeError(absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
-                     it == metadata.end() ? "no token: send `authorization: Bearer TOKEN`" : "wrong token");
+    if (it != metadata.end() && Same(std::string_view(it->second.data(), it->second.size())))
+      return absl::OkStatus();
+    return MakeError(
+        absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
+        it == metadata.end() ? "no token: send `authorization: Bearer TOKEN`" : "wrong token");
   }
 
  private:
@@ -82,16 +84,18 @@ absl::StatusOr<uint32_t> PageSize(uint32_t asked) {
 
 absl::StatusOr<uint64_t> PageToken(const std::string& token) {
   uint64_t value = 0;
-  if (!token.empty() && !absl::SimpleAtoi(token, &value)) return Bad("page_token: not from an earlier answer");
+  if (!token.empty() && !absl::SimpleAtoi(token, &value))
+    return Bad("page_token: not from an earlier answer");
   return value;
 }
 
 namespace js {
 using S = v1::JobService;
-using Base = S::WithRawCallbackMethod_RunJob<S::WithCallbackMethod_CreateJob<S::WithRawCallbackMethod_AppendTasks<
-    S::WithCallbackMethod_CloseJob<S::WithCallbackMethod_GetJob<S::WithCallbackMethod_ListJobs<
-        S::WithCallbackMethod_CancelJob<S::WithCallbackMethod_WatchJob<
-            S::WithRawCallbackMethod_StreamResults<S::WithCallbackMethod_StreamLogs<S::Service>>>>>>>>>>;
+using Base = S::WithRawCallbackMethod_RunJob<S::WithCallbackMethod_CreateJob<
+    S::WithRawCallbackMethod_AppendTasks<S::WithCallbackMethod_CloseJob<
+        S::WithCallbackMethod_GetJob<S::WithCallbackMethod_ListJobs<S::WithCallbackMethod_CancelJob<
+            S::WithCallbackMethod_WatchJob<S::WithRawCallbackMethod_StreamResults<
+                S::WithCallbackMethod_StreamLogs<S::Service>>>>>>>>>>;
 }  // namespace js
 
 class JobServiceImpl final : public js::Base {
@@ -127,7 +131,8 @@ class JobServiceImpl final : public js::Base {
   ServerUnaryReactor* CloseJob(CallbackServerContext* context, const v1::CloseJobRequest* request,
                                v1::Job* response) override {
     if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok()) return Finished(context, s);
+    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
+      return Finished(context, s);
     return PostJob(context, response, reeve::CloseJob{{}, JobId(request->job_id())}, 0);
   }
 
@@ -145,7 +150,8 @@ class JobServiceImpl final : public js::Base {
   ServerUnaryReactor* CancelJob(CallbackServerContext* context, const v1::CancelJobRequest* request,
                                 v1::Job* response) override {
     if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok()) return Finished(context, s);
+    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
+      return Finished(context, s);
     return PostJob(context, response, reeve::CancelJob{{}, JobId(request->job_id())}, 0);
   }
 
@@ -154,13 +160,14 @@ class JobServiceImpl final : public js::Base {
     return StartWatch(parts_, *request, door_.Check(*context));
   }
 
-  RawWriteReactor* StreamResults(CallbackServerContext* context, const grpc::ByteBuffer* request) override {
+  RawWriteReactor* StreamResults(CallbackServerContext* context,
+                                 const grpc::ByteBuffer* request) override {
     if (absl::Status s = door_.Check(*context); !s.ok()) return RefuseStream(s);
     return StartResultStream(parts_, *request);
   }
 
-  grpc::ServerWriteReactor<v1::LogChunk>* StreamLogs(CallbackServerContext* context,
-                                                     const v1::StreamLogsRequest* request) override {
+  grpc::ServerWriteReactor<v1::LogChunk>* StreamLogs(
+      CallbackServerContext* context, const v1::StreamLogsRequest* request) override {
     return StartLogs(parts_, *request, door_.Check(*context));
   }
 
@@ -169,7 +176,8 @@ class JobServiceImpl final : public js::Base {
   enum class Wanted { kAny, kClosed, kCancelled };
 
   template <typename JobEvent>
-  ServerUnaryReactor* PostJob(CallbackServerContext* context, v1::Job* response, JobEvent event, size_t bytes) {
+  ServerUnaryReactor* PostJob(CallbackServerContext* context, v1::Job* response, JobEvent event,
+                              size_t bytes) {
     ServerUnaryReactor* reactor = context->DefaultReactor();
     const Wanted wanted = std::is_same_v<JobEvent, reeve::CancelJob>  ? Wanted::kCancelled
                           : std::is_same_v<JobEvent, reeve::CloseJob> ? Wanted::kClosed
@@ -178,9 +186,11 @@ class JobServiceImpl final : public js::Base {
     if constexpr (!std::is_same_v<JobEvent, reeve::CreateJob>) job = event.job;
     const CallId call = parts_.hub->Expect([this, reactor, response, wanted, job](Reply reply) {
       JobReply& done = std::get<JobReply>(reply.body);
-      if (absl::IsNotFound(done.status) && wanted != Wanted::kAny) return AnswerFromStore(job, wanted, reactor, response);
+      if (absl::IsNotFound(done.status) && wanted != Wanted::kAny)
+        return AnswerFromStore(job, wanted, reactor, response);
       if (!done.status.ok()) return reactor->Finish(ToGrpc(done.status));
-      if (done.view.state == JobState::kUnspecified) return AnswerFromStore(done.view.job, {}, reactor, response);
+      if (done.view.state == JobState::kUnspecified)
+        return AnswerFromStore(done.view.job, {}, reactor, response);
       ToProto(done.view, response);
       reactor->Finish(grpc::Status::OK);
     });
@@ -198,9 +208,10 @@ class JobServiceImpl final : public js::Base {
       ToProto(found->job.view, response);
       if (wanted == Wanted::kCancelled && found->job.view.state != JobState::kCancelled &&
           IsTerminal(found->job.view.state)) {
-        return reactor->Finish(ToGrpc(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_ENDED",
-                                                StrCat("job ", found->job.view.job.value, " has ended ",
-                                                       ToString(found->job.view.state)))));
+        return reactor->Finish(
+            ToGrpc(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_ENDED",
+                             StrCat("job ", found->job.view.job.value, " has ended ",
+                                    ToString(found->job.view.state)))));
       }
       reactor->Finish(grpc::Status::OK);
     });
@@ -210,7 +221,8 @@ class JobServiceImpl final : public js::Base {
   const Doorkeeper& door_;
 };
 
-ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context, const v1::ListJobsRequest* request,
+ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context,
+                                             const v1::ListJobsRequest* request,
                                              v1::ListJobsResponse* response) {
   if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
   const auto size = PageSize(request->page_size());
@@ -233,7 +245,8 @@ ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context, con
   };
   const auto finish = [listing, limit, reactor, response] {
     std::vector<const JobView*> page;
-    for (auto it = listing->jobs.rbegin(); it != listing->jobs.rend() && page.size() < limit; ++it) {
+    for (auto it = listing->jobs.rbegin(); it != listing->jobs.rend() && page.size() < limit;
+         ++it) {
       page.push_back(&it->second);
     }
     const bool more = page.size() == limit;
@@ -242,7 +255,8 @@ ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context, con
     if (more) response->set_next_page_token(StrCat(page.back()->job.value));
     reactor->Finish(grpc::Status::OK);
   };
-  const auto from_store = [listing, wanted](const absl::StatusOr<std::vector<StoredJob>>& stored, bool ended_only) {
+  const auto from_store = [listing, wanted](const absl::StatusOr<std::vector<StoredJob>>& stored,
+                                            bool ended_only) {
     if (!stored.ok()) return;
     for (const StoredJob& job : *stored) {
       if (listing->live.contains(job.view.job)) continue;
@@ -254,24 +268,26 @@ ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context, con
       [listing, below, limit, wanted](Scheduler& scheduler, const Now&) {
         // Those of a wrong state count, too: the store must not tell of them instead.
         for (JobView& view : scheduler.ListJobs(below, SIZE_MAX)) {
-          if (wanted(view.state) && listing->jobs.size() < limit) listing->jobs.emplace(view.job, view);
+          if (wanted(view.state) && listing->jobs.size() < limit)
+            listing->jobs.emplace(view.job, view);
           const JobId id = view.job;
           listing->live.emplace(id, JobView{});
         }
       },
       [this, listing, below, limit, states, finish, from_store, reactor] {
         const size_t rows = limit + listing->live.size();
-        const bool posted = parts_.reader->Post(StoreKind::kDurable, [=, this](StoreReader& reader) {
-          from_store(reader.ListJobs(below, states, rows), false);
-          const bool again = parts_.reader->Post(StoreKind::kMemory, [=](StoreReader& memory) {
-            from_store(memory.ListJobs(below, states, rows), false);
-            finish();
-          });
-          if (!again) finish();
-        });
+        const bool posted =
+            parts_.reader->Post(StoreKind::kDurable, [=, this](StoreReader& reader) {
+              from_store(reader.ListJobs(below, states, rows), false);
+              const bool again = parts_.reader->Post(StoreKind::kMemory, [=](StoreReader& memory) {
+                from_store(memory.ListJobs(below, states, rows), false);
+                finish();
+              });
+              if (!again) finish();
+            });
         if (!posted) {
-          reactor->Finish(ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
-                                           absl::Milliseconds(200))));
+          reactor->Finish(ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                                           "too many reads wait", absl::Milliseconds(200))));
         }
       });
   if (!asked.ok()) reactor->Finish(ToGrpc(asked));
@@ -300,12 +316,13 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
     const auto size = PageSize(request->page_size());
     if (!size.ok()) return Finished(context, size.status());
     const auto from = PageToken(request->page_token());
-    if (!from.ok() || *from >= kMaxTasksPerJob) return Finished(context, Bad("page_token: not from an earlier answer"));
+    if (!from.ok() || *from >= kMaxTasksPerJob)
+      return Finished(context, Bad("page_token: not from an earlier answer"));
     std::vector<TaskState> states;
     for (const int state : request->states()) states.push_back(static_cast<TaskState>(state));
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    ReadTasks(parts_, JobId(request->job_id()), static_cast<TaskIndex>(*from), std::move(states), *size,
-              [reactor, response](absl::StatusOr<TaskPage> page) {
+    ReadTasks(parts_, JobId(request->job_id()), static_cast<TaskIndex>(*from), std::move(states),
+              *size, [reactor, response](absl::StatusOr<TaskPage> page) {
                 if (!page.ok()) return reactor->Finish(ToGrpc(page.status()));
                 for (v1::Task& task : page->tasks) *response->add_tasks() = std::move(task);
                 if (page->next > 0) response->set_next_page_token(StrCat(page->next));
@@ -314,7 +331,8 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
     return reactor;
   }
 
-  ServerUnaryReactor* ExplainTask(CallbackServerContext* context, const v1::ExplainTaskRequest* request,
+  ServerUnaryReactor* ExplainTask(CallbackServerContext* context,
+                                  const v1::ExplainTaskRequest* request,
                                   v1::ExplainTaskResponse* response) override {
     if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
     ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -333,9 +351,11 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
 
 class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
  public:
-  WorkerServiceImpl(const ServiceParts& parts, const Doorkeeper& door) : parts_(parts), door_(door) {}
+  WorkerServiceImpl(const ServiceParts& parts, const Doorkeeper& door)
+      : parts_(parts), door_(door) {}
 
-  ServerUnaryReactor* ListWorkers(CallbackServerContext* context, const v1::ListWorkersRequest* request,
+  ServerUnaryReactor* ListWorkers(CallbackServerContext* context,
+                                  const v1::ListWorkersRequest* request,
                                   v1::ListWorkersResponse* response) override {
     if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
     const auto size = PageSize(request->page_size());
@@ -379,7 +399,8 @@ uint64_t ResidentBytes() {
 
 class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
  public:
-  ClusterServiceImpl(const ServiceParts& parts, const Doorkeeper& door, const ApiServer::Options& options)
+  ClusterServiceImpl(const ServiceParts& parts, const Doorkeeper& door,
+                     const ApiServer::Options& options)
       : parts_(parts), door_(door), options_(options) {}
 
   ServerUnaryReactor* GetCluster(CallbackServerContext* context, const v1::GetClusterRequest*,
@@ -440,7 +461,11 @@ absl::Status CheckPort(const std::string& address) {
 
 struct ApiServer::Impl {
   Impl(const ServiceParts& parts, const Options& given)
-      : options(given), door(given.token), jobs(parts, door), tasks(parts, door), workers(parts, door),
+      : options(given),
+        door(given.token),
+        jobs(parts, door),
+        tasks(parts, door),
+        workers(parts, door),
         cluster(parts, door, options) {}
 
   const Options options;
@@ -455,7 +480,8 @@ struct ApiServer::Impl {
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() { Stop(); }
 
-absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& parts, const Options& options) {
+absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& parts,
+                                                            const Options& options) {
   if (absl::Status s = CheckPort(options.address); !s.ok()) return s;
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -26,7 +26,8 @@ class ApiServer {
   };
 
   // Errors: UNAVAILABLE  the port is taken or may not be used.
-  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const ServiceParts& parts, const Options& options);
+  static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const ServiceParts& parts,
+                                                          const Options& options);
   ~ApiServer();
 
   // Refuses new calls, waits a moment for those under way, then cancels them.

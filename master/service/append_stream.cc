@@ -42,17 +42,21 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
       default: reader.Skip();
     }
   }
-  if (!reader.ok()) return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "not an AppendTasksRequest");
+  if (!reader.ok())
+    return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                     "not an AppendTasksRequest");
   return envelope;
 }
 
-class AppendStream final : public RawBidiReactor, public std::enable_shared_from_this<AppendStream> {
+class AppendStream final : public RawBidiReactor,
+                           public std::enable_shared_from_this<AppendStream> {
  public:
   explicit AppendStream(const ServiceParts& parts) : parts_(parts) {}
 
   void Begin() {
     self_ = shared_from_this();
-    call_ = parts_.hub->ExpectMany([self = self_](Reply reply) { self->OnReply(std::move(reply)); });
+    call_ =
+        parts_.hub->ExpectMany([self = self_](Reply reply) { self->OnReply(std::move(reply)); });
     StartRead(&incoming_);
   }
   void Refuse(const absl::Status& status) {
@@ -121,7 +125,8 @@ absl::Status AppendStream::Accept(Buffer bytes) {
   auto batch = InputBatch::Parse(std::move(bytes));
   if (!batch.ok()) return batch.status();
   if ((*batch)->count() == 0) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "task_count: at least 1 after the first message");
+    return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                     "task_count: at least 1 after the first message");
   }
   AppendTasks event;
   event.stream = call_;
@@ -154,11 +159,12 @@ void AppendStream::Post() {
   Event event = *waiting_;  // Kept: a refused post must be tried again.
   const absl::Status posted = parts_.loop->PostApi(std::move(event), waiting_bytes_);
   if (absl::IsResourceExhausted(posted)) {
-    alarm_.Set(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kRetryMs, GPR_TIMESPAN)),
-               [self = self_](bool) {
-                 MutexLock lock(&self->mu_);
-                 self->Post();
-               });
+    alarm_.Set(
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kRetryMs, GPR_TIMESPAN)),
+        [self = self_](bool) {
+          MutexLock lock(&self->mu_);
+          self->Post();
+        });
     return;
   }
   waiting_.reset();

@@ -27,7 +27,8 @@ grpc::Status ToGrpc(const absl::Status& status) {
     hint.mutable_retry_delay()->set_nanos(static_cast<int32_t>(ns % 1'000'000'000));
     rpc.add_details()->PackFrom(hint);
   }
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), rpc.message(), rpc.SerializeAsString());
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), rpc.message(),
+                      rpc.SerializeAsString());
 }
 
 google::protobuf::Timestamp ToProto(absl::Time time) {
@@ -107,7 +108,8 @@ Buffer ToBuffer(const grpc::ByteBuffer& bytes) {
   }
   std::string all;
   all.reserve(bytes.Length());
-  for (const grpc::Slice& slice : *slices) all.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  for (const grpc::Slice& slice : *slices)
+    all.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
   return Buffer(std::move(all));
 }
 
@@ -116,8 +118,8 @@ grpc::ByteBuffer ToByteBuffer(std::string head, const Buffer& body) {
   if (body.empty()) return grpc::ByteBuffer(slices, 1);
   auto* owner = new Buffer(body);
   slices[1] = grpc::Slice(
-      const_cast<char*>(owner->view().data()), owner->size(), [](void* held) { delete static_cast<Buffer*>(held); },
-      owner);
+      const_cast<char*>(owner->view().data()), owner->size(),
+      [](void* held) { delete static_cast<Buffer*>(held); }, owner);
   return grpc::ByteBuffer(slices, 2);
 }
 

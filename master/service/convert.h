@@ -1,4 +1,5 @@
-// Between the API's messages and the scheduler's types, and between our Status and google.rpc. The one place for both.
+// Between the API's messages and the scheduler's types, and between our Status and google.rpc. The
+// one place for both.
 //
 // Thread: any.
 
@@ -17,7 +18,8 @@
 
 namespace reeve {
 
-// With google.rpc.ErrorInfo (domain `reeve`) and, for a retry hint, google.rpc.RetryInfo in the details.
+// With google.rpc.ErrorInfo (domain `reeve`) and, for a retry hint, google.rpc.RetryInfo in the
+// details.
 grpc::Status ToGrpc(const absl::Status& status);
 
 void ToProto(const JobView& view, v1::Job* job);

@@ -73,7 +73,8 @@ void Hub::Unsubscribe(JobId job, const JobListener* listener) {
   const auto it = listeners_.find(job);
   if (it == listeners_.end()) return;
   auto& all = it->second;
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& l) { return l.get() == listener; });
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const auto& l) { return l.get() == listener; });
   if (found == all.end()) return;
   dropped = std::move(*found);
   all.erase(found);

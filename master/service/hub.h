@@ -1,7 +1,7 @@
 // Where the loop's replies and notices find the calls and streams that wait for them.
 //
-// Thread: the loop calls the ApiEdge side, gRPC threads the rest. Listeners run outside the lock, on the loop thread (output: the
-// collector thread), and must not block.
+// Thread: the loop calls the ApiEdge side, gRPC threads the rest. Listeners run outside the lock,
+// on the loop thread (output: the collector thread), and must not block.
 
 #ifndef REEVE_MASTER_SERVICE_HUB_H_
 #define REEVE_MASTER_SERVICE_HUB_H_
@@ -54,7 +54,8 @@ class Hub final : public ApiEdge {
   std::atomic<uint64_t> next_call_{1};
   Mutex mu_;
   absl::flat_hash_map<CallId, Waiter> waiters_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<JobId, std::vector<std::shared_ptr<JobListener>>> listeners_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<JobId, std::vector<std::shared_ptr<JobListener>>> listeners_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace reeve

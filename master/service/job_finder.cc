@@ -11,7 +11,8 @@ namespace {
 using Done = std::function<void(absl::StatusOr<FoundJob>)>;
 
 absl::Status TooManyReads() {
-  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait", absl::Milliseconds(200));
+  return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
+                   absl::Milliseconds(200));
 }
 
 void FindStored(const ServiceParts& parts, JobId job, StoreKind store, Done done) {
@@ -23,17 +24,20 @@ void FindStored(const ServiceParts& parts, JobId job, StoreKind store, Done done
       return done(std::move(found));
     }
     if (!absl::IsNotFound(stored.status())) {
-      return done(MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(stored.status().message())));
+      return done(
+          MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(stored.status().message())));
     }
     if (store == StoreKind::kDurable) return FindStored(parts, job, StoreKind::kMemory, done);
-    done(MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND", StrCat("there is no job ", job.value)));
+    done(MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
+                   StrCat("there is no job ", job.value)));
   });
   if (!posted) done(TooManyReads());
 }
 
 }  // namespace
 
-void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener, Done done) {
+void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
+             Done done) {
   auto view = std::make_shared<std::optional<JobView>>();
   const absl::Status asked = parts.loop->Query(
       [parts, job, view, listener](Scheduler& scheduler, const Now&) {

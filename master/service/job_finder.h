@@ -24,14 +24,14 @@ struct ServiceParts {
 };
 
 struct FoundJob {
-  StoredJob job;       // `view` always; the rest for ended jobs only.
-  bool live = false;   // With the scheduler.
+  StoredJob job;      // `view` always; the rest for ended jobs only.
+  bool live = false;  // With the scheduler.
   StoreKind store = StoreKind::kDurable;
 };
 
-// With `listener`: it is subscribed on the loop thread, so that it misses no notice after what is found; a job that has ended leaves
-// it unsubscribed.
-// Errors: NOT_FOUND JOB_NOT_FOUND; those of MasterLoop::Query and of the stores.
+// With `listener`: it is subscribed on the loop thread, so that it misses no notice after what is
+// found; a job that has ended leaves it unsubscribed. Errors: NOT_FOUND JOB_NOT_FOUND; those of
+// MasterLoop::Query and of the stores.
 void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
              std::function<void(absl::StatusOr<FoundJob>)> done);
 

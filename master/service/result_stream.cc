@@ -17,7 +17,8 @@ namespace {
 // What a stream may hold in memory, and what one read of the store brings.
 constexpr size_t kWindowBytes = 4u << 20;
 constexpr size_t kReadBytes = 1u << 20;
-// A by-index stream makes messages of about this size, and keeps bodies it will need again within this bound.
+// A by-index stream makes messages of about this size, and keeps bodies it will need again within
+// this bound.
 constexpr size_t kMadeBytes = 256u << 10;
 constexpr size_t kKeptBodies = 16u << 20;
 constexpr size_t kRunsPerRead = 4096;
@@ -31,16 +32,20 @@ struct StreamOptions {
   bool run_job = false;  // Messages are RunJobResponse.
 };
 
-class ResultStream final : public RawWriteReactor, public JobListener, public std::enable_shared_from_this<ResultStream> {
+class ResultStream final : public RawWriteReactor,
+                           public JobListener,
+                           public std::enable_shared_from_this<ResultStream> {
  public:
-  ResultStream(const ServiceParts& parts, StreamOptions options) : parts_(parts), options_(std::move(options)) {
+  ResultStream(const ServiceParts& parts, StreamOptions options)
+      : parts_(parts), options_(std::move(options)) {
     next_seq_ = options_.by_index ? 1 : options_.cursor + 1;
     next_index_ = static_cast<TaskIndex>(options_.cursor);
   }
 
   void Begin() {
     self_ = shared_from_this();
-    FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) { self->OnFound(std::move(found)); });
+    FindJob(parts_, options_.job, self_,
+            [self = self_](absl::StatusOr<FoundJob> found) { self->OnFound(std::move(found)); });
   }
   void BeginRun(CreateJob event, size_t bytes);
 
@@ -78,8 +83,8 @@ class ResultStream final : public RawWriteReactor, public JobListener, public st
   void WriteEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Wanted(TaskState state) const {
-    return options_.states.empty() ||
-           std::find(options_.states.begin(), options_.states.end(), state) != options_.states.end();
+    return options_.states.empty() || std::find(options_.states.begin(), options_.states.end(),
+                                                state) != options_.states.end();
   }
 
   const ServiceParts parts_;
@@ -108,7 +113,8 @@ class ResultStream final : public RawWriteReactor, public JobListener, public st
   // By index.
   TaskIndex next_index_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<TaskIndex, Source> sources_ ABSL_GUARDED_BY(mu_);
-  std::map<uint64_t, std::pair<std::shared_ptr<const ResultBatch>, size_t>> bodies_ ABSL_GUARDED_BY(mu_);
+  std::map<uint64_t, std::pair<std::shared_ptr<const ResultBatch>, size_t>> bodies_
+      ABSL_GUARDED_BY(mu_);
   std::map<uint64_t, uint32_t> needed_ ABSL_GUARDED_BY(mu_);  // Indexes not yet sent, by seq.
   size_t body_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   grpc::ByteBuffer message_;  // Being written.
@@ -135,9 +141,12 @@ void ResultStream::OnCreated(Reply reply) {
     return End(created.status);
   }
   options_.job = created.view.job;
-  if (created.view.state == JobState::kUnspecified || created.view.counts.succeeded + created.view.counts.failed > 0) {
+  if (created.view.state == JobState::kUnspecified ||
+      created.view.counts.succeeded + created.view.counts.failed > 0) {
     // Asked for again: the job is there, perhaps ended.
-    return FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) { self->OnFound(std::move(found)); });
+    return FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) {
+      self->OnFound(std::move(found));
+    });
   }
   parts_.hub->Subscribe(options_.job, self_);
   MutexLock lock(&mu_);
@@ -145,7 +154,8 @@ void ResultStream::OnCreated(Reply reply) {
   store_ = created.view.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
   view_ = created.view;
   // A reply that waited for the other store may come after the first results.
-  behind_ = created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
+  behind_ =
+      created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
   v1::RunJobResponse first;
   ToProto(created.view, first.mutable_job());
   extra_.push_back(first.SerializeAsString());
@@ -169,7 +179,8 @@ void ResultStream::OnFound(absl::StatusOr<FoundJob> found) {
     extra_.push_back(first.SerializeAsString());
   }
   if (ended_ && next_seq_ > last_seq_ + 1 && !options_.by_index) {
-    return End(MakeError(absl::StatusCode::kOutOfRange, "CURSOR_NOT_FOUND", "the cursor is beyond the last result"));
+    return End(MakeError(absl::StatusCode::kOutOfRange, "CURSOR_NOT_FOUND",
+                         "the cursor is beyond the last result"));
   }
   Pump();
 }
@@ -206,7 +217,8 @@ void ResultStream::OnLogs(const std::vector<StoredLog>& logs) {
   MutexLock lock(&mu_);
   if (view_.counts.total != 1 || finished_) return;
   for (const StoredLog& log : logs) {
-    if (queued_bytes_ + log.content.size() > kWindowBytes) return;  // The end of it is in the result.
+    if (queued_bytes_ + log.content.size() > kWindowBytes)
+      return;  // The end of it is in the result.
     v1::RunJobResponse message;
     v1::LogChunk* chunk = message.mutable_output();
     chunk->set_index(log.index);
@@ -249,11 +261,14 @@ void ResultStream::OnRows(absl::StatusOr<std::vector<StoredResults>> rows) {
   if (finished_) return;
   if (!rows.ok()) {
     const bool gone = absl::IsNotFound(rows.status());
-    return End(gone ? MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE", "the results are not kept any more")
-                    : MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(rows.status().message())));
+    return End(
+        gone ? MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE",
+                         "the results are not kept any more")
+             : MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(rows.status().message())));
   }
   if (rows->empty() && read_sees_all_ && next_seq_ <= last_seq_) {
-    return End(MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE", "the results are not kept any more"));
+    return End(MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE",
+                         "the results are not kept any more"));
   }
   if (rows->empty()) behind_ = seen_seq_ >= next_seq_;
   for (StoredResults& row : *rows) Take({row.seq, std::move(row.runs), std::move(row.body)});
@@ -265,7 +280,9 @@ void ResultStream::OnBody(absl::StatusOr<StoredResults> row) {
   reading_ = false;
   if (finished_) return;
   auto batch = row.ok() ? ResultBatch::Parse(row->body) : row.status();
-  if (!batch.ok()) return End(MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(batch.status().message())));
+  if (!batch.ok())
+    return End(
+        MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(batch.status().message())));
   body_bytes_ += row->body.size();
   bodies_[row->seq] = {std::move(*batch), row->body.size()};
   Pump();
@@ -277,23 +294,28 @@ void ResultStream::ReadMore() {
   const uint64_t after = next_seq_ - 1;
   const bool by_index = options_.by_index;
   read_sees_all_ = ended_;
-  const bool posted = parts_.reader->Post(store_, [self = self_, job = options_.job, after, by_index](StoreReader& reader) {
-    self->OnRows(by_index ? reader.ReadResultRuns(job, after, kRunsPerRead) : reader.ReadResults(job, after, kReadBytes));
-  });
+  const bool posted = parts_.reader->Post(
+      store_, [self = self_, job = options_.job, after, by_index](StoreReader& reader) {
+        self->OnRows(by_index ? reader.ReadResultRuns(job, after, kRunsPerRead)
+                              : reader.ReadResults(job, after, kReadBytes));
+      });
   if (posted) return;
   reading_ = false;
-  End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait", absl::Milliseconds(200)));
+  End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
+                absl::Milliseconds(200)));
 }
 
 void ResultStream::ReadBody(uint64_t seq) {
   if (reading_) return;
   reading_ = true;
-  const bool posted = parts_.reader->Post(store_, [self = self_, job = options_.job, seq](StoreReader& reader) {
-    self->OnBody(reader.ReadResult(job, seq));
-  });
+  const bool posted =
+      parts_.reader->Post(store_, [self = self_, job = options_.job, seq](StoreReader& reader) {
+        self->OnBody(reader.ReadResult(job, seq));
+      });
   if (posted) return;
   reading_ = false;
-  End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait", absl::Milliseconds(200)));
+  End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
+                absl::Milliseconds(200)));
 }
 
 // ---- What goes out ----
@@ -372,7 +394,8 @@ bool ResultStream::PumpIndex() {
     const TaskIndex end = source->first + source->second.count;
     const TaskIndex from = next_index_;
     for (; next_index_ < end && builder.bytes() < kMadeBytes; ++next_index_) {
-      const ResultEntry entry = batch.Entry(source->second.position + (next_index_ - source->first), next_index_);
+      const ResultEntry entry =
+          batch.Entry(source->second.position + (next_index_ - source->first), next_index_);
       if (Wanted(entry.state)) builder.Add(entry);
     }
     uint32_t& needed = needed_[seq];
@@ -455,7 +478,8 @@ RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBu
   v1::StreamResultsRequest request;
   const Buffer wire = ToBuffer(bytes);
   if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size()))) {
-    return RefuseStream(MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "not a StreamResultsRequest"));
+    return RefuseStream(
+        MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "not a StreamResultsRequest"));
   }
   StreamOptions options;
   options.job = JobId(request.job_id());
@@ -463,11 +487,13 @@ RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBu
   options.by_index = request.order() == v1::StreamResultsRequest::BY_INDEX;
   options.follow = request.follow();
   if (options.cursor > UINT32_MAX) {
-    return RefuseStream(MakeError(absl::StatusCode::kOutOfRange, "CURSOR_NOT_FOUND", "no stream gave this cursor"));
+    return RefuseStream(
+        MakeError(absl::StatusCode::kOutOfRange, "CURSOR_NOT_FOUND", "no stream gave this cursor"));
   }
   for (const int state : request.states()) {
     if (state != v1::Task::SUCCEEDED && state != v1::Task::FAILED) {
-      return RefuseStream(MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "states: SUCCEEDED or FAILED"));
+      return RefuseStream(MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                                    "states: SUCCEEDED or FAILED"));
     }
     options.states.push_back(static_cast<TaskState>(state));
   }

@@ -1,7 +1,8 @@
 // Result streams: RunJob and StreamResults.
 //
-// A stream is a cursor, not a queue. At the tail it takes batches as the loop releases them, within a window of bytes; once a slow client
-// falls out of the window it reads from the store again. Bodies go out as they lie in the store: a head is put before them.
+// A stream is a cursor, not a queue. At the tail it takes batches as the loop releases them, within
+// a window of bytes; once a slow client falls out of the window it reads from the store again.
+// Bodies go out as they lie in the store: a head is put before them.
 //
 // Thread: any; gRPC owns the object until OnDone.
 

@@ -15,7 +15,8 @@ constexpr size_t kRunsPerRead = 16'384;
 constexpr size_t kBodiesKept = 8;
 
 absl::Status NoTask(JobId job, TaskIndex index) {
-  return MakeError(absl::StatusCode::kNotFound, "TASK_NOT_FOUND", StrCat("there is no task ", TaskName(job, index)));
+  return MakeError(absl::StatusCode::kNotFound, "TASK_NOT_FOUND",
+                   StrCat("there is no task ", TaskName(job, index)));
 }
 
 // Where results lie, and how the tasks ended.
@@ -27,7 +28,8 @@ struct Ended {
 };
 using EndedMap = std::map<TaskIndex, Ended>;
 
-absl::StatusOr<EndedMap> ReadEnded(StoreReader& reader, JobId job, const std::vector<Run>& cancelled) {
+absl::StatusOr<EndedMap> ReadEnded(StoreReader& reader, JobId job,
+                                   const std::vector<Run>& cancelled) {
   EndedMap ended;
   for (const Run& run : cancelled) ended[run.first] = {run.count, TaskState::kCancelled, 0, 0};
   for (uint64_t after = 0;;) {
@@ -36,7 +38,8 @@ absl::StatusOr<EndedMap> ReadEnded(StoreReader& reader, JobId job, const std::ve
     if (rows->empty()) return ended;
     for (const StoredResults& row : *rows) {
       after = row.seq;
-      for (const ResultRun& run : row.runs) ended[run.run.first] = {run.run.count, run.state, row.seq, run.run.position};
+      for (const ResultRun& run : row.runs)
+        ended[run.run.first] = {run.run.count, run.state, row.seq, run.run.position};
     }
   }
 }
@@ -53,7 +56,8 @@ class Bodies {
     if (run.second.seq == 0) return absl::OkStatus();
     auto batch = Get(run.second.seq);
     if (!batch.ok()) return batch.status();
-    ToProto(job_, (*batch)->Entry(run.second.position + (index - run.first), index), (*batch)->worker(), task);
+    ToProto(job_, (*batch)->Entry(run.second.position + (index - run.first), index),
+            (*batch)->worker(), task);
     return absl::OkStatus();
   }
 
@@ -91,7 +95,8 @@ void ToProto(JobId job, TaskIndex index, const TaskView& view, v1::Task* task) {
 
 std::string HowItEnded(const v1::Task& task) {
   std::string text = StrCat("It ended ", ToString(static_cast<TaskState>(task.state())));
-  if (!task.worker().empty()) StrAppend(&text, " on ", task.worker(), " in attempt ", task.attempt());
+  if (!task.worker().empty())
+    StrAppend(&text, " on ", task.worker(), " in attempt ", task.attempt());
   if (task.reason() != 0) StrAppend(&text, ": ", ToString(static_cast<Reason>(task.reason())));
   if (task.exit_code() != 0) StrAppend(&text, ", exit code ", task.exit_code());
   if (task.signal() != 0) StrAppend(&text, ", signal ", task.signal());
@@ -109,7 +114,9 @@ void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
               std::function<void(absl::StatusOr<v1::ExplainTaskResponse>)> done) {
   auto view = std::make_shared<std::optional<TaskView>>();
   const absl::Status asked = parts.loop->Query(
-      [job, index, view](Scheduler& scheduler, const Now& now) { *view = scheduler.FindTask(now, job, index); },
+      [job, index, view](Scheduler& scheduler, const Now& now) {
+        *view = scheduler.FindTask(now, job, index);
+      },
       [parts, job, index, view, done] {
         if (view->has_value() && (*view)->state != TaskState::kUnspecified) {
           v1::ExplainTaskResponse response;
@@ -120,30 +127,35 @@ void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
         FindJob(parts, job, nullptr, [parts, job, index, done](absl::StatusOr<FoundJob> found) {
           if (!found.ok()) return done(found.status());
           if (index >= found->job.view.counts.total) return done(NoTask(job, index));
-          const bool posted = parts.reader->Post(found->store, [job, index, done, found](StoreReader& reader) {
-            auto ended = ReadEnded(reader, job, found->job.cancelled);
-            if (!ended.ok()) return done(ReadFault(ended.status()));
-            const auto* run = Find(*ended, index);
-            if (run == nullptr) return done(NoTask(job, index));
-            v1::ExplainTaskResponse response;
-            if (absl::Status s = Bodies(reader, job).Fill(index, *run, response.mutable_task()); !s.ok()) {
-              return done(ReadFault(s));
-            }
-            response.add_explanations(HowItEnded(response.task()));
-            done(std::move(response));
-          });
-          if (!posted) done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait", absl::Milliseconds(200)));
+          const bool posted =
+              parts.reader->Post(found->store, [job, index, done, found](StoreReader& reader) {
+                auto ended = ReadEnded(reader, job, found->job.cancelled);
+                if (!ended.ok()) return done(ReadFault(ended.status()));
+                const auto* run = Find(*ended, index);
+                if (run == nullptr) return done(NoTask(job, index));
+                v1::ExplainTaskResponse response;
+                if (absl::Status s = Bodies(reader, job).Fill(index, *run, response.mutable_task());
+                    !s.ok()) {
+                  return done(ReadFault(s));
+                }
+                response.add_explanations(HowItEnded(response.task()));
+                done(std::move(response));
+              });
+          if (!posted)
+            done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                           "too many reads wait", absl::Milliseconds(200)));
         });
       });
   if (!asked.ok()) done(asked);
 }
 
-void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states, size_t limit,
-               std::function<void(absl::StatusOr<TaskPage>)> done) {
+void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states,
+               size_t limit, std::function<void(absl::StatusOr<TaskPage>)> done) {
   auto live = std::make_shared<std::map<TaskIndex, std::pair<uint32_t, TaskState>>>();
   const absl::Status asked = parts.loop->Query(
       [job, live](Scheduler& scheduler, const Now&) {
-        for (const auto& [run, state] : scheduler.LiveRuns(job)) (*live)[run.first] = {run.count, state};
+        for (const auto& [run, state] : scheduler.LiveRuns(job))
+          (*live)[run.first] = {run.count, state};
       },
       [=] {
         FindJob(parts, job, nullptr, [=](absl::StatusOr<FoundJob> found) {
@@ -152,7 +164,8 @@ void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector
             auto ended = ReadEnded(reader, job, found->job.cancelled);
             if (!ended.ok()) return done(ReadFault(ended.status()));
             const auto wanted = [&states](TaskState state) {
-              return states.empty() || std::find(states.begin(), states.end(), state) != states.end();
+              return states.empty() ||
+                     std::find(states.begin(), states.end(), state) != states.end();
             };
             TaskPage page;
             Bodies bodies(reader, job);
@@ -161,16 +174,18 @@ void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector
               const auto index = static_cast<TaskIndex>(i);
               const auto* run = Find(*ended, index);
               auto next_live = live->upper_bound(index);
-              const bool is_live = run == nullptr && next_live != live->begin() &&
-                                   index < std::prev(next_live)->first + std::prev(next_live)->second.first;
+              const bool is_live =
+                  run == nullptr && next_live != live->begin() &&
+                  index < std::prev(next_live)->first + std::prev(next_live)->second.first;
               const TaskState state = run != nullptr ? run->second.state
                                       : is_live      ? std::prev(next_live)->second.second
-                                                     : TaskState::kAssigned;  // Between the two looks.
+                                                : TaskState::kAssigned;  // Between the two looks.
               if (!wanted(state)) {
                 // Whole runs are passed over.
                 i = run != nullptr ? uint64_t{run->first} + run->second.count
-                    : is_live      ? uint64_t{std::prev(next_live)->first} + std::prev(next_live)->second.first
-                                   : i + 1;
+                    : is_live
+                        ? uint64_t{std::prev(next_live)->first} + std::prev(next_live)->second.first
+                        : i + 1;
                 continue;
               }
               if (page.tasks.size() == limit) {
@@ -179,7 +194,8 @@ void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector
               }
               v1::Task& task = page.tasks.emplace_back();
               if (run != nullptr) {
-                if (absl::Status s = bodies.Fill(index, *run, &task); !s.ok()) return done(ReadFault(s));
+                if (absl::Status s = bodies.Fill(index, *run, &task); !s.ok())
+                  return done(ReadFault(s));
               } else {
                 TaskView view;
                 view.state = state;
@@ -189,7 +205,9 @@ void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector
             }
             done(std::move(page));
           });
-          if (!posted) done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait", absl::Milliseconds(200)));
+          if (!posted)
+            done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                           "too many reads wait", absl::Milliseconds(200)));
         });
       });
   if (!asked.ok()) done(asked);

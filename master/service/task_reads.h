@@ -23,8 +23,8 @@ struct TaskPage {
   TaskIndex next = 0;  // 0: that was all.
 };
 // Tasks from index `from` on, in one of `states` (empty: all), at most `limit`.
-void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states, size_t limit,
-               std::function<void(absl::StatusOr<TaskPage>)> done);
+void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states,
+               size_t limit, std::function<void(absl::StatusOr<TaskPage>)> done);
 
 }  // namespace reeve
 

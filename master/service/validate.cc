@@ -42,7 +42,8 @@ bool IsHandlerName(std::string_view s) {
 absl::Status CheckCommand(const v1::Command& command) {
   size_t bytes = 0;
   for (const std::string& argument : command.argv()) {
-    if (argument.find('\0') != std::string::npos) return Bad("spec.command.argv: an argument holds a NUL byte");
+    if (argument.find('\0') != std::string::npos)
+      return Bad("spec.command.argv: an argument holds a NUL byte");
     bytes += argument.size() + 1;
   }
   if (bytes > kMaxCommandBytes) return Bad("spec.command.argv: at most 1 MiB in all");
@@ -50,15 +51,17 @@ absl::Status CheckCommand(const v1::Command& command) {
   if (!argv_mode && (command.argv().empty() || command.argv(0).empty())) {
     return Bad("spec.command.argv: the command is empty");
   }
-  if (command.shell() && command.argv_size() != 1) return Bad("spec.command.argv: with `shell` it is one script");
+  if (command.shell() && command.argv_size() != 1)
+    return Bad("spec.command.argv: with `shell` it is one script");
   if (command.stdin().size() > kMaxStdinBytes) return Bad("spec.command.stdin: at most 1 MiB");
   if (!command.stdin().empty() && command.stdin_from_input()) {
     return Bad("spec.command: `stdin` and `stdin_from_input` exclude each other");
   }
-  if (!v1::Command::InputMode_IsValid(command.input_mode())) return Bad("spec.command.input_mode: unknown value");
+  if (!v1::Command::InputMode_IsValid(command.input_mode()))
+    return Bad("spec.command.input_mode: unknown value");
   for (const auto& [name, value] : command.environment()) {
-    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos ||
-        value.find('\0') != std::string::npos) {
+    if (name.empty() || name.find('=') != std::string::npos ||
+        name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
       return Bad(StrCat("spec.command.environment: `", name, "` is not a variable"));
     }
   }
@@ -72,7 +75,8 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   }
   const bool exec = spec->handler() == "exec";
   if (exec != spec->has_command()) {
-    return Bad(exec ? "spec.command: required for the handler `exec`" : "spec.command: only for the handler `exec`");
+    return Bad(exec ? "spec.command: required for the handler `exec`"
+                    : "spec.command: only for the handler `exec`");
   }
   if (exec) {
     if (absl::Status s = CheckCommand(spec->command()); !s.ok()) return s;
@@ -85,15 +89,19 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   }
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
-  if (spec->has_time_limit() && (spec->time_limit().seconds() < 0 || spec->time_limit().nanos() < 0 ||
-                                 (spec->time_limit().seconds() == 0 && spec->time_limit().nanos() == 0))) {
+  if (spec->has_time_limit() &&
+      (spec->time_limit().seconds() < 0 || spec->time_limit().nanos() < 0 ||
+       (spec->time_limit().seconds() == 0 && spec->time_limit().nanos() == 0))) {
     return Bad("spec.time_limit: must be positive");
   }
   if (spec->priority() < -100 || spec->priority() > 100) return Bad("spec.priority: -100 to 100");
-  if (!v1::JobSpec::Durability_IsValid(spec->durability())) return Bad("spec.durability: unknown value");
-  if (spec->durability() == v1::JobSpec::DURABILITY_UNSPECIFIED) spec->set_durability(v1::JobSpec::DURABLE);
+  if (!v1::JobSpec::Durability_IsValid(spec->durability()))
+    return Bad("spec.durability: unknown value");
+  if (spec->durability() == v1::JobSpec::DURABILITY_UNSPECIFIED)
+    spec->set_durability(v1::JobSpec::DURABLE);
   if (spec->shared_input().size() > kMaxPayloadBytes) {
-    return MakeError(absl::StatusCode::kInvalidArgument, "INPUT_TOO_LARGE", "spec.shared_input: at most 3 MiB");
+    return MakeError(absl::StatusCode::kInvalidArgument, "INPUT_TOO_LARGE",
+                     "spec.shared_input: at most 3 MiB");
   }
   return absl::OkStatus();
 }
@@ -116,7 +124,8 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
     if (array->step() == 0) array->set_step(1);
     if (array->count() == 0) return Bad("array.count: at least 1");
     if (array->count() > kMaxTasksPerJob) {
-      return MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS", "array.count: at most 100,000,000");
+      return MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
+                       "array.count: at most 100,000,000");
     }
     int64_t last = 0;
     if (__builtin_mul_overflow(array->step(), int64_t{array->count()} - 1, &last) ||
@@ -127,7 +136,9 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
     return absl::OkStatus();
   }
   if (request->spec().has_shared_input()) return Bad("spec.shared_input: only with an array");
-  if (!request->has_batch()) return request->open() ? absl::OkStatus() : Bad("tasks: give `array` or `batch`, or set `open`");
+  if (!request->has_batch())
+    return request->open() ? absl::OkStatus()
+                           : Bad("tasks: give `array` or `batch`, or set `open`");
   auto batch = InputBatch::Parse(Buffer(request->batch().SerializeAsString()));
   if (!batch.ok()) return batch.status();
   if ((*batch)->count() == 0) return Bad("batch.task_count: at least 1");
@@ -140,12 +151,14 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
 }  // namespace
 
 absl::Status ValidateRequestId(std::string_view id) {
-  if (id.empty() || id.size() > 64 || !Printable(id)) return Bad("request_id: 1 to 64 printable ASCII characters");
+  if (id.empty() || id.size() > 64 || !Printable(id))
+    return Bad("request_id: 1 to 64 printable ASCII characters");
   return absl::OkStatus();
 }
 
 absl::Status ValidateAppender(std::string_view id) {
-  if (id.empty() || id.size() > 64 || !Printable(id)) return Bad("appender_id: 1 to 64 printable ASCII characters");
+  if (id.empty() || id.size() > 64 || !Printable(id))
+    return Bad("appender_id: 1 to 64 printable ASCII characters");
   return absl::OkStatus();
 }
 

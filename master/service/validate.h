@@ -1,4 +1,5 @@
-// What a request may hold. Every bound of the protos that the master must check is checked here, and nowhere else.
+// What a request may hold. Every bound of the protos that the master must check is checked here,
+// and nowhere else.
 //
 // Thread: any.
 

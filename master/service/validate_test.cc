@@ -63,11 +63,13 @@ TEST(ValidateTest, InlineInputsBecomeABatch) {
 }
 
 TEST(ValidateTest, WhatIsOutOfBoundsIsRefusedWithTheFieldsName) {
-  const auto refused = [](v1::CreateJobRequest request, std::string_view word, std::string_view reason = "BAD_REQUEST") {
+  const auto refused = [](v1::CreateJobRequest request, std::string_view word,
+                          std::string_view reason = "BAD_REQUEST") {
     const auto event = Check(request);
     EXPECT_EQ(event.status().code(), absl::StatusCode::kInvalidArgument) << word;
     EXPECT_EQ(ErrorReason(event.status()), reason) << event.status();
-    EXPECT_NE(event.status().ToString().find(std::string(word)), std::string::npos) << event.status();
+    EXPECT_NE(event.status().ToString().find(std::string(word)), std::string::npos)
+        << event.status();
   };
   v1::CreateJobRequest r = Echo();
   r.set_request_id("");
@@ -128,7 +130,8 @@ TEST(ValidateTest, WhatIsOutOfBoundsIsRefusedWithTheFieldsName) {
 }
 
 TEST(ConvertTest, ErrorsCarryTheirReasonAndRetryHint) {
-  const grpc::Status status = ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "full", absl::Milliseconds(1500)));
+  const grpc::Status status = ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                                               "full", absl::Milliseconds(1500)));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(status.error_message(), "full");
   google::rpc::Status rpc;

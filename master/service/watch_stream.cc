@@ -45,7 +45,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
       self->pending_ = true;
       self->Pump();
     });
-    (void)parts_.loop->Query([job = job_](Scheduler& scheduler, const Now&) { scheduler.Watch(job, true); }, {});
+    (void)parts_.loop->Query(
+        [job = job_](Scheduler& scheduler, const Now&) { scheduler.Watch(job, true); }, {});
   }
 
   void OnJob(const JobNotice& notice) override {
@@ -105,10 +106,13 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
 };
 
 // Live pieces of output first, then, once a task has ended, what its result holds beyond them.
-class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public std::enable_shared_from_this<LogStream> {
+class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
+                        public std::enable_shared_from_this<LogStream> {
  public:
   LogStream(const ServiceParts& parts, const v1::StreamLogsRequest& request)
-      : parts_(parts), job_(request.job_id()), follow_(request.follow()),
+      : parts_(parts),
+        job_(request.job_id()),
+        follow_(request.follow()),
         wanted_(request.indexes().begin(), request.indexes().end()) {}
 
   void Begin(const absl::Status& refused) {
@@ -143,7 +147,8 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
         return self->End(found.status());
       }
       const bool ended = IsTerminal(found->job.view.state);
-      self->parts_.reader->Post(found->store, [self, ended](StoreReader& reader) { self->Read(reader, ended); });
+      self->parts_.reader->Post(found->store,
+                                [self, ended](StoreReader& reader) { self->Read(reader, ended); });
     });
   }
 
@@ -151,7 +156,9 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
     MutexLock lock(&mu_);
     if (finished_) return;
     auto logs = reader.ReadLogs(job_, std::nullopt, log_row_, kReadBytes);
-    if (!logs.ok()) return End(MakeError(absl::StatusCode::kInternal, "INTERNAL", ToStd(logs.status().message())));
+    if (!logs.ok())
+      return End(
+          MakeError(absl::StatusCode::kInternal, "INTERNAL", ToStd(logs.status().message())));
     for (const StoredLog& log : *logs) {
       log_row_ = log.row;
       if (Wants(log.index)) Add(log.index, log.stream, log.attempt, log.offset, log.content.view());
@@ -161,7 +168,9 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
       return Pump();
     }
     auto rows = reader.ReadResults(job_, seq_, kReadBytes);
-    if (!rows.ok()) return End(MakeError(absl::StatusCode::kInternal, "INTERNAL", ToStd(rows.status().message())));
+    if (!rows.ok())
+      return End(
+          MakeError(absl::StatusCode::kInternal, "INTERNAL", ToStd(rows.status().message())));
     for (const StoredResults& row : *rows) {
       seq_ = row.seq;
       AddResults(row);
@@ -182,14 +191,16 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
         if (!Wants(index)) continue;
         const ResultEntry entry = (*batch)->Entry(run.run.position + i, index);
         // Of a truncated output only the beginning is contiguous; the logs hold what there is.
-        if ((entry.flags & (kOutputTruncated | kOutputInLogs)) == 0) Add(index, 1, entry.attempt, 0, entry.output);
-        if ((entry.flags & (kErrorOutputTruncated | kOutputInLogs)) == 0) Add(index, 2, entry.attempt, 0, entry.error_output);
+        if ((entry.flags & (kOutputTruncated | kOutputInLogs)) == 0)
+          Add(index, 1, entry.attempt, 0, entry.output);
+        if ((entry.flags & (kErrorOutputTruncated | kOutputInLogs)) == 0)
+          Add(index, 2, entry.attempt, 0, entry.error_output);
       }
     }
   }
 
-  void Add(TaskIndex index, uint32_t stream, uint32_t attempt, uint64_t offset, std::string_view content)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+  void Add(TaskIndex index, uint32_t stream, uint32_t attempt, uint64_t offset,
+           std::string_view content) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     auto& [last_attempt, sent] = sent_[{index, stream}];
     if (attempt > last_attempt) {
       last_attempt = attempt;
@@ -239,7 +250,8 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
   grpc::Alarm alarm_;
   Mutex mu_;
   uint64_t log_row_ ABSL_GUARDED_BY(mu_) = 0, seq_ ABSL_GUARDED_BY(mu_) = 0;
-  std::map<Place, std::pair<uint32_t, uint64_t>> sent_ ABSL_GUARDED_BY(mu_);  // Attempt, bytes sent of it.
+  std::map<Place, std::pair<uint32_t, uint64_t>> sent_
+      ABSL_GUARDED_BY(mu_);  // Attempt, bytes sent of it.
   std::deque<v1::LogChunk> queue_ ABSL_GUARDED_BY(mu_);
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool more_ ABSL_GUARDED_BY(mu_) = false;
@@ -251,7 +263,8 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>, public st
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts, const v1::WatchJobRequest& request,
+grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
+                                              const v1::WatchJobRequest& request,
                                               const absl::Status& refused) {
   const auto stream = std::make_shared<WatchStream>(parts, JobId(request.job_id()));
   WatchStream* reactor = stream.get();
@@ -259,7 +272,8 @@ grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts, const v
   return reactor;
 }
 
-grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts, const v1::StreamLogsRequest& request,
+grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
+                                                  const v1::StreamLogsRequest& request,
                                                   const absl::Status& refused) {
   const auto stream = std::make_shared<LogStream>(parts, request);
   LogStream* reactor = stream.get();

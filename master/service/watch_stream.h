@@ -11,9 +11,11 @@
 
 namespace reeve {
 
-grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts, const v1::WatchJobRequest& request,
+grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
+                                              const v1::WatchJobRequest& request,
                                               const absl::Status& refused);
-grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts, const v1::StreamLogsRequest& request,
+grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
+                                                  const v1::StreamLogsRequest& request,
                                                   const absl::Status& refused);
 
 }  // namespace reeve

@@ -70,7 +70,9 @@ struct Memory {
     while (!ended.empty()) {
       const auto oldest = jobs.find(ended.front());
       if (oldest != jobs.end()) {
-        if (bytes <= options.max_bytes && now - oldest->second.stored.view.end_time < options.keep_ended) return;
+        if (bytes <= options.max_bytes &&
+            now - oldest->second.stored.view.end_time < options.keep_ended)
+          return;
         bytes -= oldest->second.bytes;
         jobs.erase(oldest);
       }
@@ -106,10 +108,12 @@ class MemoryReader final : public StoreReader {
     return jobs;
   }
 
-  absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after, uint64_t max_bytes) override {
+  absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after,
+                                                         uint64_t max_bytes) override {
     return Results(job, after, SIZE_MAX, max_bytes, true);
   }
-  absl::StatusOr<std::vector<StoredResults>> ReadResultRuns(JobId job, uint64_t after, size_t limit) override {
+  absl::StatusOr<std::vector<StoredResults>> ReadResultRuns(JobId job, uint64_t after,
+                                                            size_t limit) override {
     return Results(job, after, limit, UINT64_MAX, false);
   }
   absl::StatusOr<StoredResults> ReadResult(JobId job, uint64_t seq) override {
@@ -124,12 +128,13 @@ class MemoryReader final : public StoreReader {
     const auto it = memory_->jobs.find(job);
     if (it == memory_->jobs.end()) return NoJob(job);
     const auto inputs = it->second.inputs.find(first);
-    if (inputs == it->second.inputs.end()) return absl::NotFoundError(StrCat("inputs of ", TaskName(job, first)));
+    if (inputs == it->second.inputs.end())
+      return absl::NotFoundError(StrCat("inputs of ", TaskName(job, first)));
     return inputs->second;
   }
 
-  absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index, uint64_t after,
-                                                  uint64_t max_bytes) override {
+  absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
+                                                  uint64_t after, uint64_t max_bytes) override {
     MutexLock lock(&memory_->mu);
     const auto it = memory_->jobs.find(job);
     if (it == memory_->jobs.end()) return NoJob(job);
@@ -145,8 +150,8 @@ class MemoryReader final : public StoreReader {
   }
 
  private:
-  absl::StatusOr<std::vector<StoredResults>> Results(JobId job, uint64_t after, size_t limit, uint64_t max_bytes,
-                                                     bool with_bytes) {
+  absl::StatusOr<std::vector<StoredResults>> Results(JobId job, uint64_t after, size_t limit,
+                                                     uint64_t max_bytes, bool with_bytes) {
     MutexLock lock(&memory_->mu);
     const auto it = memory_->jobs.find(job);
     if (it == memory_->jobs.end()) return NoJob(job);
@@ -180,8 +185,11 @@ class MemoryStore final : public Store {
     absl::Time latest = absl::InfinitePast();
     for (const WriteBatch& batch : batches) {
       for (const Write& write : batch.writes) {
-        std::visit([this](const auto& put) ABSL_EXCLUSIVE_LOCKS_REQUIRED(memory_->mu) { memory_->Apply(put); }, write);
-        if (const auto* put = std::get_if<PutJob>(&write)) latest = std::max(latest, put->view.create_time);
+        std::visit([this](const auto& put)
+                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(memory_->mu) { memory_->Apply(put); },
+                   write);
+        if (const auto* put = std::get_if<PutJob>(&write))
+          latest = std::max(latest, put->view.create_time);
       }
     }
     memory_->ForgetEnded(latest);

@@ -1,6 +1,7 @@
 // The store of EPHEMERAL jobs: gone with the master.
 //
-// Bounded by the scheduler while jobs run; ended jobs are kept for ten minutes, or until the bytes are needed.
+// Bounded by the scheduler while jobs run; ended jobs are kept for ten minutes, or until the bytes
+// are needed.
 //
 // Thread: the loop commits, readers read; one lock.
 

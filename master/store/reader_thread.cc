@@ -38,7 +38,8 @@ struct ReaderThread::Impl {
   }
 };
 
-ReaderThread::ReaderThread(std::unique_ptr<StoreReader> durable, std::unique_ptr<StoreReader> memory)
+ReaderThread::ReaderThread(std::unique_ptr<StoreReader> durable,
+                           std::unique_ptr<StoreReader> memory)
     : impl_(std::make_unique<Impl>()) {
   impl_->readers[static_cast<int>(StoreKind::kDurable)] = std::move(durable);
   impl_->readers[static_cast<int>(StoreKind::kMemory)] = std::move(memory);

@@ -1,4 +1,5 @@
-// Reads of the store, off the loop: one thread with its own read-only connection, closed before the writer's.
+// Reads of the store, off the loop: one thread with its own read-only connection, closed before the
+// writer's.
 //
 // Thread: Post from any; the work runs on the reader thread.
 
@@ -22,8 +23,8 @@ class ReaderThread {
   void Stop();
 
   using Work = std::function<void(StoreReader& reader)>;
-  // Queues `work` on the reader of `store`. Loads for the loop go before reads for streams (`urgent`).
-  // Returns: false if 100,000 wait already or it is stopping; `work` is not run then.
+  // Queues `work` on the reader of `store`. Loads for the loop go before reads for streams
+  // (`urgent`). Returns: false if 100,000 wait already or it is stopping; `work` is not run then.
   bool Post(StoreKind store, Work work, bool urgent = false);
 
  private:

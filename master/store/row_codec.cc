@@ -89,7 +89,11 @@ bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
   if (!ReadColumns(bytes, &c)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
     const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
-    retries->push_back({{c[0][i], c[1][i]}, static_cast<Reason>(c[2][i]), c[3][i], c[4][i], c[5][i],
+    retries->push_back({{c[0][i], c[1][i]},
+                        static_cast<Reason>(c[2][i]),
+                        c[3][i],
+                        c[4][i],
+                        c[5][i],
                         absl::FromUnixMillis(due)});
   }
   return true;
@@ -104,8 +108,9 @@ std::string EncodeCounts(const TaskCounts& counts) {
 }
 
 bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
-  uint64_t* const values[] = {&counts->total,     &counts->scheduled, &counts->ready,     &counts->assigned,
-                              &counts->succeeded, &counts->failed,    &counts->cancelled, &counts->retried};
+  uint64_t* const values[] = {&counts->total,     &counts->scheduled, &counts->ready,
+                              &counts->assigned,  &counts->succeeded, &counts->failed,
+                              &counts->cancelled, &counts->retried};
   wire::Reader reader(bytes);
   while (reader.Next()) {
     if (reader.field() >= 1 && reader.field() <= 8) {

@@ -13,16 +13,12 @@ absl::Status FaultOf(sqlite3* db, std::string_view doing) {
   const std::string message = StrCat(doing, ": ", sqlite3_errmsg(db));
   switch (code) {
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return absl::DataLossError(message);
-    case SQLITE_FULL:
-      return absl::ResourceExhaustedError(message);
+    case SQLITE_NOTADB: return absl::DataLossError(message);
+    case SQLITE_FULL: return absl::ResourceExhaustedError(message);
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
-    case SQLITE_PERM:
-      return absl::PermissionDeniedError(message);
-    default:
-      return absl::InternalError(message);
+    case SQLITE_PERM: return absl::PermissionDeniedError(message);
+    default: return absl::InternalError(message);
   }
 }
 
@@ -89,13 +85,15 @@ std::string_view SqliteStatement::Bytes(int column) const {
 }
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path,
-                                                                        bool read_only) {
+                                                                         bool read_only) {
   sqlite3* db = nullptr;
-  const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int rc = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
   if (rc != SQLITE_OK) {
-    const absl::Status status = db == nullptr ? absl::ResourceExhaustedError("no memory for SQLite") : FaultOf(db, path);
+    const absl::Status status =
+        db == nullptr ? absl::ResourceExhaustedError("no memory for SQLite") : FaultOf(db, path);
     sqlite3_close(db);
     return status;
   }
@@ -106,12 +104,14 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
 SqliteConnection::~SqliteConnection() { sqlite3_close(db_); }
 
 absl::Status SqliteConnection::Execute(const char* sql) {
-  return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK ? absl::OkStatus() : FaultOf(db_, sql);
+  return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK ? absl::OkStatus()
+                                                                        : FaultOf(db_, sql);
 }
 
 absl::StatusOr<SqliteStatement> SqliteConnection::Prepare(const char* sql) {
   sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) != SQLITE_OK) {
+  if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) !=
+      SQLITE_OK) {
     return FaultOf(db_, sql);
   }
   return SqliteStatement(db_, statement);

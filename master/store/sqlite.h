@@ -50,7 +50,8 @@ class SqliteStatement {
 class SqliteConnection {
  public:
   // Errors: UNAVAILABLE, DATA_LOSS (not a database), with the path and SQLite's words.
-  static absl::StatusOr<std::unique_ptr<SqliteConnection>> Open(const std::string& path, bool read_only);
+  static absl::StatusOr<std::unique_ptr<SqliteConnection>> Open(const std::string& path,
+                                                                bool read_only);
   ~SqliteConnection();
 
   absl::Status Execute(const char* sql);

@@ -12,8 +12,8 @@
 #include "master/store/sqlite.h"
 #include "xxhash.h"
 
-#define REEVE_RETURN_IF_ERROR(expression)             \
-  do {                                                \
+#define REEVE_RETURN_IF_ERROR(expression)                 \
+  do {                                                    \
     if (absl::Status s = (expression); !s.ok()) return s; \
   } while (false)
 
@@ -52,8 +52,12 @@ int64_t Checksum(std::string_view meta, std::string_view bytes) {
   return static_cast<int64_t>(XXH3_64bits_withSeed(bytes.data(), bytes.size(), first));
 }
 
-int64_t Micros(absl::Time time) { return time == absl::InfiniteFuture() ? 0 : absl::ToUnixMicros(time); }
-absl::Time FromMicros(int64_t us) { return us == 0 ? absl::InfiniteFuture() : absl::FromUnixMicros(us); }
+int64_t Micros(absl::Time time) {
+  return time == absl::InfiniteFuture() ? 0 : absl::ToUnixMicros(time);
+}
+absl::Time FromMicros(int64_t us) {
+  return us == 0 ? absl::InfiniteFuture() : absl::FromUnixMicros(us);
+}
 
 absl::Status Damaged(std::string_view what, JobId job) {
   return absl::DataLossError(StrCat("checksum of ", what, " of job ", job.value, " is wrong"));
@@ -110,18 +114,21 @@ class SqliteReader final : public StoreReader {
     return jobs;
   }
 
-  absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after, uint64_t max_bytes) override {
+  absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after,
+                                                         uint64_t max_bytes) override {
     return Results(results_, job, after, SIZE_MAX, max_bytes, true);
   }
 
-  absl::StatusOr<std::vector<StoredResults>> ReadResultRuns(JobId job, uint64_t after, size_t limit) override {
+  absl::StatusOr<std::vector<StoredResults>> ReadResultRuns(JobId job, uint64_t after,
+                                                            size_t limit) override {
     return Results(result_runs_, job, after, limit, UINT64_MAX, false);
   }
 
   absl::StatusOr<StoredResults> ReadResult(JobId job, uint64_t seq) override {
     auto rows = Results(results_, job, seq - 1, 1, UINT64_MAX, true);
     if (!rows.ok()) return rows.status();
-    if (rows->empty() || rows->front().seq != seq) return absl::NotFoundError(StrCat("result ", seq));
+    if (rows->empty() || rows->front().seq != seq)
+      return absl::NotFoundError(StrCat("result ", seq));
     return std::move(rows->front());
   }
 
@@ -137,8 +144,8 @@ class SqliteReader final : public StoreReader {
     return Buffer(std::move(bytes));
   }
 
-  absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index, uint64_t after,
-                                                  uint64_t max_bytes) override {
+  absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
+                                                  uint64_t after, uint64_t max_bytes) override {
     std::vector<StoredLog> logs;
     uint64_t bytes = 0;
     logs_.Bind(static_cast<int64_t>(job.value)).Bind(static_cast<int64_t>(after));
@@ -170,17 +177,23 @@ class SqliteReader final : public StoreReader {
 
   absl::Status Prepare() {
     const std::string columns =
-        "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, create_us, "
+        "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, "
+        "array_count, create_us, "
         "state, end_us, counts, cancelled, crc, record FROM jobs JOIN job_state USING (job) ";
     REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job = ?").c_str(), &job_));
-    REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
-    REEVE_RETURN_IF_ERROR(Add("SELECT max(id) FROM results WHERE id BETWEEN ? AND ?", &last_));
     REEVE_RETURN_IF_ERROR(
-        Add("SELECT id, runs, outcomes, crc, bytes FROM results WHERE id > ? AND id <= ? ORDER BY id", &results_));
-    REEVE_RETURN_IF_ERROR(Add("SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
+        Add((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
+    REEVE_RETURN_IF_ERROR(Add("SELECT max(id) FROM results WHERE id BETWEEN ? AND ?", &last_));
+    REEVE_RETURN_IF_ERROR(Add(
+        "SELECT id, runs, outcomes, crc, bytes FROM results WHERE id > ? AND id <= ? ORDER BY id",
+        &results_));
+    REEVE_RETURN_IF_ERROR(
+        Add("SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
     REEVE_RETURN_IF_ERROR(Add("SELECT crc, bytes FROM inputs WHERE id = ?", &inputs_));
-    return Add("SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER BY id",
-               &logs_);
+    return Add(
+        "SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER "
+        "BY id",
+        &logs_);
   }
 
   absl::Status Add(const char* sql, SqliteStatement* statement) {
@@ -203,7 +216,8 @@ class SqliteReader final : public StoreReader {
     job.view.state = static_cast<JobState>(row.Int(8));
     job.view.end_time = FromMicros(row.Int(9));
     job.view.record = Buffer(std::string(row.Bytes(13)));
-    if (!DecodeCounts(row.Bytes(10), &job.view.counts) || !DecodeRuns(row.Bytes(11), &job.cancelled) ||
+    if (!DecodeCounts(row.Bytes(10), &job.view.counts) ||
+        !DecodeRuns(row.Bytes(11), &job.cancelled) ||
         Checksum({}, job.view.record.view()) != row.Int(12)) {
       return Damaged("record", job.view.job);
     }
@@ -220,8 +234,9 @@ class SqliteReader final : public StoreReader {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::vector<StoredResults>> Results(SqliteStatement& query, JobId job, uint64_t after,
-                                                     size_t limit, uint64_t max_bytes, bool with_bytes) {
+  absl::StatusOr<std::vector<StoredResults>> Results(SqliteStatement& query, JobId job,
+                                                     uint64_t after, size_t limit,
+                                                     uint64_t max_bytes, bool with_bytes) {
     std::vector<StoredResults> rows;
     uint64_t bytes = 0;
     query.Bind(RowId(job, after)).Bind(RowId(job, UINT32_MAX));
@@ -290,8 +305,8 @@ class SqliteStore final : public Store {
 
   const SqliteStoreOptions options_;
   std::unique_ptr<SqliteConnection> db_;
-  SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, appender_, results_, frontier_,
-      roster_, drop_roster_, log_;
+  SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, appender_, results_,
+      frontier_, roster_, drop_roster_, log_;
 };
 
 absl::Status SqliteStore::Add(const char* sql, SqliteStatement* statement) {
@@ -308,10 +323,12 @@ absl::Status SqliteStore::Open(bool fresh) {
     if (!id.ok()) return id.status();
     const auto version = db_->QueryInt("PRAGMA user_version");
     if (!version.ok()) return version.status();
-    if (*id != kApplicationId) return absl::FailedPreconditionError(StrCat(options_.path, " is not a store of Reeve"));
+    if (*id != kApplicationId)
+      return absl::FailedPreconditionError(StrCat(options_.path, " is not a store of Reeve"));
     if (*version > kSchemaVersion) {
-      return absl::FailedPreconditionError(StrCat(options_.path, " was written by a newer Reeve (schema ", *version,
-                                                  ", this one knows ", kSchemaVersion, ")"));
+      return absl::FailedPreconditionError(
+          StrCat(options_.path, " was written by a newer Reeve (schema ", *version,
+                 ", this one knows ", kSchemaVersion, ")"));
     }
   }
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA journal_mode=WAL"));
@@ -336,14 +353,17 @@ absl::Status SqliteStore::PrepareAll() {
   REEVE_RETURN_IF_ERROR(Add("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
   REEVE_RETURN_IF_ERROR(Add("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
   REEVE_RETURN_IF_ERROR(
-      Add("UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?", &state_));
+      Add("UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
+          &state_));
   REEVE_RETURN_IF_ERROR(Add("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
   REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
   REEVE_RETURN_IF_ERROR(Add("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
   REEVE_RETURN_IF_ERROR(Add("UPDATE job_state SET frontier = ? WHERE job = ?", &frontier_));
   REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO roster VALUES(?, ?)", &roster_));
   REEVE_RETURN_IF_ERROR(Add("DELETE FROM roster WHERE worker_id = ?", &drop_roster_));
-  return Add("INSERT INTO logs(job, task, attempt, stream, start, content) VALUES(?, ?, ?, ?, ?, ?)", &log_);
+  return Add(
+      "INSERT INTO logs(job, task, attempt, stream, start, content) VALUES(?, ?, ?, ?, ?, ?)",
+      &log_);
 }
 
 absl::Status SqliteStore::PutMeta(const char* key, int64_t value) {
@@ -354,7 +374,8 @@ absl::StatusOr<Image> SqliteStore::Load() {
   Image image;
   const auto epoch = db_->QueryInt("SELECT value FROM meta WHERE key = CAST('epoch' AS BLOB)");
   if (!epoch.ok()) return epoch.status();
-  const auto next_job = db_->QueryInt("SELECT value FROM meta WHERE key = CAST('job_ids_below' AS BLOB)");
+  const auto next_job =
+      db_->QueryInt("SELECT value FROM meta WHERE key = CAST('job_ids_below' AS BLOB)");
   if (!next_job.ok()) return next_job.status();
   image.epoch = Epoch(static_cast<uint64_t>(*epoch) + 1);
   image.next_job = JobId(std::max<uint64_t>(1, static_cast<uint64_t>(*next_job)));
@@ -377,7 +398,8 @@ absl::StatusOr<Image> SqliteStore::Load() {
 
 absl::Status SqliteStore::LoadJobs(Image* image) {
   auto jobs = db_->Prepare(
-      "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, create_us, "
+      "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
+      "create_us, "
       "request_id, content_hash, crc, record, state, frontier FROM job_state JOIN jobs USING (job) "
       "WHERE state < 4 ORDER BY jobs.job");
   if (!jobs.ok()) return jobs.status();
@@ -397,7 +419,8 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.request_id = jobs->Bytes(8);
     job.job.content_hash = static_cast<uint64_t>(jobs->Int(9));
     job.job.view.record = Buffer(std::string(jobs->Bytes(11)));
-    if (Checksum({}, job.job.view.record.view()) != jobs->Int(10)) return Damaged("record", job.job.view.job);
+    if (Checksum({}, job.job.view.record.view()) != jobs->Int(10))
+      return Damaged("record", job.job.view.job);
     job.state = static_cast<JobState>(jobs->Int(12));
     job.frontier = static_cast<uint32_t>(jobs->Int(13));
     REEVE_RETURN_IF_ERROR(LoadJob(&job));
@@ -408,16 +431,18 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
 absl::Status SqliteStore::LoadJob(JobImage* job) {
   const JobId id = job->job.view.job;
   auto chunks = db_->Prepare(
-      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? ORDER BY id");
+      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
+      "ORDER BY id");
   if (!chunks.ok()) return chunks.status();
   chunks->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
     auto row = chunks->Step();
     if (!row.ok()) return row.status();
     if (!*row) break;
-    job->chunks.push_back({{static_cast<TaskIndex>(chunks->Int(0)), static_cast<uint32_t>(chunks->Int(1))},
-                           {Epoch(static_cast<uint64_t>(chunks->Int(2))), static_cast<uint64_t>(chunks->Int(3))},
-                           static_cast<uint64_t>(chunks->Int(4))});
+    job->chunks.push_back(
+        {{static_cast<TaskIndex>(chunks->Int(0)), static_cast<uint32_t>(chunks->Int(1))},
+         {Epoch(static_cast<uint64_t>(chunks->Int(2))), static_cast<uint64_t>(chunks->Int(3))},
+         static_cast<uint64_t>(chunks->Int(4))});
   }
   auto appenders = db_->Prepare("SELECT name, next FROM appenders WHERE job = ?");
   if (!appenders.ok()) return appenders.status();
@@ -428,7 +453,8 @@ absl::Status SqliteStore::LoadJob(JobImage* job) {
     if (!*row) break;
     job->appenders[std::string(appenders->Bytes(0))] = static_cast<uint64_t>(appenders->Int(1));
   }
-  auto results = db_->Prepare("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
+  auto results =
+      db_->Prepare("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
   if (!results.ok()) return results.status();
   results->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
@@ -436,7 +462,8 @@ absl::Status SqliteStore::LoadJob(JobImage* job) {
     if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
     job->last_seq = static_cast<uint64_t>(results->Int(0)) & UINT32_MAX;
-    if (!DecodeResultRuns(results->Bytes(1), &job->results) || !DecodeRetries(results->Bytes(2), &job->retries)) {
+    if (!DecodeResultRuns(results->Bytes(1), &job->results) ||
+        !DecodeRetries(results->Bytes(2), &job->retries)) {
       return Damaged("results", id);
     }
   }
@@ -444,16 +471,17 @@ absl::Status SqliteStore::LoadJob(JobImage* job) {
 
 absl::Status SqliteStore::LoadRequests(Image* image) {
   auto requests = db_->Prepare(
-      "SELECT request_id, content_hash, job, create_us FROM jobs WHERE create_us > ? ORDER BY job DESC LIMIT 1000000");
+      "SELECT request_id, content_hash, job, create_us FROM jobs WHERE create_us > ? ORDER BY job "
+      "DESC LIMIT 1000000");
   if (!requests.ok()) return requests.status();
   requests->Bind(absl::ToUnixMicros(absl::Now() - absl::Hours(24)));
   for (;;) {
     auto row = requests->Step();
     if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
-    image->requests.push_back({std::string(requests->Bytes(0)), static_cast<uint64_t>(requests->Int(1)),
-                               JobId(static_cast<uint64_t>(requests->Int(2))),
-                               absl::FromUnixMicros(requests->Int(3))});
+    image->requests.push_back(
+        {std::string(requests->Bytes(0)), static_cast<uint64_t>(requests->Int(1)),
+         JobId(static_cast<uint64_t>(requests->Int(2))), absl::FromUnixMicros(requests->Int(3))});
   }
 }
 
@@ -501,7 +529,8 @@ absl::Status SqliteStore::Put(const PutJobState& put) {
 }
 
 absl::Status SqliteStore::Put(const PutInputs& put) {
-  const std::string_view bytes = put.inputs == nullptr ? std::string_view() : put.inputs->wire().view();
+  const std::string_view bytes =
+      put.inputs == nullptr ? std::string_view() : put.inputs->wire().view();
   REEVE_RETURN_IF_ERROR(inputs_.Bind(RowId(put.job, put.run.first))
                             .Bind(put.run.count)
                             .Bind(static_cast<int64_t>(put.birth.epoch.value))
@@ -533,7 +562,9 @@ absl::Status SqliteStore::Put(const PutFrontier& put) {
 }
 
 absl::Status SqliteStore::Put(const PutRoster& put) {
-  return roster_.Bind(std::string_view(put.worker_id)).Bind(static_cast<int64_t>(put.number.value)).Run();
+  return roster_.Bind(std::string_view(put.worker_id))
+      .Bind(static_cast<int64_t>(put.number.value))
+      .Run();
 }
 
 absl::Status SqliteStore::Put(const DropRoster& put) {
@@ -559,12 +590,14 @@ absl::Status SqliteStore::CommitLogs(JobId job, absl::Span<const StoredLog> logs
 }
 
 absl::Status SqliteStore::Forget(int64_t job) {
-  const std::string range = StrCat(" WHERE id BETWEEN ", job << 32, " AND ", job << 32 | UINT32_MAX);
-  for (const std::string& sql : {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM results", range),
-                                 StrCat("DELETE FROM logs WHERE job = ", job),
-                                 StrCat("DELETE FROM appenders WHERE job = ", job),
-                                 StrCat("DELETE FROM job_state WHERE job = ", job),
-                                 StrCat("DELETE FROM jobs WHERE job = ", job)}) {
+  const std::string range =
+      StrCat(" WHERE id BETWEEN ", job << 32, " AND ", job << 32 | UINT32_MAX);
+  for (const std::string& sql :
+       {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM results", range),
+        StrCat("DELETE FROM logs WHERE job = ", job),
+        StrCat("DELETE FROM appenders WHERE job = ", job),
+        StrCat("DELETE FROM job_state WHERE job = ", job),
+        StrCat("DELETE FROM jobs WHERE job = ", job)}) {
     REEVE_RETURN_IF_ERROR(db_->Execute(sql.c_str()));
   }
   return absl::OkStatus();
@@ -596,7 +629,8 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const SqliteStoreOptions&
   if (!db.ok()) return db.status();
   auto store = std::make_unique<SqliteStore>(std::move(*db), options);
   if (absl::Status s = store->Open(!there); !s.ok()) {
-    return absl::Status(s.code(), StrCat("cannot use the store ", options.path, ": ", ToStd(s.message())));
+    return absl::Status(s.code(),
+                        StrCat("cannot use the store ", options.path, ": ", ToStd(s.message())));
   }
   return std::unique_ptr<Store>(std::move(store));
 }

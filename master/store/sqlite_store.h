@@ -1,7 +1,7 @@
 // The durable store: one SQLite file, WAL, every commit fsynced.
 //
-// Chunks, not rows: a row of `inputs` or `results` holds a whole batch, bytes last, so that metadata is read without them. Row ids are
-// job << 32 | first or seq: no other index is needed.
+// Chunks, not rows: a row of `inputs` or `results` holds a whole batch, bytes last, so that
+// metadata is read without them. Row ids are job << 32 | first or seq: no other index is needed.
 
 #ifndef REEVE_MASTER_STORE_SQLITE_STORE_H_
 #define REEVE_MASTER_STORE_SQLITE_STORE_H_
@@ -15,8 +15,8 @@ namespace reeve {
 
 struct SqliteStoreOptions {
   std::string path;
-  // Make the database if there is none. Otherwise a missing one is refused: an empty store in place of a lost one would look like a
-  // fresh cluster.
+  // Make the database if there is none. Otherwise a missing one is refused: an empty store in place
+  // of a lost one would look like a fresh cluster.
   bool create = false;
   // Ended jobs are forgotten after this.
   absl::Duration retention = absl::Hours(24 * 7);

@@ -1,7 +1,8 @@
 // What survives: the interface that SQLite (durable) and memory (ephemeral) both give.
 //
-// One thread writes (StoreThread, or the loop for the memory store), another reads (ReaderThread) through a StoreReader of its own.
-// A failed commit has an unknown outcome: the caller logs and exits 70 (design.md §6, "On doubt, stop").
+// One thread writes (StoreThread, or the loop for the memory store), another reads (ReaderThread)
+// through a StoreReader of its own. A failed commit has an unknown outcome: the caller logs and
+// exits 70 (design.md §6, "On doubt, stop").
 
 #ifndef REEVE_MASTER_STORE_STORE_H_
 #define REEVE_MASTER_STORE_STORE_H_
@@ -44,7 +45,7 @@ struct StoredLog {
   uint32_t stream = 0;  // 1 standard output, 2 standard error.
   uint64_t offset = 0;
   Buffer content;
-  uint64_t row = 0;     // Ascending; the cursor of log streams.
+  uint64_t row = 0;  // Ascending; the cursor of log streams.
 };
 
 class StoreReader {
@@ -54,7 +55,8 @@ class StoreReader {
   // Errors of all: NOT_FOUND (no such job or chunk), DATA_LOSS (a checksum is wrong), INTERNAL.
   virtual absl::StatusOr<StoredJob> ReadJob(JobId job) = 0;
   // Jobs with ids below `before` (0: all), newest first, in one of `states` (empty: all).
-  virtual absl::StatusOr<std::vector<StoredJob>> ListJobs(JobId before, absl::Span<const JobState> states,
+  virtual absl::StatusOr<std::vector<StoredJob>> ListJobs(JobId before,
+                                                          absl::Span<const JobState> states,
                                                           size_t limit) = 0;
   // Result rows with seq > after, ascending, until `max_bytes` (at least one row if there is one).
   virtual absl::StatusOr<std::vector<StoredResults>> ReadResults(JobId job, uint64_t after,
@@ -81,7 +83,8 @@ class Store {
   // Commits `batches`, ascending, as one transaction; durable when it returns OK.
   virtual absl::Status Commit(absl::Span<const WriteBatch> batches) = 0;
 
-  // Commits log pieces; they wait for nobody and may be dropped when the disk is full. `row` is ignored.
+  // Commits log pieces; they wait for nobody and may be dropped when the disk is full. `row` is
+  // ignored.
   virtual absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) = 0;
 
   // Idle work: checkpoint, retention. Called by the writing thread when it has nothing to commit.

@@ -20,7 +20,8 @@ namespace {
 
 std::string FreshFolder() {
   static int count = 0;
-  const std::string folder = testing::TempDir() + "/store." + std::to_string(getpid()) + "." + std::to_string(++count);
+  const std::string folder =
+      testing::TempDir() + "/store." + std::to_string(getpid()) + "." + std::to_string(++count);
   mkdir(folder.c_str(), 0700);
   return folder;
 }
@@ -54,7 +55,8 @@ WriteBatch Batch(uint64_t number, std::vector<Write> writes) {
   return batch;
 }
 
-PutResults Results(uint64_t job, uint64_t seq, std::vector<ResultRun> runs, const std::string& body) {
+PutResults Results(uint64_t job, uint64_t seq, std::vector<ResultRun> runs,
+                   const std::string& body) {
   PutResults put;
   put.job = JobId(job);
   put.seq = seq;
@@ -74,21 +76,31 @@ class StoreTest : public testing::TestWithParam<StoreKind> {
 TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
   const auto store = Open();
   ASSERT_TRUE(store->Load().ok());
-  PutJobState ended{JobId(1), JobState::kFailed, {}, absl::FromUnixSeconds(4'000'000'100), {{8, 2}}};
+  PutJobState ended{
+      JobId(1), JobState::kFailed, {}, absl::FromUnixSeconds(4'000'000'100), {{8, 2}}};
   ended.counts.total = 10;
   ended.counts.failed = 1;
   const InputsRef inputs = Inputs({"a", "", "ccc"});
-  ASSERT_TRUE(store->Commit({Batch(1, {Job(1, GetParam()), PutInputs{JobId(1), {0, 3}, {Epoch(1), 1}, inputs, 4, "me", 3}})}).ok());
+  ASSERT_TRUE(
+      store
+          ->Commit({Batch(1, {Job(1, GetParam()),
+                              PutInputs{JobId(1), {0, 3}, {Epoch(1), 1}, inputs, 4, "me", 3}})})
+          .ok());
   auto reader = *store->NewReader();
   const auto read = reader->ReadInputs(JobId(1), 0);
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->view(), inputs->wire().view());
   EXPECT_TRUE(absl::IsNotFound(reader->ReadInputs(JobId(1), 1).status()));
 
-  ASSERT_TRUE(store
-                  ->Commit({Batch(2, {Results(1, 1, {{{0, 2, 0}, TaskState::kSucceeded}}, "first")}),
-                            Batch(3, {Results(1, 2, {{{5, 1, 3}, TaskState::kFailed}, {{9, 1, 4}, TaskState::kSucceeded}}, "second"), ended})})
-                  .ok());
+  ASSERT_TRUE(
+      store
+          ->Commit({Batch(2, {Results(1, 1, {{{0, 2, 0}, TaskState::kSucceeded}}, "first")}),
+                    Batch(3, {Results(1, 2,
+                                      {{{5, 1, 3}, TaskState::kFailed},
+                                       {{9, 1, 4}, TaskState::kSucceeded}},
+                                      "second"),
+                              ended})})
+          .ok());
   const auto job = reader->ReadJob(JobId(1));
   ASSERT_TRUE(job.ok());
   EXPECT_EQ(job->view.state, JobState::kFailed);
@@ -105,9 +117,11 @@ TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
   ASSERT_TRUE(all.ok());
   ASSERT_EQ(all->size(), 2u);
   EXPECT_EQ((*all)[0].body.view(), "first");
-  EXPECT_EQ((*all)[1].runs, (std::vector<ResultRun>{{{5, 1, 3}, TaskState::kFailed}, {{9, 1, 4}, TaskState::kSucceeded}}));
+  EXPECT_EQ((*all)[1].runs, (std::vector<ResultRun>{{{5, 1, 3}, TaskState::kFailed},
+                                                    {{9, 1, 4}, TaskState::kSucceeded}}));
   EXPECT_EQ(reader->ReadResults(JobId(1), 1, 1 << 20)->size(), 1u);
-  EXPECT_EQ(reader->ReadResults(JobId(1), 0, 1)->size(), 1u) << "at least one row, however small the share";
+  EXPECT_EQ(reader->ReadResults(JobId(1), 0, 1)->size(), 1u)
+      << "at least one row, however small the share";
   EXPECT_TRUE(reader->ReadResultRuns(JobId(1), 0, 10)->at(1).body.empty());
   EXPECT_EQ(reader->ReadResult(JobId(1), 2)->body.view(), "second");
   EXPECT_TRUE(absl::IsNotFound(reader->ReadResult(JobId(1), 3).status()));
@@ -116,7 +130,14 @@ TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
 TEST_P(StoreTest, JobsAreListedNewestFirstAndByState) {
   const auto store = Open();
   ASSERT_TRUE(store->Load().ok());
-  ASSERT_TRUE(store->Commit({Batch(1, {Job(1), Job(2), Job(3), PutJobState{JobId(2), JobState::kSucceeded, {}, absl::FromUnixSeconds(4'000'000'100), {}}})}).ok());
+  ASSERT_TRUE(
+      store
+          ->Commit({Batch(
+              1,
+              {Job(1), Job(2), Job(3),
+               PutJobState{
+                   JobId(2), JobState::kSucceeded, {}, absl::FromUnixSeconds(4'000'000'100), {}}})})
+          .ok());
   auto reader = *store->NewReader();
   const auto ids = [](const absl::StatusOr<std::vector<StoredJob>>& jobs) {
     std::vector<uint64_t> ids;
@@ -150,21 +171,35 @@ TEST_P(StoreTest, OutputOfTasksIsKeptInOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, StoreTest, testing::Values(StoreKind::kDurable, StoreKind::kMemory),
-                         [](const auto& info) { return info.param == StoreKind::kDurable ? "Sqlite" : "Memory"; });
+                         [](const auto& info) {
+                           return info.param == StoreKind::kDurable ? "Sqlite" : "Memory";
+                         });
 
 TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
   const SqliteStoreOptions options{.path = FreshFolder() + "/reeve.db", .create = true};
-  RetryOutcome retry{{2, 1}, Reason::kExitNonzero, 1, 0, 0, absl::FromUnixMillis(4'000'000'000'123)};
+  RetryOutcome retry{
+      {2, 1}, Reason::kExitNonzero, 1, 0, 0, absl::FromUnixMillis(4'000'000'000'123)};
   {
     const auto store = *OpenSqliteStore(options);
     ASSERT_EQ(store->Load()->epoch, Epoch(1));
     PutResults results = Results(1, 1, {{{0, 2, 0}, TaskState::kSucceeded}}, "body");
     results.retries = {retry};
-    ASSERT_TRUE(store
-                    ->Commit({Batch(1, {ReserveJobIds{JobId(1001)}, Job(1), PutInputs{JobId(1), {0, 3}, {Epoch(1), 9}, Inputs({"a", "b", "c"}), 3, "me", 3},
-                                        PutFrontier{JobId(1), 3}, PutRoster{"w", WorkerNumber(4)}, PutRoster{"gone", WorkerNumber(5)}}),
-                              Batch(2, {results, DropRoster{"gone"}, Job(2), PutJobState{JobId(2), JobState::kSucceeded, {}, absl::FromUnixSeconds(4'000'000'100), {}}})})
-                    .ok());
+    ASSERT_TRUE(
+        store
+            ->Commit(
+                {Batch(1,
+                       {ReserveJobIds{JobId(1001)}, Job(1),
+                        PutInputs{
+                            JobId(1), {0, 3}, {Epoch(1), 9}, Inputs({"a", "b", "c"}), 3, "me", 3},
+                        PutFrontier{JobId(1), 3}, PutRoster{"w", WorkerNumber(4)},
+                        PutRoster{"gone", WorkerNumber(5)}}),
+                 Batch(2, {results, DropRoster{"gone"}, Job(2),
+                           PutJobState{JobId(2),
+                                       JobState::kSucceeded,
+                                       {},
+                                       absl::FromUnixSeconds(4'000'000'100),
+                                       {}}})})
+            .ok());
   }
   const auto store = *OpenSqliteStore(options);
   const auto image = store->Load();
@@ -203,12 +238,19 @@ TEST(SqliteStoreTest, AStrangersFileAndANewerSchemaAreRefused) {
   EXPECT_TRUE(absl::IsDataLoss(OpenSqliteStore({.path = text, .create = true}).status()));
 
   const std::string stranger = FreshFolder() + "/reeve.db";
-  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + stranger + "').execute('create table t(x)')\"").c_str()), 0);
-  EXPECT_TRUE(absl::IsFailedPrecondition(OpenSqliteStore({.path = stranger, .create = true}).status()));
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + stranger +
+                    "').execute('create table t(x)')\"")
+                       .c_str()),
+            0);
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(OpenSqliteStore({.path = stranger, .create = true}).status()));
 
   const std::string newer = FreshFolder() + "/reeve.db";
   { ASSERT_TRUE(OpenSqliteStore({.path = newer, .create = true}).ok()); }
-  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + newer + "').execute('pragma user_version=99')\"").c_str()), 0);
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; sqlite3.connect('" + newer +
+                    "').execute('pragma user_version=99')\"")
+                       .c_str()),
+            0);
   const auto refused = OpenSqliteStore({.path = newer});
   EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
   EXPECT_NE(refused.status().ToString().find("newer"), std::string::npos);
@@ -219,11 +261,16 @@ TEST(SqliteStoreTest, ADamagedChunkIsToldAndNotHandedOut) {
   {
     const auto store = *OpenSqliteStore({.path = path, .create = true});
     ASSERT_TRUE(store->Load().ok());
-    ASSERT_TRUE(store->Commit({Batch(1, {Job(1), Results(1, 1, {{{0, 1, 0}, TaskState::kSucceeded}}, "precious"),
-                                         PutInputs{JobId(1), {0, 1}, {Epoch(1), 1}, Inputs({"precious"}), 8, "", 0}})}).ok());
+    ASSERT_TRUE(
+        store
+            ->Commit({Batch(
+                1, {Job(1), Results(1, 1, {{{0, 1, 0}, TaskState::kSucceeded}}, "precious"),
+                    PutInputs{JobId(1), {0, 1}, {Epoch(1), 1}, Inputs({"precious"}), 8, "", 0}})})
+            .ok());
   }
   ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
-                    "'); c.execute(\\\"update results set bytes = x'00'\\\"); c.execute(\\\"update inputs set bytes = x'00'\\\"); c.commit()\"")
+                    "'); c.execute(\\\"update results set bytes = x'00'\\\"); c.execute(\\\"update "
+                    "inputs set bytes = x'00'\\\"); c.commit()\"")
                        .c_str()),
             0);
   const auto store = *OpenSqliteStore({.path = path});
@@ -260,7 +307,9 @@ class FakeStore final : public Store {
   }
   absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return absl::OkStatus(); }
   void Idle() override {}
-  absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override { return absl::UnimplementedError(""); }
+  absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
+    return absl::UnimplementedError("");
+  }
   std::vector<size_t> sizes;
   std::vector<uint64_t> numbers;
   absl::Status result;
@@ -289,7 +338,9 @@ TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {
   store.result = absl::InternalError("disk");
   uint64_t committed = 0;
   absl::Status failure;
-  StoreThread thread(&store, [&](uint64_t number) { committed = number; }, [&](const absl::Status& s) { failure = s; });
+  StoreThread thread(
+      &store, [&](uint64_t number) { committed = number; },
+      [&](const absl::Status& s) { failure = s; });
   WriteBatch large = Batch(1, {});
   large.bytes = 9 << 20;
   thread.Submit(std::move(large));

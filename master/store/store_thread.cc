@@ -55,7 +55,8 @@ void StoreThread::Impl::Loop() {
       }
       if (batches.empty() && logs.empty() && stopping) return;
       uint64_t bytes = 0;
-      while (!batches.empty() && (taken.empty() || bytes + batches.front().bytes <= kTransactionBytes)) {
+      while (!batches.empty() &&
+             (taken.empty() || bytes + batches.front().bytes <= kTransactionBytes)) {
         bytes += batches.front().bytes;
         taken.push_back(std::move(batches.front()));
         batches.pop_front();
@@ -72,7 +73,8 @@ void StoreThread::Impl::Loop() {
     if (!taken.empty() && !Commit(std::move(taken))) return;
     for (auto& [job, log] : pieces) {
       if (absl::Status status = store->CommitLogs(job, log); !status.ok()) {
-        REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value, status.ToString());
+        REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value,
+                          status.ToString());
       }
     }
   }

@@ -1,4 +1,5 @@
-// Group commit: one thread that commits whatever is queued as soon as the last commit ends. No timer.
+// Group commit: one thread that commits whatever is queued as soon as the last commit ends. No
+// timer.
 //
 // Thread: Submit and SubmitLogs from any; the callback runs on the store thread.
 
@@ -16,7 +17,8 @@ namespace reeve {
 
 class StoreThread {
  public:
-  // `on_committed(number)`: every batch up to `number` is durable. `on_failure`: a commit failed; the default logs and exits 70.
+  // `on_committed(number)`: every batch up to `number` is durable. `on_failure`: a commit failed;
+  // the default logs and exits 70.
   StoreThread(Store* store, std::function<void(uint64_t number)> on_committed,
               std::function<void(const absl::Status&)> on_failure = {});
   ~StoreThread();
@@ -25,8 +27,8 @@ class StoreThread {
   // Commits what is queued, then ends.
   void Stop();
 
-  // Queues a batch. Never refuses: the loop looks at waiting_bytes() and stops taking work in. At most 8 MiB go into one transaction
-  // unless one batch alone is larger.
+  // Queues a batch. Never refuses: the loop looks at waiting_bytes() and stops taking work in. At
+  // most 8 MiB go into one transaction unless one batch alone is larger.
   void Submit(WriteBatch batch);
   // Queues log pieces; drops them (and counts) when 16 MiB of them wait.
   void SubmitLogs(JobId job, std::vector<StoredLog> logs);

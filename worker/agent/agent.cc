@@ -16,7 +16,8 @@ constexpr absl::Duration kLookForUnacknowledged = absl::Seconds(1);
 
 }  // namespace
 
-Agent::Agent(const AgentOptions& options, absl::Duration now) : options_(options), born_(now), last_heard_(now) {}
+Agent::Agent(const AgentOptions& options, absl::Duration now)
+    : options_(options), born_(now), last_heard_(now) {}
 
 void Agent::Step(absl::Duration now, AgentEvent event) {
   std::visit([&](auto& e) { On(now, e); }, event);
@@ -56,7 +57,9 @@ std::vector<AgentHeld> Agent::Held() const {
   }
   for (const auto& [number, batch] : batches_) {
     for (const AgentLeased& leased : batch.content.runs) {
-      if (leased.lease) held.push_back({batch.content.job, batch.birth, {batch.epoch, leased.lease}, leased.run, true});
+      if (leased.lease)
+        held.push_back(
+            {batch.content.job, batch.birth, {batch.epoch, leased.lease}, leased.run, true});
     }
   }
   return held;
@@ -65,7 +68,8 @@ std::vector<AgentHeld> Agent::Held() const {
 void Agent::On(absl::Duration now, agent::Welcomed& event) {
   if (!event.refused.empty()) {
     const bool token = event.refused.rfind("wrong token", 0) == 0;
-    effects_.exit = {token ? kExitCannotConnect : kExitRefused, "the master refused this worker: " + event.refused};
+    effects_.exit = {token ? kExitCannotConnect : kExitRefused,
+                     "the master refused this worker: " + event.refused};
     return;
   }
   if (!greeting_ || event.number != hello_number_) return;
@@ -89,12 +93,14 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   for (auto& [key, span] : spans_) {
     for (const auto& [first, portion] : span.portions) {
       if (portion.lease.seq) continue;
-      for (const Run run : span.unfinished.Intersection({first, portion.count})) effects_.cancels.push_back({key, run});
+      for (const Run run : span.unfinished.Intersection({first, portion.count}))
+        effects_.cancels.push_back({key, run});
     }
   }
   for (auto it = batches_.begin(); it != batches_.end();) {
     const auto& runs = it->second.content.runs;
-    if (std::none_of(runs.begin(), runs.end(), [](const AgentLeased& l) { return bool(l.lease); })) {
+    if (std::none_of(runs.begin(), runs.end(),
+                     [](const AgentLeased& l) { return bool(l.lease); })) {
       unacknowledged_bytes_ -= it->second.content.body.size();
       to_send_.erase(it->first);
       it = batches_.erase(it);
@@ -253,7 +259,8 @@ void Agent::On(absl::Duration, agent::ResultsAcked& event) {
     to_send_.erase(number);
     batches_.erase(it);
   }
-  if (was_full && !spool_full()) next_beat_ = -absl::InfiniteDuration();  // Tell at once that there is room again.
+  if (was_full && !spool_full())
+    next_beat_ = -absl::InfiniteDuration();  // Tell at once that there is room again.
 }
 
 void Agent::On(absl::Duration now, agent::NotSent& event) {
@@ -338,7 +345,8 @@ AgentEffects Agent::TakeEffects(absl::Duration now) {
       effects_.results.push_back(batch.content);
     }
     to_send_.clear();
-    if (!batches_.empty() && next_resend_ == absl::InfiniteDuration()) next_resend_ = now + kLookForUnacknowledged;
+    if (!batches_.empty() && next_resend_ == absl::InfiniteDuration())
+      next_resend_ = now + kLookForUnacknowledged;
   }
   if (draining_ && spans_.empty() && batches_.empty() && !ended_) {
     ended_ = true;
@@ -354,7 +362,8 @@ AgentEffects Agent::TakeEffects(absl::Duration now) {
 }
 
 absl::Duration Agent::NextDeadline() const {
-  absl::Duration next = std::min({hello_at_, next_resend_, drain_forced_ ? absl::InfiniteDuration() : drain_deadline_});
+  absl::Duration next = std::min(
+      {hello_at_, next_resend_, drain_forced_ ? absl::InfiniteDuration() : drain_deadline_});
   if (welcomed_) next = std::min(next, next_beat_);
   return next;
 }

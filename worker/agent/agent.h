@@ -1,9 +1,11 @@
 // The agent: what a worker holds and owes. Pure, like the scheduler.
 //
-// It keeps every span until its results are acknowledged, says Hello and Heartbeat, answers Recall and Cancel with what the lanes truly cut,
-// and knows when a drain is done. It runs nothing and sends nothing: effects name what the loop must do.
+// It keeps every span until its results are acknowledged, says Hello and Heartbeat, answers Recall
+// and Cancel with what the lanes truly cut, and knows when a drain is done. It runs nothing and
+// sends nothing: effects name what the loop must do.
 //
-// A span has a key of the worker's own; leases are labels on its runs, because a master that restarts gives new ones.
+// A span has a key of the worker's own; leases are labels on its runs, because a master that
+// restarts gives new ones.
 //
 // Thread: none; the worker loop's.
 
@@ -121,9 +123,10 @@ struct Tick {};
 
 }  // namespace agent
 
-using AgentEvent = std::variant<agent::Begin, agent::Welcomed, agent::AskedWho, agent::Assigned, agent::RecallAsked,
-                                agent::CancelAsked, agent::HeartbeatAcked, agent::ResultsAcked, agent::Heard, agent::Cut,
-                                agent::Reported, agent::NotSent, agent::Drain, agent::Tick>;
+using AgentEvent = std::variant<agent::Begin, agent::Welcomed, agent::AskedWho, agent::Assigned,
+                                agent::RecallAsked, agent::CancelAsked, agent::HeartbeatAcked,
+                                agent::ResultsAcked, agent::Heard, agent::Cut, agent::Reported,
+                                agent::NotSent, agent::Drain, agent::Tick>;
 
 // ---- What must be done ----
 
@@ -184,7 +187,7 @@ struct AgentEffects {
   std::vector<AgentLeased> recalled;
   std::vector<AgentLeased> released;
   std::vector<Batch> results;
-  std::vector<SpanKey> ended;      // Nothing of the span is in a lane any more.
+  std::vector<SpanKey> ended;  // Nothing of the span is in a lane any more.
   std::optional<std::string> goodbye;
   // The worker ends with this code, for this reason.
   std::optional<std::pair<int, std::string>> exit;

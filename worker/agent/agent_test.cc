@@ -152,7 +152,9 @@ TEST_F(AgentTest, AfterANewEpochHeldRunsAndResultsCarryTheirNewLeases) {
   Step(agent::AskedWho{});
   ASSERT_TRUE(effects_.hello.has_value());
   EXPECT_EQ(effects_.hello->held.size(), 3u);
-  Join(2, {{JobId(1), {0, 4}, LeaseSeq(1)}, {JobId(1), {4, 6}, LeaseSeq(2)}, {JobId(1), {10, 10}, LeaseSeq(0)}});
+  Join(2, {{JobId(1), {0, 4}, LeaseSeq(1)},
+           {JobId(1), {4, 6}, LeaseSeq(2)},
+           {JobId(1), {10, 10}, LeaseSeq(0)}});
   EXPECT_EQ(agent_.epoch(), Epoch(2));
   ASSERT_EQ(effects_.results.size(), 1u);
   EXPECT_EQ(effects_.results[0].runs[0].lease, LeaseSeq(1));

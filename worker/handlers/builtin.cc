@@ -18,7 +18,9 @@ namespace {
 
 constexpr size_t kReadBytes = 64 << 10;
 
-absl::StatusOr<std::string> Echo(TaskContext&, std::string_view input) { return std::string(input); }
+absl::StatusOr<std::string> Echo(TaskContext&, std::string_view input) {
+  return std::string(input);
+}
 
 absl::StatusOr<std::string> Sleep(TaskContext& task, std::string_view input) {
   const std::string_view text = task.param("seconds").empty() ? input : task.param("seconds");
@@ -65,10 +67,12 @@ absl::Status CannotRead(std::string_view path) {
 
 absl::StatusOr<std::string> Digest(TaskContext& task, std::string_view input) {
   const std::string path(input);
-  if (path.empty() || path.find('\0') != std::string::npos) return absl::InvalidArgumentError("the input is not a path");
+  if (path.empty() || path.find('\0') != std::string::npos)
+    return absl::InvalidArgumentError("the input is not a path");
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.fd < 0) return CannotRead(path);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
   EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
   uint64_t bytes = 0, lines = 0;
   const auto buffer = std::make_unique<char[]>(kReadBytes);
@@ -90,7 +94,8 @@ absl::StatusOr<std::string> Digest(TaskContext& task, std::string_view input) {
     constexpr char kHex[] = "0123456789abcdef";
     hex += {kHex[hash[i] >> 4], kHex[hash[i] & 15]};
   }
-  return StrCat("{\"path\":", JsonString(path), ",\"sha256\":\"", hex, "\",\"lines\":", lines, ",\"bytes\":", bytes, "}");
+  return StrCat("{\"path\":", JsonString(path), ",\"sha256\":\"", hex, "\",\"lines\":", lines,
+                ",\"bytes\":", bytes, "}");
 }
 
 }  // namespace

@@ -8,8 +8,9 @@
 namespace reeve {
 
 // echo    returns its input.
-// sleep   sleeps for the seconds its input says (`0.25`), or for the option `seconds`; returns nothing.
-// digest  reads the file its input names; returns a JSON object with path, sha256, lines and bytes.
+// sleep   sleeps for the seconds its input says (`0.25`), or for the option `seconds`; returns
+// nothing. digest  reads the file its input names; returns a JSON object with path, sha256, lines
+// and bytes.
 void AddBuiltinHandlers(HandlerRegistry* registry);
 
 }  // namespace reeve

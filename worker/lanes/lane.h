@@ -1,9 +1,12 @@
-// What a lane is to the worker loop: a place that runs spans of tasks and reports their outcomes in batches.
+// What a lane is to the worker loop: a place that runs spans of tasks and reports their outcomes in
+// batches.
 //
-// Two implementations: ThreadLane (a pool and one bounded queue; handlers in this process) and ProcessLane (commands, through the
-// single-threaded parent). The agent decides what runs; a lane only runs it.
+// Two implementations: ThreadLane (a pool and one bounded queue; handlers in this process) and
+// ProcessLane (commands, through the single-threaded parent). The agent decides what runs; a lane
+// only runs it.
 //
-// Thread: all methods on the worker loop's thread; reports come from the lane's own threads through LaneSink.
+// Thread: all methods on the worker loop's thread; reports come from the lane's own threads through
+// LaneSink.
 
 #ifndef REEVE_WORKER_LANES_LANE_H_
 #define REEVE_WORKER_LANES_LANE_H_
@@ -34,7 +37,8 @@ struct CommandSpec {
   std::map<std::string, std::string> environment;
 };
 
-// What a worker knows of a job: from link.v1.JobBrief, parsed once per session and job. Immutable, shared.
+// What a worker knows of a job: from link.v1.JobBrief, parsed once per session and job. Immutable,
+// shared.
 struct JobContext {
   JobId job;
   std::string name;
@@ -56,7 +60,8 @@ class SpanInputs {
   // All `bytes_each` long.
   SpanInputs(Buffer blob, uint32_t bytes_each) : blob_(std::move(blob)), uniform_(bytes_each) {}
   // `ends[i]`: where input i ends in `blob`.
-  SpanInputs(Buffer blob, std::vector<uint32_t> ends) : blob_(std::move(blob)), ends_(std::move(ends)) {}
+  SpanInputs(Buffer blob, std::vector<uint32_t> ends)
+      : blob_(std::move(blob)), ends_(std::move(ends)) {}
 
   std::string_view At(uint32_t position) const {
     if (ends_.empty()) return blob_.view().substr(size_t{position} * uniform_, uniform_);
@@ -92,7 +97,7 @@ struct LaneReport {
   std::vector<Run> runs;  // Ascending; what the body holds.
   std::vector<Failed> failed;
   absl::Duration run_time;
-  std::string body;       // reeve.v1.ResultBatch without a head.
+  std::string body;  // reeve.v1.ResultBatch without a head.
 };
 
 // A piece of output of a command that still runs.
@@ -124,14 +129,17 @@ class TaskLane {
  public:
   virtual ~TaskLane() = default;
 
-  // Queues a span. Every index of it is answered: in a report, or given back by Cut, Cancel or Stop.
+  // Queues a span. Every index of it is answered: in a report, or given back by Cut, Cancel or
+  // Stop.
   virtual void Start(LaneSpan span) = 0;
 
-  // Gives back what has not begun of `span` at or beyond `from`. Returns the runs cut; they will not be reported.
+  // Gives back what has not begun of `span` at or beyond `from`. Returns the runs cut; they will
+  // not be reported.
   virtual std::vector<Run> Cut(SpanKey span, TaskIndex from) = 0;
 
-  // Stops tasks of `span` within `run`: those not begun are dropped and returned; running ones are told (token, SIGTERM, then SIGKILL of
-  // the group) and reported CANCELLED, or as they end; a thread that ignores its token for 10 s is reported CANCELLED and its slot is stuck.
+  // Stops tasks of `span` within `run`: those not begun are dropped and returned; running ones are
+  // told (token, SIGTERM, then SIGKILL of the group) and reported CANCELLED, or as they end; a
+  // thread that ignores its token for 10 s is reported CANCELLED and its slot is stuck.
   virtual std::vector<Run> Cancel(SpanKey span, Run run) = 0;
 
   // Gives the lane's results the worker's name (`w-3`), known after Welcome.
@@ -143,7 +151,8 @@ class TaskLane {
   // Attempts that have run for at least `at_least`, longest first, at most `limit`.
   virtual std::vector<RunningAttempt> Running(absl::Duration at_least, size_t limit) const = 0;
 
-  // Ends: running attempts are cancelled and waited for up to `grace`. What never began is forgotten.
+  // Ends: running attempts are cancelled and waited for up to `grace`. What never began is
+  // forgotten.
   virtual void Stop(absl::Duration grace) = 0;
 };
 

@@ -1,4 +1,5 @@
-// What a command writes: the first and last 512 KiB are kept, and what has not gone out yet as live output.
+// What a command writes: the first and last 512 KiB are kept, and what has not gone out yet as live
+// output.
 //
 // Thread: none; the owner's.
 
@@ -15,8 +16,8 @@ namespace reeve {
 
 class OutputCapture {
  public:
-  static constexpr size_t kKeep = 512u << 10;    // At each end.
-  static constexpr uint64_t kLive = 8u << 20;    // Goes out live at most.
+  static constexpr size_t kKeep = 512u << 10;  // At each end.
+  static constexpr uint64_t kLive = 8u << 20;  // Goes out live at most.
   static constexpr size_t kLiveWaiting = 1u << 20;
 
   void Add(std::string_view bytes) {

@@ -53,7 +53,8 @@ std::vector<std::string> InheritedEnvironment() {
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
     const std::string_view name = text.substr(0, text.find('='));
-    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" || name.rfind("LC_", 0) == 0) {
+    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" ||
+        name.rfind("LC_", 0) == 0) {
       kept.emplace_back(text);
     }
   }
@@ -129,12 +130,16 @@ struct ProcessLane::Impl {
 
   void Loop();
   bool StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void StartOne(const std::shared_ptr<Work>& work, TaskIndex index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  absl::StatusOr<std::vector<std::string>> ArgvOf(const Work& work, TaskIndex index, std::string_view input) const;
-  std::vector<std::string> EnvironmentOf(const Work& work, TaskIndex index, const std::string& scratch) const;
+  void StartOne(const std::shared_ptr<Work>& work, TaskIndex index)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  absl::StatusOr<std::vector<std::string>> ArgvOf(const Work& work, TaskIndex index,
+                                                  std::string_view input) const;
+  std::vector<std::string> EnvironmentOf(const Work& work, TaskIndex index,
+                                         const std::string& scratch) const;
   void Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void FailNow(Attempt& attempt, Reason reason, std::string message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void FailNow(Attempt& attempt, Reason reason, std::string message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void ReadPipe(Attempt& attempt, bool error_stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void ClosePipe(Pipe& pipe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -148,8 +153,9 @@ struct ProcessLane::Impl {
 
 // ---- Starting ----
 
-absl::StatusOr<std::vector<std::string>> ProcessLane::Impl::ArgvOf(const Work& work, TaskIndex index,
-                                                                  std::string_view input) const {
+absl::StatusOr<std::vector<std::string>> ProcessLane::Impl::ArgvOf(const Work& work,
+                                                                   TaskIndex index,
+                                                                   std::string_view input) const {
   const CommandSpec& command = work.span.job->command;
   std::vector<std::string> argv;
   if (command.input_mode == CommandSpec::InputMode::kArgv) {
@@ -161,8 +167,10 @@ absl::StatusOr<std::vector<std::string>> ProcessLane::Impl::ArgvOf(const Work& w
     if (!expanded.ok()) return expanded.status();
     argv = std::move(*expanded);
   }
-  if (command.shell) return std::vector<std::string>{"/bin/sh", "-c", argv.empty() ? "" : argv.front()};
-  if (argv.empty() || argv.front().empty()) return absl::InvalidArgumentError("the command is empty");
+  if (command.shell)
+    return std::vector<std::string>{"/bin/sh", "-c", argv.empty() ? "" : argv.front()};
+  if (argv.empty() || argv.front().empty())
+    return absl::InvalidArgumentError("the command is empty");
   return argv;
 }
 
@@ -171,15 +179,18 @@ std::vector<std::string> ProcessLane::Impl::EnvironmentOf(const Work& work, Task
   const JobContext& job = *work.span.job;
   std::vector<std::string> environment;
   for (const std::string& variable : inherited) {
-    if (!job.command.environment.contains(variable.substr(0, variable.find('=')))) environment.push_back(variable);
+    if (!job.command.environment.contains(variable.substr(0, variable.find('='))))
+      environment.push_back(variable);
   }
-  for (const auto& [name, value] : job.command.environment) environment.push_back(StrCat(name, "=", value));
+  for (const auto& [name, value] : job.command.environment)
+    environment.push_back(StrCat(name, "=", value));
   environment.push_back(StrCat("REEVE_JOB_ID=", job.job.value));
   environment.push_back(StrCat("REEVE_TASK_INDEX=", index));
   environment.push_back(StrCat("REEVE_ATTEMPT=", work.span.attempt));
   environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
   if (job.is_array) {
-    environment.push_back(StrCat("REEVE_ARRAY_VALUE=", job.array_start + static_cast<int64_t>(index) * job.array_step));
+    environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
+                                 job.array_start + static_cast<int64_t>(index) * job.array_step));
   }
   return environment;
 }
@@ -216,24 +227,30 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
     input = number;
   }
   auto argv = ArgvOf(*work, index, input);
-  if (!argv.ok()) return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(argv.status().message())));
+  if (!argv.ok())
+    return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(argv.status().message())));
   attempt->scratch = StrCat(options.scratch_root, "/", job.job.value, ".", index, ".", attempt->id);
   if (mkdir(attempt->scratch.c_str(), 0700) != 0) {
-    const std::string why = StrCat("cannot make the scratch folder ", attempt->scratch, ": ", strerror(errno));
+    const std::string why =
+        StrCat("cannot make the scratch folder ", attempt->scratch, ": ", strerror(errno));
     attempt->scratch.clear();
     return FailNow(*attempt, Reason::kResources, why);
   }
   SpawnRequest request;
   request.id = attempt->id;
   request.environment = EnvironmentOf(*work, index, attempt->scratch);
-  request.working_directory = job.command.working_directory.empty() ? attempt->scratch : job.command.working_directory;
+  request.working_directory =
+      job.command.working_directory.empty() ? attempt->scratch : job.command.working_directory;
   attempt->program = argv->front();
   request.argv = std::move(*argv);
-  if (job.time_limit != absl::InfiniteDuration()) attempt->deadline = attempt->began + job.time_limit;
-  Launch(std::move(attempt), std::move(request), job.command.stdin_from_input ? input : job.command.standard_input);
+  if (job.time_limit != absl::InfiniteDuration())
+    attempt->deadline = attempt->began + job.time_limit;
+  Launch(std::move(attempt), std::move(request),
+         job.command.stdin_from_input ? input : job.command.standard_input);
 }
 
-void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input) {
+void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request,
+                               std::string_view input) {
   int out[2] = {-1, -1}, err[2] = {-1, -1};
   const int in = AsInput(input);
   const bool open = in >= 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0;
@@ -250,8 +267,10 @@ void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest re
   for (const int fd : {in, out[1], err[1]}) {
     if (fd >= 0) close(fd);
   }
-  if (!open) return FailNow(*attempt, Reason::kResources, StrCat("no room to start it: ", strerror(why)));
-  if (!spawned.ok()) return FailNow(*attempt, Reason::kResources, std::string(ToStd(spawned.message())));
+  if (!open)
+    return FailNow(*attempt, Reason::kResources, StrCat("no room to start it: ", strerror(why)));
+  if (!spawned.ok())
+    return FailNow(*attempt, Reason::kResources, std::string(ToStd(spawned.message())));
   for (const bool error_stream : {false, true}) {
     const int fd = error_stream ? attempt->err.fd : attempt->out.fd;
     fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -343,7 +362,8 @@ void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
     entry.state = TaskState::kFailed;
     entry.reason = Reason::kSignalled;
     entry.signal = static_cast<uint32_t>(WTERMSIG(status));
-    result.message = StrCat("ended by signal ", entry.signal, " (", strsignal(WTERMSIG(status)), ")");
+    result.message =
+        StrCat("ended by signal ", entry.signal, " (", strsignal(WTERMSIG(status)), ")");
   } else if (WEXITSTATUS(status) != 0) {
     entry.state = TaskState::kFailed;
     entry.reason = Reason::kExitNonzero;
@@ -403,7 +423,8 @@ void ProcessLane::Impl::Report() {
       result.entry.output = result.output;
       result.entry.error_output = result.error_output;
       result.entry.message = result.message;
-      if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes) flush();
+      if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes)
+        flush();
       if (result.entry.state != TaskState::kSucceeded) {
         report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
       }
@@ -426,10 +447,11 @@ void ProcessLane::Impl::OnEvent(const SpawnEvent& event) {
   if (event.kind == SpawnEvent::Kind::kExited) return OnExit(attempt, event.wait_status);
   if (event.directory) {
     return FailNow(attempt, Reason::kBadInput,
-                   StrCat("cannot enter the working directory ", attempt.job->command.working_directory, ": ",
-                          strerror(event.error)));
+                   StrCat("cannot enter the working directory ",
+                          attempt.job->command.working_directory, ": ", strerror(event.error)));
   }
-  const std::string message = StrCat(attempt.program, ": ", event.error == ENOENT ? "command not found" : strerror(event.error));
+  const std::string message = StrCat(
+      attempt.program, ": ", event.error == ENOENT ? "command not found" : strerror(event.error));
   switch (event.error) {
     case ENOENT: return FailNow(attempt, Reason::kCommandNotFound, message);
     case EAGAIN:
@@ -462,7 +484,8 @@ void ProcessLane::Impl::CheckTimes() {
 void ProcessLane::Impl::Loop() {
   constexpr uint64_t kChannel = ~0ull, kDoorbell = ~0ull - 1;
   poller = epoll_create1(EPOLL_CLOEXEC);
-  for (const auto& [fd, data] : {std::pair<int, uint64_t>{channel->fd(), kChannel}, {doorbell.fd(), kDoorbell}}) {
+  for (const auto& [fd, data] :
+       {std::pair<int, uint64_t>{channel->fd(), kChannel}, {doorbell.fd(), kDoorbell}}) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = data;
@@ -497,7 +520,8 @@ void ProcessLane::Impl::Loop() {
     for (const auto& [id, signal] : std::exchange(kills, {})) {
       channel->Kill(id, signal);
       const auto it = attempts.find(id);
-      if (it != attempts.end() && signal == SIGTERM) it->second->kill_at = Monotonic() + options.kill_grace;
+      if (it != attempts.end() && signal == SIGTERM)
+        it->second->kill_at = Monotonic() + options.kill_grace;
     }
     CheckTimes();
     StartSome();
@@ -527,7 +551,8 @@ void ProcessLane::Start(LaneSpan span) {
   work->todo.Add(span.run);
   const CommandSpec& command = span.job->command;
   work->words = std::make_shared<Template>(
-      command.argv, Template::Options{.json = command.input_mode == CommandSpec::InputMode::kJson, .shell = command.shell});
+      command.argv, Template::Options{.json = command.input_mode == CommandSpec::InputMode::kJson,
+                                      .shell = command.shell});
   work->span = std::move(span);
   {
     MutexLock lock(&impl_->mu);
@@ -560,7 +585,9 @@ std::vector<Run> ProcessLane::Cancel(SpanKey key, Run run) {
     dropped = work->todo.Intersection(run);
     for (const Run part : dropped) work->todo.Remove(part);
     for (auto& [id, attempt] : impl_->attempts) {
-      if (attempt->span != key || attempt->index < run.first || attempt->index >= run.end() || attempt->cancelled) continue;
+      if (attempt->span != key || attempt->index < run.first || attempt->index >= run.end() ||
+          attempt->cancelled)
+        continue;
       attempt->cancelled = true;
       impl_->kills.emplace_back(id, SIGTERM);
     }
@@ -583,7 +610,8 @@ std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t
   const absl::Duration now = Monotonic();
   MutexLock lock(&impl_->mu);
   for (const auto& [id, attempt] : impl_->attempts) {
-    if (now - attempt->began >= at_least) running.push_back({attempt->job->job, attempt->index, now - attempt->began});
+    if (now - attempt->began >= at_least)
+      running.push_back({attempt->job->job, attempt->index, now - attempt->began});
   }
   std::sort(running.begin(), running.end(),
             [](const RunningAttempt& a, const RunningAttempt& b) { return a.running > b.running; });

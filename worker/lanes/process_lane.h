@@ -1,7 +1,8 @@
 // The process lane: commands, each in a process group of its own, started by the supervisor.
 //
-// One thread owns the pipes of all running commands and the channel to the supervisor. Standard output and error are kept first and last
-// 512 KiB each; what a command writes while it runs for longer than a moment, or beyond that, also goes out as it comes, up to 8 MiB.
+// One thread owns the pipes of all running commands and the channel to the supervisor. Standard
+// output and error are kept first and last 512 KiB each; what a command writes while it runs for
+// longer than a moment, or beyond that, also goes out as it comes, up to 8 MiB.
 
 #ifndef REEVE_WORKER_LANES_PROCESS_LANE_H_
 #define REEVE_WORKER_LANES_PROCESS_LANE_H_

@@ -32,8 +32,14 @@ class Sink final : public LaneSink {
     for (const reeve::Run& run : report.runs) {
       for (uint32_t i = 0; i < run.count; ++i, ++position) {
         const ResultEntry e = (*batch)->Entry(position, run.first + i);
-        outcomes_[run.first + i] = {e.state, e.reason, e.exit_code, e.signal, e.flags,
-                                    std::string(e.output), std::string(e.error_output), std::string(e.message)};
+        outcomes_[run.first + i] = {e.state,
+                                    e.reason,
+                                    e.exit_code,
+                                    e.signal,
+                                    e.flags,
+                                    std::string(e.output),
+                                    std::string(e.error_output),
+                                    std::string(e.message)};
       }
     }
     changed_.NotifyAll();
@@ -62,7 +68,8 @@ class Sink final : public LaneSink {
 };
 
 // Runs `body` as a worker proper under a supervisor. Returns: true if all its expectations held.
-bool Supervised(const std::function<void(ProcessLane&, Sink&)>& body, absl::Duration grace = absl::Milliseconds(300)) {
+bool Supervised(const std::function<void(ProcessLane&, Sink&)>& body,
+                absl::Duration grace = absl::Milliseconds(300)) {
   const pid_t pid = fork();
   if (pid == 0) {
     const int code = RunSupervised({}, [&](SpawnChannel& channel) {
@@ -125,14 +132,18 @@ TEST(ProcessLaneTest, AMissingProgramAnUnexecutableOneAndAMissingFolderAreToldAp
     EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kCommandNotExecutable);
   }));
   EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
-    lane.Start(With(Command({"true"}), [](JobContext& job) { job.command.working_directory = "/no/such/folder"; }));
+    lane.Start(With(Command({"true"}),
+                    [](JobContext& job) { job.command.working_directory = "/no/such/folder"; }));
     EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kBadInput);
   }));
 }
 
 TEST(ProcessLaneTest, StandardInputEnvironmentAndScratchFolderReachTheCommand) {
   EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
-    LaneSpan span = Command({"sh", "-c", "cat; echo $REEVE_JOB_ID/$REEVE_TASK_INDEX/$REEVE_ARRAY_VALUE/$REEVE_ATTEMPT $MINE; test $PWD -ef $REEVE_SCRATCH_DIR && touch left && echo scratch"});
+    LaneSpan span =
+        Command({"sh", "-c",
+                 "cat; echo $REEVE_JOB_ID/$REEVE_TASK_INDEX/$REEVE_ARRAY_VALUE/$REEVE_ATTEMPT "
+                 "$MINE; test $PWD -ef $REEVE_SCRATCH_DIR && touch left && echo scratch"});
     span = With(std::move(span), [](JobContext& job) {
       job.command.standard_input = "from stdin\n";
       job.command.environment["MINE"] = "yes";
@@ -153,7 +164,8 @@ TEST(ProcessLaneTest, ACommandEndedByASignalSaysWhichOne) {
 
 TEST(ProcessLaneTest, OutputBeyondTheLimitKeepsBothEnds) {
   EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
-    lane.Start(Command({"sh", "-c", "echo begin; head -c 3000000 /dev/zero | tr '\\0' x; echo end"}));
+    lane.Start(
+        Command({"sh", "-c", "echo begin; head -c 3000000 /dev/zero | tr '\\0' x; echo end"}));
     const Outcome outcome = sink.WaitFor(1).at(0);
     EXPECT_EQ(outcome.flags & kOutputTruncated, kOutputTruncated);
     EXPECT_EQ(outcome.output.substr(0, 6), "begin\n");
@@ -176,7 +188,8 @@ TEST(ProcessLaneTest, OutputOfALongCommandGoesOutWhileItRuns) {
 TEST(ProcessLaneTest, TheTimeLimitEndsTheWholeGroupEvenIfItIgnoresSigterm) {
   EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
     LaneSpan span = Command({"sh", "-c", "trap '' TERM; sleep 100 & wait; sleep 100"});
-    lane.Start(With(std::move(span), [](JobContext& job) { job.time_limit = absl::Milliseconds(100); }));
+    lane.Start(
+        With(std::move(span), [](JobContext& job) { job.time_limit = absl::Milliseconds(100); }));
     EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kTimeout);
   }));
 }

@@ -45,11 +45,12 @@ struct ThreadLane::Impl {
   struct Work {
     LaneSpan span;
     const ThreadHandler* handler = nullptr;
-    IntervalSet todo;        // Not claimed.
-    uint32_t claimed_by = 0; // Slots that have a claim of it.
+    IntervalSet todo;         // Not claimed.
+    uint32_t claimed_by = 0;  // Slots that have a claim of it.
   };
 
-  // What the slot runs right now. `serial` is odd while a task runs; whoever moves it from odd to even decides its outcome.
+  // What the slot runs right now. `serial` is odd while a task runs; whoever moves it from odd to
+  // even decides its outcome.
   struct Slot {
     alignas(64) std::atomic<uint64_t> claim{0};
     std::atomic<uint64_t> serial{0};
@@ -57,9 +58,9 @@ struct ThreadLane::Impl {
     std::atomic<int64_t> began_ns{0};
     std::atomic<bool> cancelled{false};
     std::atomic<bool> stuck{false};
-    int64_t give_up_ns = 0;       // Under mu; 0: not cancelled.
-    uint64_t cancel_serial = 0;   // Under mu.
-    std::shared_ptr<Work> work;   // Under mu.
+    int64_t give_up_ns = 0;      // Under mu; 0: not cancelled.
+    uint64_t cancel_serial = 0;  // Under mu.
+    std::shared_ptr<Work> work;  // Under mu.
     Mutex sleep_mu;
     CondVar sleep;
     std::thread thread;
@@ -92,9 +93,11 @@ struct ThreadLane::Impl {
   void Release(Slot& slot);
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RunClaim(Slot& slot, Work& work, Memory* memory);
-  bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry, std::string* output, std::string* message);
+  bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
+              std::string* output, std::string* message);
   void Watch();
-  void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   std::vector<Run> Drop(Work& work, Run run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
@@ -102,9 +105,14 @@ namespace {
 
 class SlotContext final : public TaskContext {
  public:
-  SlotContext(const LaneSpan& span, TaskIndex index, absl::Time deadline, std::atomic<bool>& cancelled, Mutex& mu,
-              CondVar& sleep)
-      : span_(span), index_(index), deadline_(deadline), cancelled_(cancelled), mu_(mu), sleep_(sleep) {}
+  SlotContext(const LaneSpan& span, TaskIndex index, absl::Time deadline,
+              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
+      : span_(span),
+        index_(index),
+        deadline_(deadline),
+        cancelled_(cancelled),
+        mu_(mu),
+        sleep_(sleep) {}
 
   JobId job() const override { return span_.job->job; }
   TaskIndex index() const override { return index_; }
@@ -156,7 +164,8 @@ void Fail(const absl::Status& status, ResultEntry* entry, std::string* message) 
 // Puts what is left of the slot's claim back.
 void ThreadLane::Impl::Unclaim(Slot& slot) {
   uint64_t word = slot.claim.load();
-  while (NextOf(word) < EndOf(word) && !slot.claim.compare_exchange_weak(word, Word(NextOf(word), NextOf(word)))) {
+  while (NextOf(word) < EndOf(word) &&
+         !slot.claim.compare_exchange_weak(word, Word(NextOf(word), NextOf(word)))) {
   }
   if (NextOf(word) < EndOf(word)) slot.work->todo.Add({NextOf(word), EndOf(word) - NextOf(word)});
 }
@@ -199,10 +208,13 @@ bool ThreadLane::Impl::Claim(Slot& slot, const Memory& memory, std::shared_ptr<W
       if (work->span.job->job == memory.job && memory.cost_ns > 0 &&
           work->span.job->time_limit == absl::InfiniteDuration()) {
         const double fitting = kClaimNs / memory.cost_ns;
-        want = static_cast<uint32_t>(std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
-        // A fair share of what is left, unless that would be too little to be worth a report of its own.
+        want = static_cast<uint32_t>(
+            std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
+        // A fair share of what is left, unless that would be too little to be worth a report of its
+        // own.
         const auto fair = static_cast<uint32_t>(work->todo.size() / slots.size()) + 1;
-        const auto worthwhile = static_cast<uint32_t>(std::min<double>(kSmallestClaimNs / memory.cost_ns, kMaxClaim));
+        const auto worthwhile =
+            static_cast<uint32_t>(std::min<double>(kSmallestClaimNs / memory.cost_ns, kMaxClaim));
         want = std::min(want, std::max(fair, worthwhile));
       }
       const Run run = *work->todo.FirstRun(0, want);
@@ -223,7 +235,8 @@ bool ThreadLane::Impl::Claim(Slot& slot, const Memory& memory, std::shared_ptr<W
 
 void ThreadLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
   if (!work->todo.empty() || work->claimed_by > 0) return;
-  if (works.erase(work->span.key) > 0 && work->span.job->time_limit != absl::InfiniteDuration()) --watched;
+  if (works.erase(work->span.key) > 0 && work->span.job->time_limit != absl::InfiniteDuration())
+    --watched;
 }
 
 void ThreadLane::Impl::Release(Slot& slot) {
@@ -240,12 +253,13 @@ void ThreadLane::Impl::Release(Slot& slot) {
 
 // ---- Running ----
 
-bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry, std::string* output,
-                              std::string* message) {
+bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
+                              std::string* output, std::string* message) {
   char digits[24];
   const std::string_view input = InputOf(work.span, index, digits);
   const absl::Duration limit = work.span.job->time_limit;
-  const absl::Time deadline = limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
+  const absl::Time deadline =
+      limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
   SlotContext context(work.span, index, deadline, slot.cancelled, slot.sleep_mu, slot.sleep);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
@@ -265,14 +279,16 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
       } else if (returned->size() > kMaxPayloadBytes) {
         entry->state = TaskState::kFailed;
         entry->reason = Reason::kResultTooLarge;
-        *message = StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes, " are kept");
+        *message = StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes,
+                          " are kept");
       } else {
         *output = std::move(*returned);
       }
     } catch (const std::exception& error) {
       Fail(absl::InternalError(StrCat("the handler threw: ", error.what())), entry, message);
     } catch (...) {
-      Fail(absl::InternalError("the handler threw something that is no std::exception"), entry, message);
+      Fail(absl::InternalError("the handler threw something that is no std::exception"), entry,
+           message);
     }
   }
   if (slot.cancelled.load(std::memory_order_relaxed)) {
@@ -323,11 +339,13 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     ++done;
     if (counts) {
       entry.start_us = (together ? claim_began : began) / 1000 + wall_offset_us;
-      entry.run_us = static_cast<uint32_t>(std::min<int64_t>(
-          UINT32_MAX, together ? static_cast<int64_t>(memory->cost_ns / 1000) : (now - began) / 1000));
+      entry.run_us = static_cast<uint32_t>(
+          std::min<int64_t>(UINT32_MAX, together ? static_cast<int64_t>(memory->cost_ns / 1000)
+                                                 : (now - began) / 1000));
       entry.output = output;
       entry.message = message;
-      if (entry.state != TaskState::kSucceeded) report.failed.push_back({builder.count(), entry.state, entry.reason});
+      if (entry.state != TaskState::kSucceeded)
+        report.failed.push_back({builder.count(), entry.state, entry.reason});
       builder.Add(entry);
       if (!report.runs.empty() && report.runs.back().end() == index) {
         ++report.runs.back().count;
@@ -335,7 +353,9 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
         report.runs.push_back({index, 1});
       }
       // Slow tasks are told one by one: somebody waits for them.
-      if (builder.bytes() > kReportBytes || (!together && now - report_began > static_cast<int64_t>(kClaimNs))) flush(now);
+      if (builder.bytes() > kReportBytes ||
+          (!together && now - report_began > static_cast<int64_t>(kClaimNs)))
+        flush(now);
     } else {
       // Given up meanwhile: somebody else reported it.
       slot.stuck.store(false);
@@ -397,7 +417,8 @@ void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reas
   const int64_t ran_ns = MonotonicNs() - slot.began_ns.load();
   entry.start_us = absl::GetCurrentTimeNanos() / 1000 - ran_ns / 1000;
   entry.run_us = static_cast<uint32_t>(std::min<int64_t>(UINT32_MAX, ran_ns / 1000));
-  const std::string message = reason == Reason::kTimeout ? "the time limit passed" : "cancelled; the handler did not stop";
+  const std::string message =
+      reason == Reason::kTimeout ? "the time limit passed" : "cancelled; the handler did not stop";
   entry.message = message;
   builder.Add(entry);
   LaneReport report;
@@ -426,7 +447,8 @@ void ThreadLane::Impl::Watch() {
       const uint64_t serial = slot->serial.load();
       if (serial % 2 == 0 || slot->work == nullptr) continue;
       const absl::Duration limit = slot->work->span.job->time_limit;
-      if (limit != absl::InfiniteDuration() && now - slot->began_ns.load() > absl::ToInt64Nanoseconds(limit)) {
+      if (limit != absl::InfiniteDuration() &&
+          now - slot->began_ns.load() > absl::ToInt64Nanoseconds(limit)) {
         GiveUp(*slot, serial, TaskState::kFailed, Reason::kTimeout);
       } else if (slot->give_up_ns != 0 && serial == slot->cancel_serial && now > slot->give_up_ns) {
         GiveUp(*slot, serial, TaskState::kCancelled, Reason::kNone);

@@ -1,10 +1,11 @@
 // The thread lane: N pool threads and one queue of spans; handlers run in this process.
 //
-// A thread claims about a millisecond of work at once, but takes each task of its claim by compare-exchange, so that a claim stuck
-// behind a slow task can be taken over by an idle thread, cut for a recall, or dropped for a cancel.
+// A thread claims about a millisecond of work at once, but takes each task of its claim by
+// compare-exchange, so that a claim stuck behind a slow task can be taken over by an idle thread,
+// cut for a recall, or dropped for a cancel.
 //
-// A thread cannot be killed: a task past its time limit is reported TIMEOUT, its slot counts as stuck until the handler returns, and
-// what it returns then is discarded.
+// A thread cannot be killed: a task past its time limit is reported TIMEOUT, its slot counts as
+// stuck until the handler returns, and what it returns then is discarded.
 
 #ifndef REEVE_WORKER_LANES_THREAD_LANE_H_
 #define REEVE_WORKER_LANES_THREAD_LANE_H_

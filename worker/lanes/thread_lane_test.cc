@@ -24,8 +24,10 @@ class Sink final : public LaneSink {
     for (const reeve::Run& run : report.runs) {
       for (uint32_t i = 0; i < run.count; ++i, ++position) {
         const ResultEntry entry = (*batch)->Entry(position, run.first + i);
-        Outcome outcome{entry.state, entry.reason, std::string(entry.output), std::string(entry.message)};
-        ASSERT_TRUE(outcomes_.emplace(run.first + i, std::move(outcome)).second) << "reported twice: " << run.first + i;
+        Outcome outcome{entry.state, entry.reason, std::string(entry.output),
+                        std::string(entry.message)};
+        ASSERT_TRUE(outcomes_.emplace(run.first + i, std::move(outcome)).second)
+            << "reported twice: " << run.first + i;
       }
     }
     EXPECT_EQ(position, (*batch)->count());

@@ -58,29 +58,35 @@ agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch) {
   event.heartbeat = absl::Milliseconds(std::clamp(wire.heartbeat_ms(), 10u, 60'000u));
   event.orphan_timeout = absl::Milliseconds(std::max(wire.orphan_timeout_ms(), 1'000u));
   event.hello_spread = absl::Milliseconds(wire.hello_spread_ms());
-  const int n = std::min({wire.job_id_size(), wire.first_size(), wire.count_size(), wire.lease_size()});
+  const int n =
+      std::min({wire.job_id_size(), wire.first_size(), wire.count_size(), wire.lease_size()});
   for (int i = 0; i < n; ++i) {
-    event.runs.push_back({JobId(wire.job_id(i)), {wire.first(i), wire.count(i)}, LeaseSeq(wire.lease(i))});
+    event.runs.push_back(
+        {JobId(wire.job_id(i)), {wire.first(i), wire.count(i)}, LeaseSeq(wire.lease(i))});
   }
   return event;
 }
 
-absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob, bool local_cluster) {
+absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob,
+                                                   bool local_cluster) {
   const int n = wire.lease_size();
-  if (wire.job_size() != n || wire.first_size() != n || wire.count_size() != n || wire.birth_epoch_size() != n ||
-      wire.birth_counter_size() != n || wire.attempt_size() != n || wire.input_entries_size() != n) {
+  if (wire.job_size() != n || wire.first_size() != n || wire.count_size() != n ||
+      wire.birth_epoch_size() != n || wire.birth_counter_size() != n || wire.attempt_size() != n ||
+      wire.input_entries_size() != n) {
     return absl::InvalidArgumentError("columns of an Assign differ");
   }
   std::vector<std::shared_ptr<const JobContext>> jobs;
   for (const std::string& brief : wire.jobs()) {
     jobs.push_back(ParseJob(brief, local_cluster));
-    if (jobs.back() == nullptr) return absl::InvalidArgumentError("a job of an Assign is malformed");
+    if (jobs.back() == nullptr)
+      return absl::InvalidArgumentError("a job of an Assign is malformed");
   }
   std::vector<AssignedWork> works;
   int entry = 0;
   size_t offset = 0;
   for (int i = 0; i < n; ++i) {
-    if (wire.job(i) >= jobs.size()) return absl::InvalidArgumentError("an Assign names a job it does not hold");
+    if (wire.job(i) >= jobs.size())
+      return absl::InvalidArgumentError("an Assign names a job it does not hold");
     AssignedWork work;
     work.span.job = jobs[wire.job(i)];
     work.span.run = {wire.first(i), wire.count(i)};
@@ -100,7 +106,8 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
     if (entries == 1) {
       const uint32_t each = wire.input_bytes(entry);
       bytes = size_t{each} * work.span.run.count;
-      if (bytes > blob.size() - offset) return absl::InvalidArgumentError("inputs are longer than the blob");
+      if (bytes > blob.size() - offset)
+        return absl::InvalidArgumentError("inputs are longer than the blob");
       work.span.inputs = SpanInputs(blob.Slice(offset, bytes), each);
     } else if (entries == work.span.run.count) {
       std::vector<uint32_t> ends(entries);
@@ -108,7 +115,8 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
         bytes += wire.input_bytes(entry + static_cast<int>(k));
         ends[k] = static_cast<uint32_t>(bytes);
       }
-      if (bytes > blob.size() - offset) return absl::InvalidArgumentError("inputs are longer than the blob");
+      if (bytes > blob.size() - offset)
+        return absl::InvalidArgumentError("inputs are longer than the blob");
       work.span.inputs = SpanInputs(blob.Slice(offset, bytes), std::move(ends));
     } else if (entries != 0) {
       return absl::InvalidArgumentError("input lengths do not fit their span");
@@ -161,7 +169,8 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
       wire.set_seen_seq(hello.seen_seq.value);
     }
     const size_t end = std::min(hello.held.size(), at + kRunsPerPage);
-    ToWire(std::vector<AgentHeld>(hello.held.begin() + static_cast<long>(at), hello.held.begin() + static_cast<long>(end)),
+    ToWire(std::vector<AgentHeld>(hello.held.begin() + static_cast<long>(at),
+                                  hello.held.begin() + static_cast<long>(end)),
            wire.mutable_held());
     at = end;
     wire.set_last_page(at == hello.held.size());

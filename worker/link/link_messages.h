@@ -1,4 +1,5 @@
-// Between the messages of reeve/link/v1 and the agent's events and effects. The one place for these conversions at the worker.
+// Between the messages of reeve/link/v1 and the agent's events and effects. The one place for these
+// conversions at the worker.
 //
 // Thread: none.
 
@@ -32,7 +33,8 @@ struct AssignedWork {
 
 agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch);
 // Errors: INVALID_ARGUMENT  columns that do not fit each other or the blob.
-absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob, bool local_cluster);
+absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob,
+                                                   bool local_cluster);
 std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_cluster);
 
 // Pages of a Hello, each below the frame limit.

@@ -88,7 +88,8 @@ struct WorkerLoop::Impl final : public LaneSink {
   std::optional<int> exit;
 };
 
-absl::Status WorkerLoop::Impl::Send(ZmqSocket& socket, FrameType type, std::string body, Buffer blob) {
+absl::Status WorkerLoop::Impl::Send(ZmqSocket& socket, FrameType type, std::string body,
+                                    Buffer blob) {
   FrameHead head;
   head.type = type;
   head.epoch = agent.epoch();
@@ -100,7 +101,8 @@ absl::Status WorkerLoop::Impl::Send(ZmqSocket& socket, FrameType type, std::stri
 
 void WorkerLoop::Impl::OnAssign(absl::Duration now, const LinkMessage& message) {
   link::v1::Assign wire;
-  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) return;
+  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
+    return;
   auto works = FromWire(wire, message.blob, local_cluster);
   if (!works.ok()) {
     REEVE_LOG_WARNING("assignment was not understood why={}", works.status().ToString());
@@ -117,7 +119,8 @@ void WorkerLoop::Impl::OnAssign(absl::Duration now, const LinkMessage& message) 
 
 void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message) {
   link::v1::Welcome wire;
-  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()))) return;
+  if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
+    return;
   if (wire.refused().empty()) {
     local_cluster = wire.local_cluster();
     for (auto& [kind, lane] : lanes) lane->SetWorkerName(wire.worker());
@@ -141,7 +144,8 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
 void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message) {
   // An old master that still speaks is not obeyed.
   if (message.head.epoch < agent.epoch()) return;
-  const bool greeting = message.head.type == FrameType::kWelcome || message.head.type == FrameType::kWhoAreYou;
+  const bool greeting =
+      message.head.type == FrameType::kWelcome || message.head.type == FrameType::kWhoAreYou;
   if (!greeting && message.head.epoch != agent.epoch()) return;
   agent.Step(now, agent::Heard{});
   const auto parse = [&message](auto* wire) {
@@ -168,8 +172,10 @@ void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message)
     case FrameType::kCancel: {
       link::v1::Cancel wire;
       if (!parse(&wire)) return;
-      for (int i = 0; i < std::min({wire.lease_size(), wire.first_size(), wire.count_size()}); ++i) {
-        agent.Step(now, agent::CancelAsked{LeaseSeq(wire.lease(i)), {wire.first(i), wire.count(i)}});
+      for (int i = 0; i < std::min({wire.lease_size(), wire.first_size(), wire.count_size()});
+           ++i) {
+        agent.Step(now,
+                   agent::CancelAsked{LeaseSeq(wire.lease(i)), {wire.first(i), wire.count(i)}});
       }
       return;
     }
@@ -181,8 +187,7 @@ void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message)
       event.numbers.insert(event.numbers.end(), wire.superseded().begin(), wire.superseded().end());
       return agent.Step(now, std::move(event));
     }
-    default:
-      return;
+    default: return;
   }
 }
 
@@ -193,7 +198,8 @@ bool WorkerLoop::Impl::Receive(absl::Duration now, ZmqSocket& socket) {
     if (result.message.has_value()) {
       OnMessage(now, *result.message);
     } else if (absl::IsUnimplemented(result.rejected)) {
-      REEVE_LOG_ERROR("the master speaks link protocol {}, this worker {}", result.protocol, kLinkProtocol);
+      REEVE_LOG_ERROR("the master speaks link protocol {}, this worker {}", result.protocol,
+                      kLinkProtocol);
       exit = 78;
       return true;
     }
@@ -243,7 +249,8 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
     for (const RunningAttempt& attempt : lane->Running(kRunningFor, kMaxRunning - running)) {
       wire.add_running_job_id(attempt.job.value);
       wire.add_running_index(attempt.index);
-      wire.add_running_ms(static_cast<uint32_t>(std::min<int64_t>(UINT32_MAX, absl::ToInt64Milliseconds(attempt.running))));
+      wire.add_running_ms(static_cast<uint32_t>(
+          std::min<int64_t>(UINT32_MAX, absl::ToInt64Milliseconds(attempt.running))));
       ++running;
     }
   }
@@ -286,7 +293,8 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
         out->add_state(static_cast<uint32_t>(failed.state));
         out->add_reason(static_cast<uint32_t>(failed.reason));
       }
-      out->set_run_ns(static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Nanoseconds(batch.run_time))));
+      out->set_run_ns(
+          static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Nanoseconds(batch.run_time))));
       numbers.push_back(batch.number);
       if (next == first && batch.body.size() >= kResultsFrameBytes / 2) {
         // A large one goes alone, without being copied.
@@ -312,7 +320,8 @@ void WorkerLoop::Impl::SendOutputs() {
   link::v1::Output wire;
   std::string blob;
   const auto flush = [&] {
-    if (wire.chunks_size() > 0) (void)Send(*collector, FrameType::kOutput, wire.SerializeAsString(), Buffer(std::move(blob)));
+    if (wire.chunks_size() > 0)
+      (void)Send(*collector, FrameType::kOutput, wire.SerializeAsString(), Buffer(std::move(blob)));
     wire.Clear();
     blob.clear();
   };
@@ -350,11 +359,13 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
     lane->Start(std::move(span));
   }
   for (const AgentEffects::CutSpan& cut : effects.cuts) {
-    if (TaskLane* lane = LaneOf(cut.span)) agent.Step(now, agent::Cut{cut.span, lane->Cut(cut.span, cut.from), cut.why});
+    if (TaskLane* lane = LaneOf(cut.span))
+      agent.Step(now, agent::Cut{cut.span, lane->Cut(cut.span, cut.from), cut.why});
   }
   for (const AgentEffects::CancelRun& cancel : effects.cancels) {
     if (TaskLane* lane = LaneOf(cancel.span)) {
-      agent.Step(now, agent::Cut{cancel.span, lane->Cancel(cancel.span, cancel.run), agent::Cut::Why::kCancel});
+      agent.Step(now, agent::Cut{cancel.span, lane->Cancel(cancel.span, cancel.run),
+                                 agent::Cut::Why::kCancel});
     }
   }
   SendOutputs();  // Before the results they belong to.
@@ -413,7 +424,8 @@ int WorkerLoop::Impl::Run() {
   socket_options.linger = absl::Milliseconds(500);
   auto connected = ZmqSocket::ConnectDealer(context, options.dispatch_endpoint, socket_options);
   if (!connected.ok()) {
-    std::fprintf(stderr, "reeve-worker: %s\n", std::string(ToStd(connected.status().message())).c_str());
+    std::fprintf(stderr, "reeve-worker: %s\n",
+                 std::string(ToStd(connected.status().message())).c_str());
     return 78;
   }
   dispatch = std::move(*connected);
@@ -423,10 +435,14 @@ int WorkerLoop::Impl::Run() {
     while (Turn(Monotonic()) && !exit.has_value()) {
     }
     if (exit.has_value()) break;
-    pollfd fds[3] = {{doorbell.fd(), POLLIN, 0}, {dispatch->fd(), POLLIN, 0}, {collector ? collector->fd() : -1, POLLIN, 0}};
+    pollfd fds[3] = {{doorbell.fd(), POLLIN, 0},
+                     {dispatch->fd(), POLLIN, 0},
+                     {collector ? collector->fd() : -1, POLLIN, 0}};
     if (dispatch->HasInput() || (collector != nullptr && collector->HasInput())) continue;
-    const absl::Duration sleep = std::clamp(agent.NextDeadline() - Monotonic(), absl::ZeroDuration(), kLongestSleep);
-    poll(fds, 3, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
+    const absl::Duration sleep =
+        std::clamp(agent.NextDeadline() - Monotonic(), absl::ZeroDuration(), kLongestSleep);
+    poll(fds, 3,
+         static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
     doorbell.Answer();
   }
   reports.Close();

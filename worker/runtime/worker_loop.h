@@ -1,7 +1,8 @@
 // The worker loop: the one thread between master, agent and lanes.
 //
-// It owns both DEALER sockets, turns frames into the agent's events, hands spans to the lanes and their reports to the agent, and carries the
-// agent's effects out. Link and loop are one thread: a thread of its own for the sockets would cost a wake-up each way.
+// It owns both DEALER sockets, turns frames into the agent's events, hands spans to the lanes and
+// their reports to the agent, and carries the agent's effects out. Link and loop are one thread: a
+// thread of its own for the sockets would cost a wake-up each way.
 //
 // Thread: Run blocks the calling thread; Drain from any, also from a signal handler.
 

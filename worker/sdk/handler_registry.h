@@ -15,7 +15,9 @@ namespace reeve {
 
 class HandlerRegistry {
  public:
-  void Add(std::string name, ThreadHandler handler) { thread_[std::move(name)] = std::move(handler); }
+  void Add(std::string name, ThreadHandler handler) {
+    thread_[std::move(name)] = std::move(handler);
+  }
 
   // Null if there is none on the thread lane.
   const ThreadHandler* Find(std::string_view name) const {

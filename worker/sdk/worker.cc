@@ -55,7 +55,9 @@ std::string DefaultTokenFile(const std::string& master) {
   if (file != nullptr && *file != '\0') return file;
   const char* config = std::getenv("XDG_CONFIG_HOME");
   const char* home = std::getenv("HOME");
-  const std::string base = config != nullptr && *config != '\0' ? config : StrCat(home == nullptr ? "" : home, "/.config");
+  const std::string base = config != nullptr && *config != '\0'
+                               ? config
+                               : StrCat(home == nullptr ? "" : home, "/.config");
   std::string name = master;
   std::replace(name.begin(), name.end(), ':', '_');
   return StrCat(base, "/reeve/clusters/", name, ".token");
@@ -82,7 +84,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.identity.pid = static_cast<uint32_t>(getpid());
   options.agent.connect_timeout = absl::Seconds(flags.connect_timeout);
   options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
-  for (const std::string& name : registry.names()) options.identity.handlers.emplace_back(name, Lane::kThread);
+  for (const std::string& name : registry.names())
+    options.identity.handlers.emplace_back(name, Lane::kThread);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
 
   WorkerLoop loop(std::move(options));
@@ -94,8 +97,9 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
   ThreadLane threads(flags.slots, &registry, loop.sink());
-  ProcessLane processes({.slots = flags.process_slots, .scratch_root = StrCat(flags.state_dir, "/scratch")}, &channel,
-                        loop.sink());
+  ProcessLane processes(
+      {.slots = flags.process_slots, .scratch_root = StrCat(flags.state_dir, "/scratch")}, &channel,
+      loop.sink());
   loop.AddLane(Lane::kThread, &threads);
   loop.AddLane(Lane::kProcess, &processes);
   const int code = loop.Run();
@@ -116,28 +120,37 @@ struct Worker::Impl {
 Worker::Worker() : impl_(std::make_unique<Impl>()) { AddBuiltinHandlers(&impl_->registry); }
 Worker::~Worker() = default;
 
-void Worker::Handle(std::string name, ThreadHandler handler) { impl_->registry.Add(std::move(name), std::move(handler)); }
+void Worker::Handle(std::string name, ThreadHandler handler) {
+  impl_->registry.Add(std::move(name), std::move(handler));
+}
 
 int Worker::Main(int argc, char** argv) {
   Flags flags;
   flags.state_dir = DefaultStateDir();
   CLI::App app("reeve-worker: runs tasks for a master.");
-  app.add_option("--master", flags.master, "HOST:PORT of the master's API; dispatch is the port after it")
+  app.add_option("--master", flags.master,
+                 "HOST:PORT of the master's API; dispatch is the port after it")
       ->envname("REEVE_MASTER")
       ->capture_default_str();
-  app.add_option("--slots", flags.slots, "Threads of the thread lane; default: the number of cores");
+  app.add_option("--slots", flags.slots,
+                 "Threads of the thread lane; default: the number of cores");
   app.add_option("--process-slots", flags.process_slots, "Commands at once; default: as --slots");
-  app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")->capture_default_str();
+  app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")
+      ->capture_default_str();
   app.add_option("--token-file", flags.token_file,
-                 "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters folder of the configuration");
-  app.add_option("--connect-timeout", flags.connect_timeout, "Seconds to wait for the first answer of the master")
+                 "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters "
+                 "folder of the configuration");
+  app.add_option("--connect-timeout", flags.connect_timeout,
+                 "Seconds to wait for the first answer of the master")
       ->check(CLI::Range(0.1, 1e6))
       ->capture_default_str();
-  app.add_option("--drain-timeout", flags.drain_timeout, "Seconds that running tasks get to finish when the worker stops")
+  app.add_option("--drain-timeout", flags.drain_timeout,
+                 "Seconds that running tasks get to finish when the worker stops")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
   app.set_version_flag("--version", StrCat("reeve-worker ", kVersion));
-  app.footer("Example: reeve-worker --master 127.0.0.1:7520 --slots 8 --state-dir /var/lib/reeve-worker");
+  app.footer(
+      "Example: reeve-worker --master 127.0.0.1:7520 --slots 8 --state-dir /var/lib/reeve-worker");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -146,20 +159,24 @@ int Worker::Main(int argc, char** argv) {
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
   if (flags.process_slots == 0) flags.process_slots = flags.slots;
   if (flags.slots > 10'000 || flags.process_slots > 10'000) {
-    return Fail(kExitConfig, absl::InvalidArgumentError("--slots and --process-slots: at most 10,000"));
+    return Fail(kExitConfig,
+                absl::InvalidArgumentError("--slots and --process-slots: at most 10,000"));
   }
   const size_t colon = flags.master.rfind(':');
   const int port = colon == std::string::npos ? 0 : std::atoi(flags.master.c_str() + colon + 1);
   if (port < 1 || port > 65'534) {
-    return Fail(kExitConfig, absl::InvalidArgumentError(StrCat("--master ", flags.master, ": HOST:PORT is wanted")));
+    return Fail(kExitConfig, absl::InvalidArgumentError(
+                                 StrCat("--master ", flags.master, ": HOST:PORT is wanted")));
   }
   InitLog("reeve-worker");
   auto folder = StateFolder::Open(flags.state_dir, true);
   if (!folder.ok()) {
-    return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig, folder.status());
+    return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig,
+                folder.status());
   }
   WorkerIdentity identity;
-  const auto token = ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
+  const auto token =
+      ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
   if (!token.ok()) return Fail(kExitConfig, token.status());
   identity.token = *token;
   const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
@@ -169,7 +186,9 @@ int Worker::Main(int argc, char** argv) {
   identity.version = kVersion;
   identity.host_key = HostKey();
   const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
-  return RunSupervised({}, [&](SpawnChannel& channel) { return Serve(flags, identity, dispatch, impl_->registry, channel); });
+  return RunSupervised({}, [&](SpawnChannel& channel) {
+    return Serve(flags, identity, dispatch, impl_->registry, channel);
+  });
 }
 
 }  // namespace reeve

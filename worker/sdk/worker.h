@@ -2,16 +2,19 @@
 //
 //   int main(int argc, char** argv) {
 //     reeve::Worker worker;
-//     worker.Handle("shout", [](reeve::TaskContext& task, std::string_view input) -> absl::StatusOr<std::string> {
+//     worker.Handle("shout", [](reeve::TaskContext& task, std::string_view input) ->
+//     absl::StatusOr<std::string> {
 //       return absl::AsciiStrToUpper(input);
 //     });
 //     return worker.Main(argc, argv);
 //   }
 //
-// Main reads the same flags as `reeve-worker` (--master, --slots, --state-dir, --token-file, …), forks the supervising parent before any
-// thread exists, connects, and serves until SIGTERM drains it. The built-in handlers are there, too.
+// Main reads the same flags as `reeve-worker` (--master, --slots, --state-dir, --token-file, …),
+// forks the supervising parent before any thread exists, connects, and serves until SIGTERM drains
+// it. The built-in handlers are there, too.
 //
-// Thread: Handle before Main. Handlers run on pool threads, several at once: they must be thread-safe.
+// Thread: Handle before Main. Handlers run on pool threads, several at once: they must be
+// thread-safe.
 
 #ifndef REEVE_WORKER_SDK_WORKER_H_
 #define REEVE_WORKER_SDK_WORKER_H_
@@ -26,20 +29,22 @@
 
 namespace reeve {
 
-// Returns the result (at most 3 MiB), or an error: the task failed with HANDLER_ERROR (INVALID_ARGUMENT: BAD_INPUT, not tried again).
-// An exception counts as an error.
-using ThreadHandler = std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
+// Returns the result (at most 3 MiB), or an error: the task failed with HANDLER_ERROR
+// (INVALID_ARGUMENT: BAD_INPUT, not tried again). An exception counts as an error.
+using ThreadHandler =
+    std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
 
 class Worker {
  public:
   Worker();
   ~Worker();
 
-  // Offers `handler` under `name` ([a-z0-9_-]{1,64}) on the thread lane. A later one of the same name replaces it.
+  // Offers `handler` under `name` ([a-z0-9_-]{1,64}) on the thread lane. A later one of the same
+  // name replaces it.
   void Handle(std::string name, ThreadHandler handler);
 
-  // Serves. Returns the process's exit code: 0 drained, 3 cannot connect or not authorised, 70 internal fault, 73 cannot create state,
-  // 78 configuration or refused by the master.
+  // Serves. Returns the process's exit code: 0 drained, 3 cannot connect or not authorised, 70
+  // internal fault, 73 cannot create state, 78 configuration or refused by the master.
   int Main(int argc, char** argv);
 
  private:

@@ -10,7 +10,8 @@
 namespace reeve {
 namespace {
 
-// Sends all of `bytes`, the descriptors with the first of them. Waits while the socket is full: the supervisor always reads.
+// Sends all of `bytes`, the descriptors with the first of them. Waits while the socket is full: the
+// supervisor always reads.
 bool SendAll(int fd, std::string_view bytes, const int* fds, int fd_count) {
   bool first = true;
   while (!bytes.empty()) {
@@ -55,7 +56,8 @@ absl::Status SpawnChannel::Spawn(const SpawnRequest& request) {
   for (const std::string& variable : request.environment) writer.Text(variable);
   writer.Text(request.working_directory);
   const std::string bytes = writer.Finish();
-  if (bytes.size() > kMaxSpawnMessage) return absl::InvalidArgumentError("the command is too large");
+  if (bytes.size() > kMaxSpawnMessage)
+    return absl::InvalidArgumentError("the command is too large");
   const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
   if (!SendAll(fd_, bytes, fds, 3)) return absl::UnavailableError("the supervisor is gone");
   return absl::OkStatus();

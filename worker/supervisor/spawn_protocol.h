@@ -1,6 +1,8 @@
-// The messages between worker proper and supervisor: length-prefixed records over a stream socket, descriptors beside them.
+// The messages between worker proper and supervisor: length-prefixed records over a stream socket,
+// descriptors beside them.
 //
-// Private to worker/supervisor. Both ends are the same program, so the form is whatever is simplest.
+// Private to worker/supervisor. Both ends are the same program, so the form is whatever is
+// simplest.
 
 #ifndef REEVE_WORKER_SUPERVISOR_SPAWN_PROTOCOL_H_
 #define REEVE_WORKER_SUPERVISOR_SPAWN_PROTOCOL_H_
@@ -19,8 +21,12 @@ inline constexpr uint32_t kMaxSpawnMessage = 8u << 20;
 
 class RecordWriter {
  public:
-  explicit RecordWriter(SpawnMessage type) : bytes_(sizeof(uint32_t), '\0') { bytes_.push_back(static_cast<char>(type)); }
-  void Number(uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  explicit RecordWriter(SpawnMessage type) : bytes_(sizeof(uint32_t), '\0') {
+    bytes_.push_back(static_cast<char>(type));
+  }
+  void Number(uint64_t value) {
+    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
   void Text(std::string_view text) {
     Number(text.size());
     bytes_.append(text);

@@ -180,7 +180,8 @@ void Supervisor::OnWorkerExit(int status) {
     return;
   }
   if (absl::Now() - started_ > absl::Minutes(1)) backoff_ = options_.first_backoff;
-  REEVE_LOG_WARNING("worker died code={} restarts_in_ms={}", code, absl::ToInt64Milliseconds(backoff_));
+  REEVE_LOG_WARNING("worker died code={} restarts_in_ms={}", code,
+                    absl::ToInt64Milliseconds(backoff_));
   // Short, and nobody else is served while there is no worker.
   absl::SleepFor(backoff_);
   backoff_ = std::min(backoff_ * 2, options_.longest_backoff);
@@ -308,7 +309,8 @@ void Supervisor::OnSocket() {
     const ssize_t n = recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;  // Gone: SIGCHLD tells.
-    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_type != SCM_RIGHTS) continue;
       const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (size_t i = 0; i < count; ++i) {
@@ -333,12 +335,14 @@ int Supervisor::Run() {
   backoff_ = options_.first_backoff;
   StartWorker();
   while (!exit_.has_value()) {
-    pollfd fds[2] = {{signals_, POLLIN, 0}, {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0}};
+    pollfd fds[2] = {{signals_, POLLIN, 0},
+                     {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0}};
     poll(fds, socket_ >= 0 ? 2 : 1, -1);
     if (fds[0].revents != 0) OnSignals();
     if (socket_ >= 0 && (fds[1].revents & POLLIN) != 0) OnSocket();
     if (socket_ >= 0 && !outgoing_.empty()) {
-      const ssize_t sent = send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t sent =
+          send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent > 0) outgoing_.erase(0, static_cast<size_t>(sent));
       if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
     }
@@ -351,7 +355,8 @@ int Supervisor::Run() {
 
 }  // namespace
 
-int RunSupervised(const SupervisorOptions& options, const std::function<int(SpawnChannel&)>& worker) {
+int RunSupervised(const SupervisorOptions& options,
+                  const std::function<int(SpawnChannel&)>& worker) {
   return Supervisor(options, worker).Run();
 }
 

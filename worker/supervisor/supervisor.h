@@ -1,13 +1,15 @@
 // The supervisor: the single-threaded parent of a worker.
 //
-// It forks the worker proper before any thread exists, starts commands on its behalf, reaps and kills them, restarts the worker when it
-// dies, and leaves nothing behind. Commands are its own children because a parent-death signal fires when the spawning thread ends, and
-// because forking a process with threads is unsafe.
+// It forks the worker proper before any thread exists, starts commands on its behalf, reaps and
+// kills them, restarts the worker when it dies, and leaves nothing behind. Commands are its own
+// children because a parent-death signal fires when the spawning thread ends, and because forking a
+// process with threads is unsafe.
 //
-// Each command is the leader of a process group. When the leader ends, the rest of the group is killed; when the worker proper dies, all
-// groups are.
+// Each command is the leader of a process group. When the leader ends, the rest of the group is
+// killed; when the worker proper dies, all groups are.
 //
-// Thread: RunSupervised runs on the main thread; SpawnChannel belongs to one thread of the worker proper.
+// Thread: RunSupervised runs on the main thread; SpawnChannel belongs to one thread of the worker
+// proper.
 
 #ifndef REEVE_WORKER_SUPERVISOR_SUPERVISOR_H_
 #define REEVE_WORKER_SUPERVISOR_SUPERVISOR_H_
@@ -28,7 +30,8 @@ struct SpawnRequest {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=VALUE
   std::string working_directory;
-  int standard_input = -1, standard_output = -1, standard_error = -1;  // Passed on; the caller closes its own.
+  int standard_input = -1, standard_output = -1,
+      standard_error = -1;  // Passed on; the caller closes its own.
 };
 
 // What the supervisor tells.
@@ -36,10 +39,11 @@ struct SpawnEvent {
   enum class Kind : uint8_t { kStarted = 1, kFailed = 2, kExited = 3 };
   Kind kind = Kind::kStarted;
   uint64_t id = 0;
-  int pid = 0;         // kStarted.
-  int error = 0;       // kFailed: errno of what went wrong; ENOENT: no such program, or no such directory.
+  int pid = 0;  // kStarted.
+  int error =
+      0;  // kFailed: errno of what went wrong; ENOENT: no such program, or no such directory.
   bool directory = false;  // kFailed: it was the working directory.
-  int wait_status = 0; // kExited: as wait(2) gives it.
+  int wait_status = 0;     // kExited: as wait(2) gives it.
 };
 
 // The worker proper's end of the line.
@@ -65,15 +69,17 @@ class SpawnChannel {
 };
 
 struct SupervisorOptions {
-  // Restarts of a worker that dies: wait so long at first, twice as long each time, up to the second.
+  // Restarts of a worker that dies: wait so long at first, twice as long each time, up to the
+  // second.
   absl::Duration first_backoff = absl::Milliseconds(200);
   absl::Duration longest_backoff = absl::Seconds(10);
 };
 
 // Exit codes of the worker proper after which it is not started again: 0, 2, 3, 73, 78.
-// Returns: the exit code for the process. Signals SIGTERM and SIGINT are passed on to the worker proper.
-// REQUIRES: no threads yet.
-int RunSupervised(const SupervisorOptions& options, const std::function<int(SpawnChannel&)>& worker);
+// Returns: the exit code for the process. Signals SIGTERM and SIGINT are passed on to the worker
+// proper. REQUIRES: no threads yet.
+int RunSupervised(const SupervisorOptions& options,
+                  const std::function<int(SpawnChannel&)>& worker);
 
 }  // namespace reeve
 
