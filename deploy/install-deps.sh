@@ -19,7 +19,7 @@ test=(
 wanted=("${build[@]}")
 [ "${1:-}" != --test ] || wanted+=("${test[@]}")
 # Node from elsewhere will do as well.
-if [ "${1:-}" = --test ] && ! command -v npm >/dev/null; then wanted+=(nodejs npm); fi
+if [ "${1:-}" = --test ] && ! PATH=/usr/local/bin:/usr/bin:/bin command -v node >/dev/null; then wanted+=(nodejs); fi
 
 missing=()
 for package in "${wanted[@]}"; do

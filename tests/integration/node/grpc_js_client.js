@@ -1,6 +1,6 @@
-// A client made from the protos alone, at run time: creates a job and reads its results.
+// A client as most people on Node would write it: npm gRPC packages and the protos. Creates a job and reads its results.
 //
-//   node client.js ADDRESS TOKEN PROTO_FOLDER
+//   node grpc_js_client.js ADDRESS TOKEN PROTO_FOLDER
 'use strict';
 
 const assert = require('assert');
