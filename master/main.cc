@@ -91,7 +91,7 @@ int Serve(const Flags& flags) {
   Hub hub;
   MasterLoop loop;
   StoreThread store_thread(durable->get(), [&loop](uint64_t number) {
-    loop.PostStore(Committed{StoreKind::kDurable, number});
+    loop.PostInternal(Committed{StoreKind::kDurable, number});
   });
   Collector collector(
       context,

@@ -55,7 +55,7 @@ struct MasterLoop::Impl {
   Doorbell doorbell;
   Inbox<ResultsArrived> results{{.count = 4096, .bytes = 32u << 20}, &doorbell};
   Inbox<Event> api{{.count = 65'536, .bytes = 64u << 20}, &doorbell};
-  Inbox<Event> store{{.count = SIZE_MAX, .bytes = SIZE_MAX}, &doorbell};
+  Inbox<Event> internal{{.count = SIZE_MAX, .bytes = SIZE_MAX}, &doorbell};
   Inbox<QueryWork> queries{{.count = 65'536, .bytes = SIZE_MAX}, &doorbell};
   std::atomic<bool> stopping{false};
   std::thread thread;
@@ -121,7 +121,7 @@ void MasterLoop::Impl::Load(const LoadInputs& load) {
           return;
         }
         auto batch = InputBatch::Parse(std::move(*bytes));
-        if (batch.ok()) loop->store.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
+        if (batch.ok()) loop->internal.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
       },
       true);
   if (!posted)
@@ -180,7 +180,7 @@ bool MasterLoop::Impl::Turn() {
   bool did = false;
   const Now now = ReadClocks();
   StepAll(now, std::exchange(own, {}), &did);
-  StepAll(now, store.Pop(SIZE_MAX), &did);
+  StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;
   did = dispatcher->Receive(kControlShare, &control) || did;
   if (now.monotonic >= next_probe) {
@@ -279,7 +279,7 @@ bool MasterLoop::PostResults(ResultsArrived results, size_t bytes) {
   return impl_->results.Push(std::move(results), bytes);
 }
 
-void MasterLoop::PostStore(Event event) { impl_->store.TryPush(std::move(event)); }
+void MasterLoop::PostInternal(Event event) { impl_->internal.TryPush(std::move(event)); }
 
 absl::Status MasterLoop::Query(std::function<void(Scheduler&, const Now&)> read,
                                std::function<void()> done) {

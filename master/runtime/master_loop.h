@@ -65,8 +65,8 @@ class MasterLoop {
   bool PostApiWait(Event event, size_t bytes);
   // Results. Waits while the inbox is full: the collector stops reading. False: stopping.
   bool PostResults(ResultsArrived results, size_t bytes);
-  // From store and reader threads; never refused.
-  void PostStore(Event event);
+  // From stores, readers and result streams, which bound what they post; never refused.
+  void PostInternal(Event event);
   // Runs `read` on the loop thread, then `done` once all it could see is durable: a reader never
   // sees what a crash may undo. Errors: as PostApi.
   absl::Status Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done);

@@ -118,7 +118,10 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     write.body = batch.body;
     ResultsNotice notice{job->id, write.seq, write.runs, batch.body, {}};
     Put(job->store, std::move(write), batch.body.size());
-    if (job->options.ephemeral) ephemeral_bytes += 0;
+    if (job->options.ephemeral) {
+      job->kept_results.emplace_back(job->last_seq, batch.body.size());
+      CountResults(*job, batch.body.size(), 0);
+    }
     notice.after = Latest(job->store);
     effects.results.push_back(std::move(notice));
   }
@@ -140,6 +143,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t po
     if (good > 0) {
       AppendRun(&write->runs, {accepted.first, good, position}, TaskState::kSucceeded);
       job.succeeded += good;
+      FinishInChunks(job, {accepted.first, good});
       if (!job.budgets.empty()) {
         job.budgets.erase(job.budgets.lower_bound(accepted.first),
                           job.budgets.lower_bound(accepted.first + good));
@@ -164,6 +168,7 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, u
   if (budget.failed_attempts >= job.options.max_attempts || IsFinal(entry.reason)) {
     job.budgets.erase(index);
     ++job.failed;
+    FinishInChunks(job, {index, 1});
     AppendRun(&write->runs, {index, 1, position}, TaskState::kFailed);
     return;
   }

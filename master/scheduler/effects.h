@@ -110,8 +110,19 @@ struct ReserveJobIds {
   JobId below;
 };
 
+// EPHEMERAL jobs only: every task of the chunk has ended.
+struct DropInputs {
+  JobId job;
+  TaskIndex first = 0;
+};
+// EPHEMERAL jobs only: every cursor has passed the results; their runs stay, their bodies go.
+struct DropResults {
+  JobId job;
+  uint64_t through = 0;
+};
+
 using Write = std::variant<PutJob, PutJobState, PutInputs, PutResults, PutFrontier, PutRoster,
-                           DropRoster, ReserveJobIds>;
+                           DropRoster, ReserveJobIds, DropInputs, DropResults>;
 
 // One transaction of one store; committed in order of `number`, several may share a transaction.
 struct WriteBatch {

@@ -215,6 +215,14 @@ struct InputsLoaded {
   InputsRef inputs;
 };
 
+// A result stream of an EPHEMERAL job opened, went on or closed.
+struct CursorMoved {
+  JobId job;
+  CallId cursor;
+  uint64_t passed = 0;  // It will not ask again for results through this seq.
+  bool closed = false;
+};
+
 // ---- From the loop ----
 
 // Time passed; nothing else. Sent when NextDeadline() is reached.
@@ -225,7 +233,7 @@ struct DrainMaster {};
 
 using Event = std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob,
                            Hello, Heartbeat, Recalled, Released, Goodbye, ConnectionClosed,
-                           ResultsArrived, Committed, InputsLoaded, Tick, DrainMaster>;
+                           ResultsArrived, Committed, InputsLoaded, CursorMoved, Tick, DrainMaster>;
 
 }  // namespace reeve
 

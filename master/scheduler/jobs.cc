@@ -72,7 +72,7 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
     return Full("too many tasks or bytes are waiting");
   }
   if (event.options.ephemeral &&
-      ephemeral_bytes + event.input_bytes > options.ephemeral_bytes / 2) {
+      ephemeral_inputs + event.input_bytes > options.ephemeral_bytes / 2) {
     return Full("ephemeral jobs hold as many bytes as they may");
   }
   if (!workers.empty()) {
@@ -126,6 +126,8 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
   job.state = event.open ? JobState::kOpen : JobState::kActive;
   job.create_time = now.wall;
   job.store = event.options.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
+  job.cursorless_since = now.monotonic;
+  if (event.options.ephemeral) ephemeral_jobs.insert(job.id);
   jobs.emplace(job.id, std::move(owned));
   if (event.array_count > 0) {
     PutJob put{ViewOf(job), job.options, event.array_count, event.request_id, event.content_hash};
@@ -135,6 +137,7 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     Chunk chunk;
     chunk.run = {0, event.array_count};
     chunk.birth = {epoch, next_birth++};
+    chunk.left = event.array_count;
     chunk.commit = next_commit[static_cast<int>(job.store)];
     job.chunks.push_back(std::move(chunk));
     AddReady(job, {0, event.array_count});
@@ -156,6 +159,7 @@ void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint6
   chunk.run = {job.total, count};
   chunk.birth = {epoch, next_birth++};
   chunk.bytes = bytes;
+  chunk.left = count;
   chunk.has_inputs = true;
   chunk.commit = next_commit[static_cast<int>(job.store)];
   // Beyond the bound the tail stays in the store; the head is what is needed next.
@@ -169,7 +173,7 @@ void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint6
   job.queued_bytes += bytes;
   queued_tasks += count;
   queued_bytes += bytes;
-  if (job.options.ephemeral) ephemeral_bytes += bytes;
+  if (job.options.ephemeral) ephemeral_inputs += bytes;
   const Run run = chunk.run;
   job.chunks.push_back(std::move(chunk));
   AddReady(job, run);
@@ -193,7 +197,33 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
                              Latest(job->store)});
 }
 
-void Scheduler::Impl::On(const Now&, AppendTasks& event) {
+bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) const {
+  // One batch fits into an empty queue, however small the bound.
+  if (job.options.ephemeral && job.queued_bytes > 0 &&
+      (ephemeral_inputs + bytes > options.ephemeral_bytes / 2 ||
+       job.queued_bytes + bytes > options.ephemeral_job_bytes / 2)) {
+    return false;
+  }
+  return queued_tasks == 0 || (queued_tasks + count <= options.max_queued_payload_tasks &&
+                               queued_bytes + bytes <= options.max_queued_bytes);
+}
+
+void Scheduler::Impl::On(const Now& now, AppendTasks& event) {
+  const auto behind = std::find_if(parked.begin(), parked.end(), [&event](const AppendTasks& p) {
+    return p.stream == event.stream;
+  });
+  if (behind != parked.end()) return parked.push_back(std::move(event));
+  Append(now, event);
+}
+
+void Scheduler::Impl::RetryParked(const Now& now) {
+  room_changed = false;
+  std::deque<AppendTasks> again = std::exchange(parked, {});
+  // On() parks what has no room still, and whatever its stream sent later.
+  for (AppendTasks& event : again) On(now, event);
+}
+
+void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
   const auto stream = streams.find(event.stream);
   if (stream == streams.end()) return;  // Replaced or refused; it was told.
   Job* job = FindJob(stream->second.first);
@@ -225,13 +255,7 @@ void Scheduler::Impl::On(const Now&, AppendTasks& event) {
                         MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
                                   StrCat("a job has at most ", kMaxTasksPerJob, " tasks")));
   }
-  const bool ephemeral_full =
-      job->options.ephemeral && (ephemeral_bytes + event.bytes > options.ephemeral_bytes / 2 ||
-                                 job->queued_bytes + event.bytes > options.ephemeral_job_bytes / 2);
-  if (ephemeral_full || queued_tasks + event.count > options.max_queued_payload_tasks ||
-      queued_bytes + event.bytes > options.max_queued_bytes) {
-    return RefuseAppend(event.stream, Full("too many tasks or bytes are waiting"));
-  }
+  if (!HasRoom(*job, event.count, event.bytes)) return parked.push_back(std::move(event));
   const Run run{job->total, event.count};
   appender.offset += event.count;
   AddChunk(*job, event.count, std::move(event.inputs), event.bytes, stream->second.second,
@@ -320,18 +344,19 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   } else {
     job.state = job.failed > 0 ? JobState::kFailed : JobState::kSucceeded;
   }
-  Unlist(job);
   JobView view = ViewOf(job);
   view.end_time = now.wall;
   Put(job.store, PutJobState{job.id, job.state, view.counts, now.wall, job.cancelled.Runs()});
   effects.jobs.push_back({std::move(view), job.last_seq, job.cancelled.Runs(), Latest(job.store)});
-  for (const Chunk& chunk : job.chunks) {
+  for (Chunk& chunk : job.chunks) {
     if (chunk.inputs != nullptr) resident_bytes -= chunk.bytes;
     if (chunk.loading) loading_bytes -= chunk.bytes;
-    if (chunk.has_inputs) queued_tasks -= chunk.run.count;
+    if (chunk.left > 0) ForgetChunk(job, chunk);
   }
-  queued_bytes -= job.queued_bytes;
-  if (job.options.ephemeral) ephemeral_bytes -= job.queued_bytes;
+  CountResults(job, 0, job.result_bytes);
+  Unlist(job);
+  ephemeral_jobs.erase(job.id);
+  room_changed = true;
   for (const auto& [name, appender] : job.appenders) {
     if (!appender.stream) continue;
     streams.erase(appender.stream);
@@ -342,6 +367,94 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   frontier_waits.erase(job.id);
   changed_jobs.erase(job.id);
   jobs.erase(job.id);
+}
+
+void Scheduler::Impl::FinishInChunks(Job& job, Run run) {
+  while (run.count > 0) {
+    Chunk& chunk = ChunkOf(job, run.first);
+    const uint32_t here = std::min(run.end(), chunk.run.end()) - run.first;
+    chunk.left -= here;
+    if (chunk.left == 0) {
+      ForgetChunk(job, chunk);
+      if (job.options.ephemeral && chunk.has_inputs)
+        Put(StoreKind::kMemory, DropInputs{job.id, chunk.run.first});
+    }
+    run = {run.first + here, run.count - here};
+  }
+}
+
+void Scheduler::Impl::ForgetChunk(Job& job, Chunk& chunk) {
+  if (!chunk.has_inputs) return;
+  queued_tasks -= chunk.run.count;
+  queued_bytes -= chunk.bytes;
+  job.queued_bytes -= chunk.bytes;
+  if (job.options.ephemeral) ephemeral_inputs -= chunk.bytes;
+  room_changed = true;
+}
+
+// ---- EPHEMERAL jobs: results live until every cursor has passed them ----
+
+bool Scheduler::Impl::ResultsFull(const Job& job) const {
+  return job.options.ephemeral &&
+         (job.result_bytes >= options.ephemeral_job_bytes / 2 ||
+          (job.result_bytes > 0 && ephemeral_results >= options.ephemeral_bytes / 2));
+}
+
+void Scheduler::Impl::On(const Now& now, CursorMoved& event) {
+  Job* job = FindJob(event.job);
+  if (job == nullptr || !job->options.ephemeral) return;
+  const auto [cursor, opened] = job->cursors.try_emplace(event.cursor);
+  if (opened) {
+    // It goes on where a closed one stopped: the nearest before it.
+    auto nearest = job->cursors.end();
+    for (auto it = job->cursors.begin(); it != job->cursors.end(); ++it) {
+      if (it == cursor || it->second.closed_at == absl::InfiniteDuration() ||
+          it->second.passed > event.passed)
+        continue;
+      if (nearest == job->cursors.end() || it->second.passed > nearest->second.passed) nearest = it;
+    }
+    if (nearest != job->cursors.end()) job->cursors.erase(nearest);
+  }
+  cursor->second.passed = std::max(cursor->second.passed, event.passed);
+  if (event.closed) cursor->second.closed_at = job->cursorless_since = now.monotonic;
+  DropPassedResults(*job);
+}
+
+void Scheduler::Impl::DropPassedResults(Job& job) {
+  uint64_t passed = job.cursors.empty() ? 0 : UINT64_MAX;
+  for (const auto& [id, cursor] : job.cursors) passed = std::min(passed, cursor.passed);
+  uint64_t bytes = 0, through = 0;
+  while (!job.kept_results.empty() && job.kept_results.front().first <= passed) {
+    through = job.kept_results.front().first;
+    bytes += job.kept_results.front().second;
+    job.kept_results.pop_front();
+  }
+  if (through == 0) return;
+  Put(StoreKind::kMemory, DropResults{job.id, through});
+  CountResults(job, 0, bytes);
+}
+
+void Scheduler::Impl::CountResults(Job& job, uint64_t added, uint64_t dropped) {
+  const auto full = [this] { return ephemeral_results >= options.ephemeral_bytes / 2; };
+  const bool was_full = full();
+  job.result_bytes += added - dropped;
+  ephemeral_results += added - dropped;
+  UpdateListing(job);
+  if (full() == was_full) return;
+  for (const JobId other : ephemeral_jobs) UpdateListing(*jobs.at(other));
+}
+
+void Scheduler::Impl::CheckCursors(const Now& now) {
+  for (const JobId id : std::vector<JobId>(ephemeral_jobs.begin(), ephemeral_jobs.end())) {
+    Job& job = *jobs.at(id);
+    std::erase_if(job.cursors, [&now](const auto& cursor) {
+      return now.monotonic - cursor.second.closed_at >= kCursorLife;
+    });
+    DropPassedResults(job);
+    if (!job.cursors.empty() || now.monotonic - job.cursorless_since < kCursorLife) continue;
+    if (job.state != JobState::kCancelling) SetCancelling(now, job);
+    EndIfDone(now, job);
+  }
 }
 
 void Scheduler::Impl::ForgetOldRequests(const Now& now) {

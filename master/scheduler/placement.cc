@@ -65,7 +65,8 @@ void Scheduler::Impl::TakeReady(Job& job, Run run) {
 
 void Scheduler::Impl::UpdateListing(Job& job) {
   const bool limited = job.options.max_in_flight > 0 && job.in_flight >= job.options.max_in_flight;
-  const bool wanted = !job.ready.empty() && !limited && job.state != JobState::kCancelling;
+  const bool wanted =
+      !job.ready.empty() && !limited && !ResultsFull(job) && job.state != JobState::kCancelling;
   if (wanted == job.listed) return;
   if (!wanted) return Unlist(job);
   classes[job.options.handler].jobs.insert({-job.options.priority, job.id});

@@ -43,17 +43,21 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     chunk.birth = stored.birth;
     chunk.bytes = stored.bytes;
     chunk.has_inputs = image.job.array_count == 0;
+    chunk.left = stored.run.count;
     job.total = stored.run.end();
-    job.queued_bytes += stored.bytes;
-    if (chunk.has_inputs) queued_tasks += stored.run.count;
+    if (chunk.has_inputs) {
+      job.queued_bytes += stored.bytes;
+      queued_bytes += stored.bytes;
+      queued_tasks += stored.run.count;
+    }
     job.chunks.push_back(std::move(chunk));
   }
-  queued_bytes += job.queued_bytes;
   for (const auto& [name, offset] : image.appenders) job.appenders[name].offset = offset;
 
   IntervalSet open(Run{0, job.total});
   for (const ResultRun& result : image.results) {
     open.Remove(result.run.run());
+    FinishInChunks(job, result.run.run());
     (result.state == TaskState::kSucceeded ? job.succeeded : job.failed) += result.run.count;
   }
   for (const RetryOutcome& retry : image.retries) {

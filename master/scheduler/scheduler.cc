@@ -55,7 +55,10 @@ void Scheduler::Impl::On(const Now&, InputsLoaded& event) {
   UpdateListing(*job);
 }
 
-void Scheduler::Impl::On(const Now& now, Tick&) { CheckWorkers(now); }
+void Scheduler::Impl::On(const Now& now, Tick&) {
+  CheckWorkers(now);
+  CheckCursors(now);
+}
 
 void Scheduler::Impl::On(const Now&, DrainMaster&) { draining = true; }
 
@@ -77,11 +80,15 @@ void Scheduler::Impl::ReleaseDue(const Now& now) {
 
 Effects Scheduler::Impl::TakeEffects(const Now& now) {
   ReleaseDue(now);
-  if (now.monotonic >= next_check) CheckWorkers(now);
+  if (now.monotonic >= next_check) {
+    CheckWorkers(now);
+    CheckCursors(now);
+  }
   if (now.monotonic >= reattach_deadline ||
       (awaited == 0 && reattach_deadline != absl::InfiniteDuration())) {
     ReleaseUnclaimed(now);
   }
+  if (room_changed && !parked.empty()) RetryParked(now);
   if (!draining) Place(now);
   for (const JobId id : changed_jobs) {
     const Job* job = FindJob(id);
@@ -103,7 +110,8 @@ Effects Scheduler::Impl::TakeEffects(const Now& now) {
 
 absl::Duration Scheduler::Impl::NextDeadline() const {
   absl::Duration next =
-      std::min(reattach_deadline, workers.empty() ? absl::InfiniteDuration() : next_check);
+      std::min(reattach_deadline,
+               workers.empty() && ephemeral_jobs.empty() ? absl::InfiniteDuration() : next_check);
   for (const auto& [id, job] : jobs) {
     if (job->state != JobState::kCancelling) break;  // Checked with the workers otherwise.
     next = std::min(next, job->cancel_deadline);

@@ -33,6 +33,8 @@ inline constexpr size_t kMaxRequestIds = 1'000'000;
 // A recall is repeated, and a full held set asked for again, no faster than this.
 inline constexpr absl::Duration kRepeat = absl::Seconds(1);
 inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
+// A closed cursor of an EPHEMERAL job is waited for so long, and a job without any goes on so long.
+inline constexpr absl::Duration kCursorLife = absl::Minutes(10);
 
 struct Chunk {
   Run run;
@@ -43,6 +45,7 @@ struct Chunk {
   bool loading = false;
   uint64_t commit = 0;  // Number of the commit that holds it.
   uint32_t ready = 0;   // Indexes of it in Job::ready.
+  uint32_t left = 0;    // Tasks of it that have no recorded result.
 };
 
 // What a task has used up; only tasks that have failed before have one.
@@ -56,6 +59,12 @@ struct Budget {
 struct Appender {
   uint64_t offset = 0;  // Accepted: committed, or in a commit under way.
   CallId stream;        // Open stream, or none.
+};
+
+// A result stream of an EPHEMERAL job.
+struct Cursor {
+  uint64_t passed = 0;
+  absl::Duration closed_at = absl::InfiniteDuration();
 };
 
 struct Job {
@@ -88,8 +97,13 @@ struct Job {
   uint64_t frontier_commit = 0;
 
   std::map<std::string, Appender> appenders;
-  uint64_t queued_bytes = 0;  // Payload not yet terminal, roughly: by chunk.
-  bool listed = false;        // In its class's list of ready jobs.
+  uint64_t queued_bytes = 0;  // Payload of chunks with tasks left.
+  // EPHEMERAL: results not yet passed by every cursor, as (seq, bytes).
+  std::deque<std::pair<uint64_t, uint64_t>> kept_results;
+  uint64_t result_bytes = 0;
+  std::map<CallId, Cursor> cursors;
+  absl::Duration cursorless_since;
+  bool listed = false;  // In its class's list of ready jobs.
   absl::Duration cancel_deadline = absl::InfiniteDuration();
 
   uint64_t unfinished() const { return total - succeeded - failed - cancelled_count; }
@@ -164,12 +178,24 @@ struct Scheduler::Impl {
   void On(const Now& now, OpenAppender& event);
   void On(const Now& now, AppendTasks& event);
   void On(const Now& now, CloseAppender& event);
+  void On(const Now& now, CursorMoved& event);
   void On(const Now& now, CloseJob& event);
   void On(const Now& now, CancelJob& event);
   absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
   Job* MakeJob(const Now& now, CreateJob& event);
   void AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
                 const std::string& appender, uint64_t offset);
+  // An append without room waits here, and with it whatever its stream sent later.
+  bool HasRoom(const Job& job, uint64_t count, uint64_t bytes) const;
+  void Append(const Now& now, AppendTasks& event);
+  void RetryParked(const Now& now);
+  // The tasks of `run` have their results; a chunk with none left no longer counts as waiting.
+  void FinishInChunks(Job& job, Run run);
+  void ForgetChunk(Job& job, Chunk& chunk);
+  void DropPassedResults(Job& job);
+  void CountResults(Job& job, uint64_t added, uint64_t dropped);
+  bool ResultsFull(const Job& job) const;
+  void CheckCursors(const Now& now);
   void ReplyJob(CallId call, const Job& job);
   void RefuseJob(CallId call, absl::Status status);
   void RefuseAppend(CallId stream, absl::Status status);
@@ -293,7 +319,11 @@ struct Scheduler::Impl {
   std::set<JobId> frontier_waits;  // Jobs with a frontier step under way.
   std::set<JobId> changed_jobs;    // Watched, counts changed.
   std::set<std::pair<absl::Time, JobId>> due;
-  uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0, ephemeral_bytes = 0;
+  uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
+  uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.
+  std::set<JobId> ephemeral_jobs;
+  std::deque<AppendTasks> parked;  // Appends without room, in order of arrival.
+  bool room_changed = false;
   uint64_t loading_bytes = 0;
   bool draining = false;
   absl::Duration next_check = absl::ZeroDuration();

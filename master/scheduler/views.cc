@@ -140,6 +140,10 @@ void Scheduler::Impl::Explain(const Now& now, const Job& job, TaskIndex index,
     say.push_back(StrCat("The job has ", job.in_flight,
                          " tasks at workers, as many as its limit max_in_flight allows."));
   }
+  if (ResultsFull(job)) {
+    say.push_back(
+        "Results of ephemeral jobs wait to be read; nothing more goes out until they are.");
+  }
   size_t takes = 0;
   uint64_t held = 0;
   for (const SessionId session : work->second.workers) {
@@ -194,7 +198,7 @@ void Scheduler::Impl::CheckInvariants() const {
       Require(worker->held[lane] == held[session][lane], "held counts add up", {});
     }
   }
-  uint64_t resident = 0;
+  uint64_t resident = 0, queued = 0, results = 0;
   for (const auto& [id, job] : jobs) {
     IntervalSet seen;
     const auto once = [&seen, id = id](const IntervalSet& set) {
@@ -233,10 +237,23 @@ void Scheduler::Impl::CheckInvariants() const {
     Require(ready == job->ready.size(), "ready counts of chunks", id);
     const bool limited =
         job->options.max_in_flight > 0 && job->in_flight >= job->options.max_in_flight;
-    Require(job->listed == (!job->ready.empty() && !limited && job->state != JobState::kCancelling),
+    Require(job->listed == (!job->ready.empty() && !limited && !ResultsFull(*job) &&
+                            job->state != JobState::kCancelling),
             "listed exactly if it has work to place", id);
+    uint64_t waiting = 0;
+    for (const Chunk& chunk : job->chunks) {
+      if (chunk.left > 0 && chunk.has_inputs) waiting += chunk.bytes;
+    }
+    Require(waiting == job->queued_bytes, "queued bytes are those of chunks with tasks left", id);
+    queued += waiting;
+    uint64_t kept = 0;
+    for (const auto& [seq, bytes] : job->kept_results) kept += bytes;
+    Require(kept == job->result_bytes, "result bytes are those not passed", id);
+    results += kept;
   }
   Require(resident == resident_bytes, "resident bytes", {});
+  Require(queued == queued_bytes, "queued bytes", {});
+  Require(results == ephemeral_results, "ephemeral result bytes", {});
 }
 
 }  // namespace reeve

@@ -40,14 +40,14 @@ void Hub::OnLogs(JobId job, const std::vector<StoredLog>& logs) {
 }
 
 CallId Hub::Expect(std::function<void(Reply)> done) {
-  const CallId call(next_call_.fetch_add(1));
+  const CallId call = NewId();
   MutexLock lock(&mu_);
   waiters_[call] = {std::move(done), false};
   return call;
 }
 
 CallId Hub::ExpectMany(std::function<void(Reply)> each) {
-  const CallId call(next_call_.fetch_add(1));
+  const CallId call = NewId();
   MutexLock lock(&mu_);
   waiters_[call] = {std::move(each), true};
   return call;

@@ -40,6 +40,8 @@ class Hub final : public ApiEdge {
   // A stream id whose replies all go to `each`, until Forget.
   CallId ExpectMany(std::function<void(Reply)> each);
   void Forget(CallId call);
+  // An id of its own for what nothing is expected for.
+  CallId NewId() { return CallId(next_call_.fetch_add(1)); }
 
   void Subscribe(JobId job, std::shared_ptr<JobListener> listener);
   void Unsubscribe(JobId job, const JobListener* listener);

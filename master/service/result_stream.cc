@@ -23,6 +23,11 @@ constexpr size_t kMadeBytes = 256u << 10;
 constexpr size_t kKeptBodies = 16u << 20;
 constexpr size_t kRunsPerRead = 4096;
 
+absl::Status Gone() {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE",
+                   "the results are not kept any more");
+}
+
 struct StreamOptions {
   JobId job;
   uint64_t cursor = 0;
@@ -37,7 +42,7 @@ class ResultStream final : public RawWriteReactor,
                            public std::enable_shared_from_this<ResultStream> {
  public:
   ResultStream(const ServiceParts& parts, StreamOptions options)
-      : parts_(parts), options_(std::move(options)) {
+      : parts_(parts), options_(std::move(options)), cursor_id_(parts.hub->NewId()) {
     next_seq_ = options_.by_index ? 1 : options_.cursor + 1;
     next_index_ = static_cast<TaskIndex>(options_.cursor);
   }
@@ -82,6 +87,9 @@ class ResultStream final : public RawWriteReactor,
   void Write(std::string head, const Buffer& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WriteEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // EPHEMERAL jobs: tells the scheduler which results this stream will not ask for again.
+  void NoteCursor(bool closed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  uint64_t Passed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool Wanted(TaskState state) const {
     return options_.states.empty() || std::find(options_.states.begin(), options_.states.end(),
                                                 state) != options_.states.end();
@@ -91,6 +99,7 @@ class ResultStream final : public RawWriteReactor,
   StreamOptions options_;
   std::shared_ptr<ResultStream> self_;
   CallId call_;
+  const CallId cursor_id_;
 
   Mutex mu_;
   bool found_ ABSL_GUARDED_BY(mu_) = false;
@@ -100,8 +109,10 @@ class ResultStream final : public RawWriteReactor,
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   bool end_written_ ABSL_GUARDED_BY(mu_) = false;
   StoreKind store_ ABSL_GUARDED_BY(mu_) = StoreKind::kDurable;
-  uint64_t next_seq_ ABSL_GUARDED_BY(mu_) = 1;  // The first not taken in.
-  uint64_t seen_seq_ ABSL_GUARDED_BY(mu_) = 0;  // Highest known to exist.
+  uint64_t next_seq_ ABSL_GUARDED_BY(mu_) = 1;          // The first not taken in.
+  uint64_t seen_seq_ ABSL_GUARDED_BY(mu_) = 0;          // Highest known to exist.
+  uint64_t written_seq_ ABSL_GUARDED_BY(mu_) = 0;       // As completed: given to gRPC.
+  std::optional<uint64_t> noted_ ABSL_GUARDED_BY(mu_);  // Last told by NoteCursor.
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool read_sees_all_ ABSL_GUARDED_BY(mu_) = false;  // The read under way began after the end.
   uint64_t last_seq_ ABSL_GUARDED_BY(mu_) = 0;
@@ -153,6 +164,7 @@ void ResultStream::OnCreated(Reply reply) {
   found_ = true;
   store_ = created.view.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
   view_ = created.view;
+  NoteCursor(false);
   // A reply that waited for the other store may come after the first results.
   behind_ =
       created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
@@ -167,6 +179,7 @@ void ResultStream::OnFound(absl::StatusOr<FoundJob> found) {
   if (!found.ok()) return End(found.status());
   found_ = true;
   store_ = found->store;
+  NoteCursor(false);
   if (!ended_) view_ = found->job.view;
   if (!found->live) {
     ended_ = IsTerminal(found->job.view.state);
@@ -260,15 +273,12 @@ void ResultStream::OnRows(absl::StatusOr<std::vector<StoredResults>> rows) {
   reading_ = false;
   if (finished_) return;
   if (!rows.ok()) {
-    const bool gone = absl::IsNotFound(rows.status());
-    return End(
-        gone ? MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE",
-                         "the results are not kept any more")
-             : MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(rows.status().message())));
+    return End(absl::IsNotFound(rows.status()) ? Gone()
+                                               : MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS",
+                                                           ToStd(rows.status().message())));
   }
   if (rows->empty() && read_sees_all_ && next_seq_ <= last_seq_) {
-    return End(MakeError(absl::StatusCode::kFailedPrecondition, "RESULTS_GONE",
-                         "the results are not kept any more"));
+    return End(Gone());
   }
   if (rows->empty()) behind_ = seen_seq_ >= next_seq_;
   for (StoredResults& row : *rows) Take({row.seq, std::move(row.runs), std::move(row.body)});
@@ -279,6 +289,7 @@ void ResultStream::OnBody(absl::StatusOr<StoredResults> row) {
   MutexLock lock(&mu_);
   reading_ = false;
   if (finished_) return;
+  if (absl::IsNotFound(row.status())) return End(Gone());
   auto batch = row.ok() ? ResultBatch::Parse(row->body) : row.status();
   if (!batch.ok())
     return End(
@@ -357,6 +368,7 @@ bool ResultStream::PumpQueue() {
     Row row = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= row.body.size();
+    written_seq_ = row.seq;
     std::vector<PositionedRun> runs;
     for (const ResultRun& run : row.runs) {
       if (Wanted(run.state)) runs.push_back(run.run);
@@ -440,7 +452,21 @@ void ResultStream::OnWriteDone(bool ok) {
   MutexLock lock(&mu_);
   writing_ = false;
   if (!ok) return End(absl::CancelledError("the client went away"));
+  NoteCursor(false);
   Pump();
+}
+
+uint64_t ResultStream::Passed() const {
+  if (!options_.by_index) return std::max(written_seq_, options_.cursor);
+  return needed_.empty() ? next_seq_ - 1 : std::min(next_seq_, needed_.begin()->first) - 1;
+}
+
+void ResultStream::NoteCursor(bool closed) {
+  if (!found_ || store_ != StoreKind::kMemory) return;
+  const uint64_t passed = Passed();
+  if (!closed && noted_ == passed) return;
+  noted_ = passed;
+  parts_.loop->PostInternal(CursorMoved{options_.job, cursor_id_, passed, closed});
 }
 
 void ResultStream::OnCancel() {
@@ -451,6 +477,10 @@ void ResultStream::OnCancel() {
 void ResultStream::OnDone() {
   parts_.hub->Unsubscribe(options_.job, this);
   if (call_) parts_.hub->Forget(call_);
+  {
+    MutexLock lock(&mu_);
+    NoteCursor(true);
+  }
   const std::shared_ptr<ResultStream> last = std::move(self_);
 }
 

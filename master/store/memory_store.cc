@@ -15,6 +15,7 @@ struct MemoryJob {
   StoredJob stored;
   std::map<TaskIndex, Buffer> inputs;
   std::vector<StoredResults> results;  // By seq, without gaps.
+  uint64_t dropped = 0;                // The bodies through this seq are gone.
   std::deque<StoredLog> logs;
   uint64_t bytes = 0;
 };
@@ -65,6 +66,23 @@ struct Memory {
   void Apply(const PutRoster&) {}
   void Apply(const DropRoster&) {}
   void Apply(const ReserveJobIds&) {}
+  void Apply(const DropInputs& drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    MemoryJob& job = jobs[drop.job];
+    const auto inputs = job.inputs.find(drop.first);
+    if (inputs == job.inputs.end()) return;
+    job.bytes -= inputs->second.size();
+    bytes -= inputs->second.size();
+    job.inputs.erase(inputs);
+  }
+  void Apply(const DropResults& drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    MemoryJob& job = jobs[drop.job];
+    for (; job.dropped < drop.through; ++job.dropped) {
+      Buffer& body = job.results[job.dropped].body;
+      job.bytes -= body.size();
+      bytes -= body.size();
+      body = {};
+    }
+  }
 
   void ForgetEnded(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     while (!ended.empty()) {
@@ -155,6 +173,8 @@ class MemoryReader final : public StoreReader {
     MutexLock lock(&memory_->mu);
     const auto it = memory_->jobs.find(job);
     if (it == memory_->jobs.end()) return NoJob(job);
+    if (with_bytes && after < it->second.dropped)
+      return absl::NotFoundError(StrCat("results through ", it->second.dropped, " are gone"));
     const std::vector<StoredResults>& all = it->second.results;
     std::vector<StoredResults> rows;
     uint64_t bytes = 0;

@@ -302,6 +302,9 @@ class SqliteStore final : public Store {
   absl::Status Put(const PutRoster& put);
   absl::Status Put(const DropRoster& put);
   absl::Status Put(const ReserveJobIds& put);
+  // Of EPHEMERAL jobs, which live elsewhere.
+  absl::Status Put(const DropInputs&) { return absl::OkStatus(); }
+  absl::Status Put(const DropResults&) { return absl::OkStatus(); }
 
   const SqliteStoreOptions options_;
   std::unique_ptr<SqliteConnection> db_;
