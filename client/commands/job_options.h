@@ -29,6 +29,7 @@ struct JobOptions {
   std::string durability;  // `durable`, `ephemeral`.
   int32_t priority = 0;
   uint32_t max_in_flight = 0;
+  bool at_most_once = false;
   std::optional<std::vector<std::string>> command;  // What stood behind `--`.
 };
 

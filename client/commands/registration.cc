@@ -79,6 +79,8 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--durability", job->durability, "durable (default) or ephemeral");
   verb->add_option("--priority", job->priority, "-100 to 100; higher goes first");
   verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
+  verb->add_flag("--at-most-once", job->at_most_once,
+                 "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
 }
 
 void AddInputOptions(CLI::App* verb, MapOptions* map) {

@@ -83,7 +83,6 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     return false;
   }
   PutResults write;
-  write.job = job->id;
   bool all = true;
   uint32_t position = 0;
   uint64_t count = 0;
@@ -113,22 +112,26 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   worker.finished += count;
   LearnPace(worker, *job, position, batch.run_time);
   if (job->state == JobState::kCancelling) all = false;
-  if (!write.runs.empty() || !write.retries.empty()) {
-    write.seq = ++job->last_seq;
-    write.body = batch.body;
-    ResultsNotice notice{job->id, write.seq, write.runs, batch.body, {}};
-    Put(job->store, std::move(write), batch.body.size());
-    if (job->options.ephemeral) {
-      job->kept_results.emplace_back(job->last_seq, batch.body.size());
-      CountResults(*job, batch.body.size(), 0);
-    }
-    notice.after = Latest(job->store);
-    effects.results.push_back(std::move(notice));
-  }
+  write.body = batch.body;
+  if (!write.runs.empty() || !write.retries.empty()) Record(*job, std::move(write));
   if (job->watched) changed_jobs.insert(job->id);
   UpdateListing(*job);
   EndIfDone(now, *job);
   return all;
+}
+
+void Scheduler::Impl::Record(Job& job, PutResults write) {
+  write.job = job.id;
+  write.seq = ++job.last_seq;
+  const uint64_t bytes = write.body.size();
+  ResultsNotice notice{job.id, write.seq, write.runs, write.body, {}};
+  Put(job.store, std::move(write), bytes);
+  if (job.options.ephemeral) {
+    job.kept_results.emplace_back(job.last_seq, bytes);
+    CountResults(job, bytes, 0);
+  }
+  notice.after = Latest(job.store);
+  effects.results.push_back(std::move(notice));
 }
 
 void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t position,
@@ -162,7 +165,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t po
 void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
                                     const FailedEntry& entry, PutResults* write) {
   // Stopped by its worker for a drain, not by the job: it did not fail.
-  if (entry.state == TaskState::kCancelled) return GiveBack(now, job, {{index, 1}});
+  if (entry.state == TaskState::kCancelled) return LoseRuns(now, job, {{index, 1}});
   Budget& budget = job.budgets[index];
   ++budget.failed_attempts;
   if (budget.failed_attempts >= job.options.max_attempts || IsFinal(entry.reason)) {
@@ -173,13 +176,17 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, u
     return;
   }
   ++job.retried;
-  const absl::Time when =
-      RoundUp(now.wall + Backoff(ChunkOf(job, index).birth, index, budget.failed_attempts));
+  const absl::Time when = Postpone(now, job, index, budget.failed_attempts);
+  write->retries.push_back(
+      {{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
+}
+
+absl::Time Scheduler::Impl::Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times) {
+  const absl::Time when = RoundUp(now.wall + Backoff(ChunkOf(job, index).birth, index, times));
   job.scheduled[when].Add({index, 1});
   ++job.scheduled_count;
   due.insert({when, job.id});
-  write->retries.push_back(
-      {{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
+  return when;
 }
 
 }  // namespace reeve

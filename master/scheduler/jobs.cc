@@ -27,7 +27,7 @@ TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
   TaskCounts counts;
   counts.total = job.total;
   counts.scheduled = job.scheduled_count;
-  counts.ready = job.ready.size();
+  counts.ready = job.ready.size() + job.solo.size();
   // Held by workers, or perhaps held by one that has not come back yet.
   counts.assigned = job.in_flight + job.unclaimed.size();
   counts.succeeded = job.succeeded;
@@ -318,10 +318,12 @@ void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
     for (const Run run : set.Runs()) job.cancelled.Add(run);
     job.cancelled_count += set.size();
   };
-  for (const Run run : job.ready.Runs()) {
-    TakeReady(job, run);
-    job.cancelled.Add(run);
-    job.cancelled_count += run.count;
+  for (IntervalSet* set : {&job.ready, &job.solo}) {
+    for (const Run run : set->Runs()) {
+      TakeFrom(*set, job, run);
+      job.cancelled.Add(run);
+      job.cancelled_count += run.count;
+    }
   }
   cancel(job.unclaimed);
   job.unclaimed.Clear();
@@ -366,6 +368,7 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   for (auto& [session, worker] : workers) worker->paces.erase(job.id);
   frontier_waits.erase(job.id);
   changed_jobs.erase(job.id);
+  solo_jobs.erase(job.id);
   jobs.erase(job.id);
 }
 

@@ -40,7 +40,20 @@ Chunk& Scheduler::Impl::ChunkOf(Job& job, TaskIndex index) {
 }
 
 void Scheduler::Impl::AddReady(Job& job, Run run) {
-  job.ready.Add(run);
+  auto budget = job.budgets.lower_bound(run.first);
+  for (; budget != job.budgets.end() && budget->first < run.end(); ++budget) {
+    if (!budget->second.solo()) continue;
+    const TaskIndex index = budget->first;
+    if (index > run.first) AddTo(job.ready, job, {run.first, index - run.first});
+    AddTo(job.solo, job, {index, 1});
+    solo_jobs.insert(job.id);
+    run = {index + 1, run.end() - index - 1};
+  }
+  if (run.count > 0) AddTo(job.ready, job, run);
+}
+
+void Scheduler::Impl::AddTo(IntervalSet& set, Job& job, Run run) {
+  set.Add(run);
   while (run.count > 0) {
     Chunk& chunk = ChunkOf(job, run.first);
     const uint32_t here = std::min(run.end(), chunk.run.end()) - run.first;
@@ -49,8 +62,9 @@ void Scheduler::Impl::AddReady(Job& job, Run run) {
   }
 }
 
-void Scheduler::Impl::TakeReady(Job& job, Run run) {
-  job.ready.Remove(run);
+void Scheduler::Impl::TakeFrom(IntervalSet& set, Job& job, Run run) {
+  set.Remove(run);
+  if (&set == &job.solo && job.solo.empty()) solo_jobs.erase(job.id);
   while (run.count > 0) {
     Chunk& chunk = ChunkOf(job, run.first);
     const uint32_t here = std::min(run.end(), chunk.run.end()) - run.first;
@@ -81,6 +95,7 @@ void Scheduler::Impl::Unlist(Job& job) {
 
 uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
   const uint32_t slots = Slots(worker, LaneOf(worker, job.options.handler));
+  if (job.options.at_most_once) return slots;  // What waits at a worker is lost with it.
   Pace& pace = worker.paces[job.id];
   if (pace.window == 0) {
     const auto known = worker.handler_paces.find(job.options.handler);
@@ -92,7 +107,7 @@ uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
 }
 
 uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
-  if (!worker.takes_work()) return 0;
+  if (!Takes(worker)) return 0;
   if (worker.roster_commit > committed[static_cast<int>(StoreKind::kDurable)]) return 0;
   const Lane lane = LaneOf(worker, job.options.handler);
   if (Slots(worker, lane) == 0) return 0;
@@ -119,23 +134,27 @@ void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t c
   worker.handler_paces[job.options.handler] = pace;
 }
 
-bool Scheduler::Impl::CoveredByFrontier(Job& job, TaskIndex index) {
-  if (job.options.ephemeral || index < job.frontier) return true;
+bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
+  if (job.options.ephemeral || run.first < job.frontier) return true;
+  if (job.options.at_most_once) {
+    // Exact: a task below it may have been sent, and will not be sent by another life.
+    ExtendFrontier(job, run.end());
+    return false;
+  }
   const int durable = static_cast<int>(StoreKind::kDurable);
   // A step in the transaction of the inputs it covers counts at once: they die with it.
   if (ChunkOf(job, job.frontier).commit == next_commit[durable]) {
-    job.frontier = std::min(job.total, std::max(job.frontier, index) + kFrontierStep);
+    job.frontier = std::min(job.total, std::max(job.frontier, run.first) + kFrontierStep);
     Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier});
     return true;
   }
-  ExtendFrontier(job);
+  ExtendFrontier(job, uint64_t{job.frontier} + 2 * kFrontierStep);
   return false;
 }
 
-void Scheduler::Impl::ExtendFrontier(Job& job) {
+void Scheduler::Impl::ExtendFrontier(Job& job, uint64_t to) {
   if (job.options.ephemeral || job.frontier_pending != 0 || job.frontier >= job.total) return;
-  job.frontier_pending = static_cast<uint32_t>(
-      std::min<uint64_t>(job.total, uint64_t{job.frontier} + 2 * kFrontierStep));
+  job.frontier_pending = static_cast<uint32_t>(std::min<uint64_t>(job.total, to));
   job.frontier_commit = next_commit[static_cast<int>(StoreKind::kDurable)];
   Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier_pending});
   frontier_waits.insert(job.id);
@@ -164,7 +183,7 @@ void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
 
 std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
   const std::optional<Run> ready = job.ready.FirstRun(0, std::min(limit, options.max_span));
-  if (!ready.has_value() || !CoveredByFrontier(job, ready->first)) return std::nullopt;
+  if (!ready.has_value() || !CoveredByFrontier(job, *ready)) return std::nullopt;
   Run run = *ready;
   Chunk& chunk = ChunkOf(job, run.first);
   if (chunk.has_inputs && chunk.inputs == nullptr) {
@@ -190,7 +209,54 @@ std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
   return run;
 }
 
+// An empty worker, or the one that is kept from new work until it is empty. Null: none can take it.
+WorkerRecord* Scheduler::Impl::WorkerForSolo(const Job& job) {
+  const auto work = classes.find(job.options.handler);
+  if (work == classes.end()) return nullptr;
+  WorkerRecord* best = nullptr;
+  for (const SessionId session : work->second.workers) {
+    WorkerRecord& worker = *workers.at(session);
+    if (!worker.takes_work() || Slots(worker, LaneOf(worker, job.options.handler)) == 0 ||
+        worker.roster_commit > committed[static_cast<int>(StoreKind::kDurable)]) {
+      continue;
+    }
+    if (worker.holds_nothing()) return &worker;
+    if (best == nullptr || worker.session == emptying ||
+        (best->session != emptying && worker.leases.size() < best->leases.size())) {
+      best = &worker;
+    }
+  }
+  return best;
+}
+
+void Scheduler::Impl::PlaceSolo(const Now& now) {
+  SessionId keep;
+  for (const JobId id : std::vector<JobId>(solo_jobs.begin(), solo_jobs.end())) {
+    Job& job = *jobs.at(id);
+    while (!job.solo.empty() &&
+           !ResultsFull(job) &&
+           (job.options.max_in_flight == 0 || job.in_flight < job.options.max_in_flight)) {
+      WorkerRecord* worker = WorkerForSolo(job);
+      if (worker == nullptr) break;
+      if (!worker->holds_nothing()) {
+        keep = worker->session;
+        break;
+      }
+      const Run run = *job.solo.FirstRun(0, 1);
+      const Chunk& chunk = ChunkOf(job, run.first);
+      if (chunk.has_inputs && chunk.inputs == nullptr) {
+        LoadAhead(job, run.first);
+        break;
+      }
+      Assign(now, *worker, job, run, true);
+    }
+    if (keep) break;  // One worker is enough to empty.
+  }
+  emptying = keep;
+}
+
 void Scheduler::Impl::Place(const Now& now) {
+  if (!solo_jobs.empty() || emptying) PlaceSolo(now);
   for (auto& [handler, work] : classes) {
     if (work.workers.empty()) continue;
     const std::vector<std::pair<int32_t, JobId>> order(work.jobs.begin(), work.jobs.end());
@@ -202,7 +268,7 @@ void Scheduler::Impl::Place(const Now& now) {
       for (const SessionId session : work.workers) {
         WorkerRecord& worker = *workers.at(session);
         const uint32_t slots = Slots(worker, LaneOf(worker, handler));
-        room = room || (worker.takes_work() &&
+        room = room || (Takes(worker) &&
                         worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
       }
       if (!room) break;
@@ -232,7 +298,7 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
       while (share > 0 && job.listed) {
         const std::optional<Run> run = NextRun(job, static_cast<uint32_t>(share));
         if (!run.has_value()) return;
-        Assign(now, *candidates[i].second, job, *run);
+        Assign(now, *candidates[i].second, job, *run, false);
         share -= run->count;
         placed = true;
       }
@@ -240,7 +306,7 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
   }
 }
 
-void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run run) {
+void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run run, bool solo) {
   Chunk& chunk = ChunkOf(job, run.first);
   auto owned = std::make_unique<Lease>();
   Lease& lease = *owned;
@@ -252,10 +318,11 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.attempt = budget == job.budgets.end() ? 1 : budget->second.attempt();
   lease.lane = LaneOf(worker, job.options.handler);
   lease.session = worker.session;
+  lease.solo = worker.alone = solo;
   lease.sent = run;
   lease.inputs = chunk.inputs;
   lease.inputs_first = chunk.run.first;
-  TakeReady(job, run);
+  TakeFrom(solo ? job.solo : job.ready, job, run);
   job.in_flight += run.count;
   job.leases.insert(lease.seq);
   worker.leases.insert(lease.seq);
@@ -263,7 +330,8 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   Send(now, worker, lease);
   leases.emplace(lease.seq, std::move(owned));
   if (job.watched) changed_jobs.insert(job.id);
-  if (!job.options.ephemeral && run.end() + kFrontierStep > job.frontier) ExtendFrontier(job);
+  if (!job.options.at_most_once && run.end() + kFrontierStep > job.frontier)
+    ExtendFrontier(job, uint64_t{job.frontier} + 2 * kFrontierStep);
   if (chunk.has_inputs && run.end() + 1 < job.total) LoadAhead(job, run.end());
   UpdateListing(job);
 }
@@ -276,6 +344,7 @@ void Scheduler::Impl::Send(const Now& now, WorkerRecord& worker, Lease& lease) {
   span.run = lease.sent;
   span.birth = lease.birth;
   span.attempt = lease.attempt;
+  span.solo = lease.solo;
   span.record = jobs.at(lease.job)->record;
   span.inputs = lease.inputs;
   span.inputs_first = lease.inputs_first;
@@ -298,7 +367,7 @@ void Scheduler::Impl::Rebalance(const Now& now) {
       const Lane lane = LaneOf(worker, handler);
       const uint32_t slots = Slots(worker, lane);
       const uint64_t held = worker.held[static_cast<int>(lane)];
-      if (worker.takes_work() && held < slots) idle = true;
+      if (Takes(worker) && held < slots) idle = true;
       if (slots == 0 || held <= slots) continue;
       const auto pace = worker.handler_paces.find(handler);
       // Not a single result yet: every task queued behind the slots may be a long one.

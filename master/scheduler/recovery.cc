@@ -60,11 +60,14 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     FinishInChunks(job, result.run.run());
     (result.state == TaskState::kSucceeded ? job.succeeded : job.failed) += result.run.count;
   }
+  std::map<TaskIndex, absl::Time> later;
   for (const RetryOutcome& retry : image.retries) {
-    job.retried += retry.run.count;
-    for (TaskIndex i = retry.run.first; i < retry.run.end(); ++i) {
-      if (open.Contains(i))
+    if (retry.reason != Reason::kNone) job.retried += retry.run.count;
+    for (const Run run : open.Intersection(retry.run)) {
+      for (TaskIndex i = run.first; i < run.end(); ++i) {
         job.budgets[i] = {retry.failed_attempts, retry.suspicions, retry.crashes};
+        later[i] = retry.due;
+      }
     }
   }
   jobs.emplace(job.id, std::move(owned));
@@ -73,6 +76,13 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     job.cancelled_count = open.size();
     job.cancelled = std::move(open);
     return EndIfDone(now, job);
+  }
+  for (const auto& [index, when] : later) {
+    if (when <= now.wall) continue;  // It may have begun again.
+    open.Remove({index, 1});
+    job.scheduled[when].Add({index, 1});
+    ++job.scheduled_count;
+    due.insert({when, job.id});
   }
   for (const Run run : open.Intersection({0, job.frontier})) job.unclaimed.Add(run);
   for (const Run run :
@@ -83,14 +93,17 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   EndIfDone(now, job);
 }
 
-void Scheduler::Impl::ReleaseUnclaimed(const Now&) {
+void Scheduler::Impl::ReleaseUnclaimed(const Now& now) {
   reattach_deadline = absl::InfiniteDuration();
+  std::vector<Job*> held;
   for (auto& [id, job] : jobs) {
-    if (job->unclaimed.empty()) continue;
+    if (!job->unclaimed.empty()) held.push_back(job.get());
+  }
+  for (Job* job : held) {
     const std::vector<Run> runs = job->unclaimed.Runs();
     job->unclaimed.Clear();
-    for (const Run run : runs) AddReady(*job, run);
-    UpdateListing(*job);
+    LoseRuns(now, *job, runs);
+    EndIfDone(now, *job);
   }
   for (auto it = roster.begin(); it != roster.end();) {
     if (!it->second.awaited) {

@@ -123,7 +123,7 @@ class Scheduler {
              resident_bytes = 0;
     // Seen since start: what people look for when something is odd.
     uint64_t superseded_results = 0, lost_spans = 0, expired_leases = 0, resent_spans = 0,
-             recalled_tasks = 0;
+             recalled_tasks = 0, suspicions = 0, crashes = 0;
   };
   Totals totals() const;
 

@@ -2,7 +2,8 @@
 //
 // The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls),
 // workers.cc (sessions, heartbeats, leases), placement.cc (ready work to credit), admission.cc
-// (results, the one fence), recovery.cc (start), views.cc (reads, invariants).
+// (results, the one fence), loss.cc (who is to blame for a lost worker), recovery.cc (start), views.cc
+// (reads, invariants).
 
 #ifndef REEVE_MASTER_SCHEDULER_STATE_H_
 #define REEVE_MASTER_SCHEDULER_STATE_H_
@@ -33,6 +34,9 @@ inline constexpr size_t kMaxRequestIds = 1'000'000;
 // A recall is repeated, and a full held set asked for again, no faster than this.
 inline constexpr absl::Duration kRepeat = absl::Seconds(1);
 inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
+// After so many suspicions a task runs alone on its worker; after so many crashes it is given up.
+inline constexpr uint32_t kSoloAfter = 3;
+inline constexpr uint32_t kMaxCrashes = 3;
 // A closed cursor of an EPHEMERAL job is waited for so long, and a job without any goes on so long.
 inline constexpr absl::Duration kCursorLife = absl::Minutes(10);
 
@@ -44,7 +48,7 @@ struct Chunk {
   InputsRef inputs;         // Resident, or null.
   bool loading = false;
   uint64_t commit = 0;  // Number of the commit that holds it.
-  uint32_t ready = 0;   // Indexes of it in Job::ready.
+  uint32_t ready = 0;   // Indexes of it in Job::ready and Job::solo.
   uint32_t left = 0;    // Tasks of it that have no recorded result.
 };
 
@@ -54,6 +58,15 @@ struct Budget {
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
   uint32_t attempt() const { return failed_attempts + crashes + 1; }
+  // Suspected too often: it may run only alone on its worker.
+  bool solo() const { return suspicions >= kSoloAfter; }
+};
+
+// Whom the end of a worker's leases blames. A worker that left in good order blames nobody.
+struct Blame {
+  bool died = false;                // The process is gone, or its host.
+  bool named = false;               // `running` holds the culprit alone, named by a crash note.
+  std::vector<RunningTask> running;  // What ran when it died.
 };
 
 struct Appender {
@@ -81,6 +94,7 @@ struct Job {
   std::deque<Chunk> chunks;  // Ascending, without gaps.
   // Where each index is that is not with a worker and not terminal.
   IntervalSet ready;
+  IntervalSet solo;       // Ready, but only alone on a worker.
   IntervalSet unclaimed;  // After a restart: below the frontier, perhaps still at a worker.
   std::map<absl::Time, IntervalSet> scheduled;
   IntervalSet cancelled;  // CANCELLING: what will end without a result.
@@ -116,6 +130,7 @@ struct Lease {
   IntervalSet runs;  // Not finished, recalled or released.
   uint32_t attempt = 1;
   Lane lane = Lane::kThread;
+  bool solo = false;  // The worker gets nothing else meanwhile.
   SessionId session;
   LeaseId old;  // Epoch 0: given fresh.
   // To send it again: as first sent.
@@ -159,9 +174,11 @@ struct WorkerRecord {
   std::optional<SendWelcome> welcome;  // Last, to be repeated.
   After welcome_after;
 
-  bool takes_work() const {
-    return !draining && !spool_full && !suspect && closed_at == absl::InfiniteDuration();
-  }
+  bool alone = false;  // Holds a solo task.
+
+  bool responds() const { return !suspect && closed_at == absl::InfiniteDuration(); }
+  bool takes_work() const { return responds() && !draining && !spool_full && !alone; }
+  bool holds_nothing() const { return leases.empty(); }
 };
 
 // Jobs of one handler with ready work, and who offers it.
@@ -219,7 +236,7 @@ struct Scheduler::Impl {
   std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
   void Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held);
   void TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs);
-  void RemoveWorker(const Now& now, WorkerRecord& worker);
+  void RemoveWorker(const Now& now, WorkerRecord& worker, const Blame& blame);
   void DropFromRoster(const WorkerRecord& worker);
   void RemoveFromClasses(const WorkerRecord& worker);
   // Removes what is left of `run` from the lease; ends the lease when nothing is left. Returns:
@@ -228,11 +245,26 @@ struct Scheduler::Impl {
   void EndLease(Lease& lease);
   // The indexes go back to the queue (or are cancelled) free of charge.
   void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
-  void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs);
   void CheckWorkers(const Now& now);
+
+  // ---- loss.cc ----
+  void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs, const Blame& blame);
+  // The indexes have begun, or may have, and nobody will report them.
+  void LoseRuns(const Now& now, Job& job, const std::vector<Run>& runs);
+  void ChargeUnclaimed(const Now& now, const Hello& event);
+  // One suspicion or crash more for a task that is nowhere now; puts it where it goes on, or ends
+  // it.
+  void Charge(const Now& now, Job& job, TaskIndex index, bool crash, PutResults* write);
+  // Ends tasks of the master's own accord: no worker reports them.
+  void FailRuns(const Now& now, Job& job, const std::vector<Run>& runs, Reason reason);
 
   // ---- placement.cc ----
   void Place(const Now& now);
+  void PlaceSolo(const Now& now);
+  WorkerRecord* WorkerForSolo(const Job& job);
+  bool Takes(const WorkerRecord& worker) const {
+    return worker.takes_work() && worker.session != emptying;
+  }
   void PlaceJob(const Now& now, WorkClass& work, Job& job);
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
@@ -240,14 +272,16 @@ struct Scheduler::Impl {
   // Next run of ready work of the job, at most `limit`; loads and frontier are asked for where they
   // are missing.
   std::optional<Run> NextRun(Job& job, uint32_t limit);
-  bool CoveredByFrontier(Job& job, TaskIndex index);
-  void ExtendFrontier(Job& job);
-  void Assign(const Now& now, WorkerRecord& worker, Job& job, Run run);
+  bool CoveredByFrontier(Job& job, Run run);
+  void ExtendFrontier(Job& job, uint64_t to);
+  void Assign(const Now& now, WorkerRecord& worker, Job& job, Run run, bool solo);
   void Send(const Now& now, WorkerRecord& worker, Lease& lease);
   void LoadAhead(Job& job, TaskIndex from);
   void Rebalance(const Now& now);
+  // Ready again; what is suspected too often goes to Job::solo.
   void AddReady(Job& job, Run run);
-  void TakeReady(Job& job, Run run);
+  void AddTo(IntervalSet& set, Job& job, Run run);
+  void TakeFrom(IntervalSet& set, Job& job, Run run);
   Chunk& ChunkOf(Job& job, TaskIndex index);
   void UpdateListing(Job& job);
   void Unlist(Job& job);
@@ -260,6 +294,10 @@ struct Scheduler::Impl {
               const std::vector<FailedEntry>& failed, PutResults* write);
   void SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
                      const FailedEntry& entry, PutResults* write);
+  // Admitted outcomes, as one row, to the store and, once committed, to streams.
+  void Record(Job& job, PutResults write);
+  // The task may run again once its back-off is over. Returns: when.
+  absl::Time Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times);
 
   // ---- recovery.cc ----
   void Restore(JobImage& image, const Now& now);
@@ -318,6 +356,8 @@ struct Scheduler::Impl {
   std::array<WriteBatch, kStoreCount> writing;
   std::set<JobId> frontier_waits;  // Jobs with a frontier step under way.
   std::set<JobId> changed_jobs;    // Watched, counts changed.
+  std::set<JobId> solo_jobs;       // With tasks in Job::solo.
+  SessionId emptying;              // Gets nothing more, so that a solo task can run there.
   std::set<std::pair<absl::Time, JobId>> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.

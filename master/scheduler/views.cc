@@ -25,6 +25,7 @@ std::vector<std::pair<Run, TaskState>> Scheduler::LiveRuns(JobId id) const {
     for (const Run run : set.Runs()) runs.emplace_back(run, state);
   };
   add(job->ready, TaskState::kReady);
+  add(job->solo, TaskState::kReady);
   add(job->unclaimed, TaskState::kAssigned);
   add(job->cancelled, TaskState::kCancelled);
   for (const auto& [time, bucket] : job->scheduled) add(bucket, TaskState::kScheduled);
@@ -43,9 +44,9 @@ std::vector<WorkerView> Scheduler::ListWorkers() const {
     view.hostname = worker->hostname;
     view.version = worker->version;
     view.pid = worker->pid;
-    view.state = worker->draining                             ? WorkerView::State::kDraining
-                 : worker->takes_work() || worker->spool_full ? WorkerView::State::kOnline
-                                                              : WorkerView::State::kSuspect;
+    view.state = worker->draining     ? WorkerView::State::kDraining
+                 : worker->responds() ? WorkerView::State::kOnline
+                                      : WorkerView::State::kSuspect;
     view.handlers = worker->handlers;
     view.lanes = worker->lanes;
     for (const uint64_t held : worker->held) view.held += held;
@@ -75,7 +76,7 @@ std::optional<TaskView> Scheduler::Impl::ViewTask(const Now& now, JobId id, Task
   TaskView view;
   const auto budget = job->budgets.find(index);
   if (budget != job->budgets.end()) view.attempt = budget->second.attempt() - 1;
-  if (job->ready.Contains(index)) {
+  if (job->ready.Contains(index) || job->solo.Contains(index)) {
     view.state = TaskState::kReady;
   } else if (job->unclaimed.Contains(index)) {
     view.state = TaskState::kAssigned;
@@ -194,6 +195,10 @@ void Scheduler::Impl::CheckInvariants() const {
     held[lease->session][static_cast<int>(lease->lane)] += lease->runs.size();
   }
   for (const auto& [session, worker] : workers) {
+    bool alone = false;
+    for (const LeaseSeq seq : worker->leases) alone = alone || leases.at(seq)->solo;
+    Require(alone == worker->alone, "alone exactly with a solo task", {});
+    Require(!alone || worker->leases.size() == 1, "a solo task is alone on its worker", {});
     for (int lane = 0; lane < kLaneCount; ++lane) {
       Require(worker->held[lane] == held[session][lane], "held counts add up", {});
     }
@@ -206,6 +211,7 @@ void Scheduler::Impl::CheckInvariants() const {
         Require(seen.Add(run) == run.count, "an index is in one place", id);
     };
     once(job->ready);
+    once(job->solo);
     once(job->unclaimed);
     once(job->cancelled);
     uint64_t scheduled = 0, in_flight = 0;
@@ -234,7 +240,8 @@ void Scheduler::Impl::CheckInvariants() const {
       ready += chunk.ready;
       if (chunk.inputs != nullptr) resident += chunk.bytes;
     }
-    Require(ready == job->ready.size(), "ready counts of chunks", id);
+    Require(ready == job->ready.size() + job->solo.size(), "ready counts of chunks", id);
+    Require(solo_jobs.contains(id) == !job->solo.empty(), "solo jobs have solo tasks", id);
     const bool limited =
         job->options.max_in_flight > 0 && job->in_flight >= job->options.max_in_flight;
     Require(job->listed == (!job->ready.empty() && !limited && !ResultsFull(*job) &&

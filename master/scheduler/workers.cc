@@ -24,7 +24,9 @@ void Scheduler::Impl::On(const Now& now, Hello& event) {
     effects.sends.push_back({event.session, *known->welcome, known->welcome_after});
     return;
   }
+  const bool replaced = session_of.contains(event.worker_id);
   WorkerRecord& worker = Join(now, event);
+  if (!replaced) ChargeUnclaimed(now, event);
   SendWelcome welcome;
   welcome.number = event.number;
   welcome.worker = worker.number;
@@ -47,7 +49,13 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
       for (const LeaseSeq seq : owned->leases) leases.at(seq)->session = event.session;
       if (event.session != old_session) owned->admitted.Clear();
     } else {
-      RemoveWorker(now, before);
+      // Its parent's memory file says what ran; if that is gone too, its last heartbeat does.
+      const bool told = !event.suspects.empty();
+      Blame blame{true, told && event.culprit_named, {}};
+      for (const HeldRun& suspect : event.suspects)
+        blame.running.push_back({suspect.job, suspect.run.first});
+      if (!told) blame.running = before.running;
+      RemoveWorker(now, before, blame);
     }
   }
   if (owned == nullptr) {
@@ -151,7 +159,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
   for (const LeaseSeq seq : worker.leases) {
     if (!fresh.contains(seq)) lost.insert(seq);
   }
-  LoseLeases(now, lost);
+  LoseLeases(now, lost, {});
   worker.seen_seq = LeaseSeq(next_lease - 1);
 }
 
@@ -164,8 +172,8 @@ void Scheduler::Impl::RemoveFromClasses(const WorkerRecord& worker) {
   }
 }
 
-void Scheduler::Impl::RemoveWorker(const Now& now, WorkerRecord& worker) {
-  LoseLeases(now, std::set<LeaseSeq>(worker.leases));
+void Scheduler::Impl::RemoveWorker(const Now& now, WorkerRecord& worker, const Blame& blame) {
+  LoseLeases(now, std::set<LeaseSeq>(worker.leases), blame);
   RemoveFromClasses(worker);
   session_of.erase(worker.worker_id);
   assigning.erase(worker.session);
@@ -181,7 +189,7 @@ void Scheduler::Impl::On(const Now& now, Goodbye& event) {
   WorkerRecord* worker = FindWorker(event.session);
   if (worker == nullptr) return;
   DropFromRoster(*worker);
-  RemoveWorker(now, *worker);
+  RemoveWorker(now, *worker, {});
 }
 
 void Scheduler::Impl::On(const Now& now, ConnectionClosed& event) {
@@ -246,12 +254,18 @@ void Scheduler::Impl::Reconcile(const Now& now, WorkerRecord& worker,
   std::vector<LeasedRun> runs;
   for (const auto& [seq, run] : lost) runs.push_back({seq, run});
   totals.lost_spans += runs.size();
-  TakeBack(now, worker.session, runs);
+  for (const LeasedRun& run : runs) {
+    Lease& lease = *leases.at(run.lease);
+    Job& job = *jobs.at(lease.job);
+    LoseRuns(now, job, CutLease(lease, run.run));
+    EndIfDone(now, job);
+  }
 }
 
 void Scheduler::Impl::CheckWorkers(const Now& now) {
   next_check = now.monotonic + absl::Milliseconds(500);
   std::vector<SessionId> gone;
+  std::set<LeaseSeq> unseen;
   for (auto& [session, worker] : workers) {
     const absl::Duration silent = now.monotonic - worker->last_seen;
     worker->suspect = silent >= options.suspect;
@@ -264,6 +278,11 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     for (auto it = worker->leases.upper_bound(worker->seen_seq); it != worker->leases.end(); ++it) {
       Lease& lease = *leases.at(*it);
       if (now.monotonic - lease.sent_at < options.resend) break;
+      if (jobs.at(lease.job)->options.at_most_once) {
+        // Never sent twice. After so long it is not on its way any more either.
+        if (now.monotonic - lease.sent_at >= options.lease) unseen.insert(*it);
+        continue;
+      }
       ++totals.resent_spans;
       Send(now, *worker, lease);
     }
@@ -280,14 +299,15 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     WorkerRecord& worker = *workers.at(session);
     totals.expired_leases += worker.leases.size();
     DropFromRoster(worker);
-    RemoveWorker(now, worker);
+    RemoveWorker(now, worker, {true, false, worker.running});
   }
+  LoseLeases(now, unseen, {});
   std::vector<JobId> overdue;
   for (const auto& [id, job] : jobs) {
     if (job->state == JobState::kCancelling && now.monotonic >= job->cancel_deadline)
       overdue.push_back(id);
   }
-  for (const JobId id : overdue) LoseLeases(now, std::set<LeaseSeq>(jobs.at(id)->leases));
+  for (const JobId id : overdue) LoseLeases(now, std::set<LeaseSeq>(jobs.at(id)->leases), {});
 }
 
 // ---- Leases ----
@@ -313,7 +333,10 @@ std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
 void Scheduler::Impl::EndLease(Lease& lease) {
   const LeaseSeq seq = lease.seq;
   if (Job* job = FindJob(lease.job)) job->leases.erase(seq);
-  if (WorkerRecord* worker = FindWorker(lease.session)) worker->leases.erase(seq);
+  if (WorkerRecord* worker = FindWorker(lease.session)) {
+    worker->leases.erase(seq);
+    if (lease.solo) worker->alone = false;
+  }
   leases.erase(seq);
 }
 
@@ -328,17 +351,6 @@ void Scheduler::Impl::GiveBack(const Now&, Job& job, const std::vector<Run>& run
   }
   if (job.watched) changed_jobs.insert(job.id);
   UpdateListing(job);
-}
-
-void Scheduler::Impl::LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs) {
-  for (const LeaseSeq seq : seqs) {
-    Lease& lease = *leases.at(seq);
-    Job& job = *jobs.at(lease.job);
-    std::vector<Run> runs = lease.runs.Runs();
-    for (const Run run : runs) CutLease(lease, run);
-    GiveBack(now, job, runs);
-    EndIfDone(now, job);
-  }
 }
 
 void Scheduler::Impl::TakeBack(const Now& now, SessionId session,

@@ -87,6 +87,9 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
       return Bad("spec.params: a name is empty, or name and value are over 64 KiB");
     }
   }
+  if (spec->at_most_once() && spec->max_attempts() > 1)
+    return Bad("spec.at_most_once: a task has one attempt, max_attempts must be 1");
+  if (spec->max_attempts() == 0 && spec->at_most_once()) spec->set_max_attempts(1);
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
   if (spec->has_time_limit() &&
@@ -177,6 +180,7 @@ absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::
   event.options.max_attempts = spec.max_attempts();
   event.options.max_in_flight = spec.max_in_flight();
   event.options.priority = spec.priority();
+  event.options.at_most_once = spec.at_most_once();
   event.options.ephemeral = spec.durability() == v1::JobSpec::EPHEMERAL;
   store::v1::JobRecord record;
   if (request.has_array()) *record.mutable_array() = request.array();

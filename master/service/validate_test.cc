@@ -43,6 +43,17 @@ TEST(ValidateTest, DefaultsAreFilledIn) {
   EXPECT_EQ(Check(Command())->options.max_attempts, 1u);
 }
 
+TEST(ValidateTest, AnAtMostOnceJobHasOneAttemptATask) {
+  v1::CreateJobRequest request = Echo();
+  request.mutable_spec()->set_at_most_once(true);
+  auto event = Check(request);
+  ASSERT_TRUE(event.ok());
+  EXPECT_TRUE(event->options.at_most_once);
+  EXPECT_EQ(event->options.max_attempts, 1u);
+  request.mutable_spec()->set_max_attempts(2);
+  EXPECT_FALSE(Check(request).ok());
+}
+
 TEST(ValidateTest, TheContentHashKnowsTheContentAndNotTheId) {
   v1::CreateJobRequest a = Echo(), b = Echo(), c = Echo();
   b.set_request_id("other");

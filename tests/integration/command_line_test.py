@@ -220,7 +220,7 @@ class CommandLineTest(unittest.TestCase):
 class BarrierTest(unittest.TestCase):
     def test_four_thread_tasks_that_meet_at_a_barrier_finish_on_one_worker_with_four_threads(self):
         with Cluster(workers=0) as cluster:
-            cluster.start_worker("meeting", slots=4, program=RUNFILES / "tests/integration/barrier_worker")
+            cluster.start_worker("meeting", slots=4, program=RUNFILES / "tests/integration/odd_worker")
             cluster.wait_for_workers(1)
             done = cluster.reeve("map", "--handler", "meet", "--array", "1-4", timeout=60)
             self.assertEqual((done.returncode, done.stdout), (0, "met\n" * 4), done.stderr)

@@ -25,7 +25,10 @@ void Agent::Step(absl::Duration now, AgentEvent event) {
 
 // ---- Greeting ----
 
-void Agent::On(absl::Duration now, agent::Begin&) { SayHello(now); }
+void Agent::On(absl::Duration now, agent::Begin& event) {
+  before_ = std::move(event);
+  SayHello(now);
+}
 
 void Agent::SayHello(absl::Duration now) {
   greeting_ = true;
@@ -36,6 +39,8 @@ void Agent::SayHello(absl::Duration now) {
   hello.seen_seq = seen_seq_;
   hello.highest_epoch = epoch_;
   hello.held = Held();
+  hello.suspects = before_.suspects;
+  hello.culprit_named = before_.culprit_named;
   effects_.hello = std::move(hello);
 }
 
@@ -75,6 +80,7 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   if (!greeting_ || event.number != hello_number_) return;
   greeting_ = false;
   welcomed_ = ever_welcomed_ = true;
+  effects_.suspects_told = !std::exchange(before_, {}).suspects.empty();
   hello_at_ = absl::InfiniteDuration();
   epoch_ = event.epoch;
   heartbeat_ = event.heartbeat;

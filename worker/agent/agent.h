@@ -44,7 +44,17 @@ struct AgentOptions {
 
 namespace agent {
 
-struct Begin {};
+// A task that ran when the process before this one died.
+struct Suspect {
+  JobId job;
+  Birth birth;
+  TaskIndex index = 0;
+};
+
+struct Begin {
+  std::vector<Suspect> suspects;
+  bool culprit_named = false;  // The one suspect took the process down.
+};
 
 struct Welcomed {
   struct Run_ {
@@ -149,6 +159,8 @@ struct AgentEffects {
     LeaseSeq seen_seq;
     Epoch highest_epoch;
     std::vector<AgentHeld> held;
+    std::vector<agent::Suspect> suspects;
+    bool culprit_named = false;
   };
   struct Heartbeat {
     uint64_t number = 0;
@@ -180,6 +192,7 @@ struct AgentEffects {
   };
 
   std::optional<Hello> hello;
+  bool suspects_told = false;  // A master has taken them in: forget them.
   std::optional<Heartbeat> heartbeat;
   std::vector<Start> starts;
   std::vector<CutSpan> cuts;       // Answer each with agent::Cut.
@@ -225,7 +238,7 @@ class Agent {
     absl::Duration sent = -absl::InfiniteDuration();
   };
 
-  void On(absl::Duration now, agent::Begin&);
+  void On(absl::Duration now, agent::Begin& event);
   void On(absl::Duration now, agent::Welcomed& event);
   void On(absl::Duration now, agent::AskedWho&);
   void On(absl::Duration now, agent::Assigned& event);
@@ -261,6 +274,7 @@ class Agent {
   absl::Duration orphan_timeout_ = absl::Minutes(40);
   absl::Duration next_beat_ = absl::InfiniteDuration();
   uint64_t beat_number_ = 0;
+  agent::Begin before_;  // Told until a master knows it.
   LeaseSeq seen_seq_;
   uint64_t next_span_ = 1, next_batch_ = 1;
   std::map<SpanKey, Span> spans_;

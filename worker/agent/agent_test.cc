@@ -197,5 +197,22 @@ TEST_F(AgentTest, ADrainThatTakesTooLongStopsWhatRuns) {
   EXPECT_EQ(effects_.cancels[0].span, span);
 }
 
+TEST_F(AgentTest, WhatRanWhenTheProcessBeforeDiedIsToldUntilAMasterKnows) {
+  agent_.Step(now_, agent::Begin{{{JobId(7), {Epoch(1), 2}, 5}}, true});
+  effects_ = agent_.TakeEffects(now_);
+  ASSERT_TRUE(effects_.hello.has_value());
+  ASSERT_EQ(effects_.hello->suspects.size(), 1u);
+  EXPECT_EQ(effects_.hello->suspects[0].index, 5u);
+  EXPECT_TRUE(effects_.hello->culprit_named);
+  now_ += absl::Seconds(1);
+  Step(agent::Tick{});
+  EXPECT_EQ(effects_.hello->suspects.size(), 1u);
+  EXPECT_FALSE(effects_.suspects_told);
+  Join();
+  EXPECT_TRUE(effects_.suspects_told);
+  Step(agent::AskedWho{});
+  EXPECT_TRUE(effects_.hello->suspects.empty());
+}
+
 }  // namespace
 }  // namespace reeve

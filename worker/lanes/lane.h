@@ -79,6 +79,7 @@ class SpanInputs {
 struct LaneSpan {
   SpanKey key;
   std::shared_ptr<const JobContext> job;
+  Birth birth;
   Run run;
   uint32_t attempt = 1;
   bool solo = false;

@@ -28,6 +28,7 @@
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/lanes/output_capture.h"
+#include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
 
 extern char** environ;
@@ -85,6 +86,7 @@ struct Attempt {
   uint64_t id = 0;
   std::shared_ptr<const JobContext> job;
   SpanKey span;
+  Birth birth;
   TaskIndex index = 0;
   uint32_t number = 1;
   Pipe out, err;
@@ -93,6 +95,7 @@ struct Attempt {
   absl::Time began_wall;
   bool cancelled = false, timed_out = false;
   std::string program;
+  RunningNote* note = nullptr;
 };
 
 struct Work {
@@ -120,6 +123,7 @@ struct ProcessLane::Impl {
   std::string worker_name ABSL_GUARDED_BY(mu);
   bool stopping ABSL_GUARDED_BY(mu) = false;
   uint64_t next_id = 1;
+  std::vector<RunningNote*> free_notes ABSL_GUARDED_BY(mu);
 
   // Results of this turn, by span: told together.
   struct Finished {
@@ -211,6 +215,7 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   attempt->id = next_id++;
   attempt->job = work->span.job;
   attempt->span = work->span.key;
+  attempt->birth = work->span.birth;
   attempt->index = index;
   attempt->number = work->span.attempt;
   attempt->began = Monotonic();
@@ -278,6 +283,12 @@ void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest re
     event.events = EPOLLIN;
     event.data.u64 = attempt->id << 1 | (error_stream ? 1 : 0);
     epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
+  }
+  if (!free_notes.empty()) {
+    attempt->note = free_notes.back();
+    free_notes.pop_back();
+    attempt->note->SetSpan(attempt->job->job, attempt->birth);
+    attempt->note->Begin(attempt->index);
   }
   const uint64_t id = attempt->id;
   attempts.emplace(id, std::move(attempt));
@@ -402,6 +413,10 @@ void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
   finished[attempt.span][attempt.index] = std::move(result);
   const auto work = works.find(attempt.span);
   if (work != works.end()) --work->second->running;
+  if (attempt.note != nullptr) {
+    attempt.note->End();
+    free_notes.push_back(attempt.note);
+  }
   attempts.erase(attempt.id);
 }
 
@@ -541,6 +556,8 @@ ProcessLane::ProcessLane(const ProcessLaneOptions& options, SpawnChannel* channe
   std::error_code ignored;
   std::filesystem::remove_all(options.scratch_root, ignored);  // Left by a process that died.
   std::filesystem::create_directories(options.scratch_root, ignored);
+  for (uint32_t i = 0; options.notes != nullptr && i < options.slots; ++i)
+    impl_->free_notes.push_back(options.notes->slot(options.first_note + i));
   impl_->thread = std::thread([impl = impl_.get()] { impl->Loop(); });
 }
 

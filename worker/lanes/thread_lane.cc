@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
+#include "worker/supervisor/crash_notes.h"
 
 namespace reeve {
 namespace {
@@ -61,6 +62,8 @@ struct ThreadLane::Impl {
     int64_t give_up_ns = 0;      // Under mu; 0: not cancelled.
     uint64_t cancel_serial = 0;  // Under mu.
     std::shared_ptr<Work> work;  // Under mu.
+    RunningNote unheard;         // Where nobody listens.
+    RunningNote* note = &unheard;
     Mutex sleep_mu;
     CondVar sleep;
     std::thread thread;
@@ -263,6 +266,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
   SlotContext context(work.span, index, deadline, slot.cancelled, slot.sleep_mu, slot.sleep);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
+  slot.note->Begin(index);
   entry->index = index;
   entry->attempt = work.span.attempt;
   entry->state = TaskState::kSucceeded;
@@ -291,6 +295,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
            message);
     }
   }
+  slot.note->End();
   if (slot.cancelled.load(std::memory_order_relaxed)) {
     entry->state = TaskState::kCancelled;
     entry->reason = Reason::kNone;
@@ -304,6 +309,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   const uint64_t first_word = slot.claim.load();
   const uint32_t size = EndOf(first_word) - NextOf(first_word);
   const bool together = size >= kTimedTogether;
+  slot.note->SetSpan(work.span.job->job, work.span.birth);
   const int64_t claim_began = MonotonicNs();
   const int64_t wall_offset_us = absl::GetCurrentTimeNanos() / 1000 - claim_began / 1000;
   int64_t busy_ns = 0;
@@ -379,6 +385,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
 }
 
 void ThreadLane::Impl::Loop(Slot& slot) {
+  slot.note->Attach();
   Memory memory;
   std::shared_ptr<Work> work;
   while (Claim(slot, memory, &work)) {
@@ -459,11 +466,15 @@ void ThreadLane::Impl::Watch() {
 
 // ---- The lane ----
 
-ThreadLane::ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink)
+ThreadLane::ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink,
+                       CrashNotes* notes)
     : impl_(std::make_shared<Impl>()) {
   impl_->handlers = handlers;
   impl_->sink = sink;
-  for (uint32_t i = 0; i < slots; ++i) impl_->slots.push_back(std::make_unique<Impl::Slot>());
+  for (uint32_t i = 0; i < slots; ++i) {
+    impl_->slots.push_back(std::make_unique<Impl::Slot>());
+    if (notes != nullptr) impl_->slots.back()->note = notes->slot(i);
+  }
   impl_->alive.store(slots);
   for (auto& slot : impl_->slots) {
     // A thread that never returns keeps what it uses.

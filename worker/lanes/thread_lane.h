@@ -17,10 +17,14 @@
 
 namespace reeve {
 
+class CrashNotes;
+
 class ThreadLane final : public TaskLane {
  public:
-  // `handlers` and `sink` outlive the lane.
-  ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink);
+  // `handlers`, `sink` and `notes` outlive the lane. Slot i notes what it runs in slot i of `notes`;
+  // null: nothing is noted.
+  ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink,
+             CrashNotes* notes = nullptr);
   ~ThreadLane() override;
 
   void Start(LaneSpan span) override;

@@ -91,6 +91,7 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
     work.span.job = jobs[wire.job(i)];
     work.span.run = {wire.first(i), wire.count(i)};
     work.span.attempt = wire.attempt(i);
+    work.span.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
     work.span.solo = i < wire.solo_size() && wire.solo(i) != 0;
     work.span.inputs_first = wire.first(i);
     work.event.job = work.span.job->job;
@@ -167,6 +168,17 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
       for (const v1::LaneStatus& lane : lanes) *wire.add_lanes() = lane;
       wire.set_highest_epoch(hello.highest_epoch.value);
       wire.set_seen_seq(hello.seen_seq.value);
+      wire.set_culprit_named(hello.culprit_named);
+      for (const agent::Suspect& suspect : hello.suspects) {
+        wire.mutable_suspects()->add_job_id(suspect.job.value);
+        wire.mutable_suspects()->add_birth_epoch(suspect.birth.epoch.value);
+        wire.mutable_suspects()->add_birth_counter(suspect.birth.counter);
+        wire.mutable_suspects()->add_old_epoch(0);
+        wire.mutable_suspects()->add_lease(0);
+        wire.mutable_suspects()->add_first(suspect.index);
+        wire.mutable_suspects()->add_count(1);
+        wire.mutable_suspects()->add_phase(2);
+      }
     }
     const size_t end = std::min(hello.held.size(), at + kRunsPerPage);
     ToWire(std::vector<AgentHeld>(hello.held.begin() + static_cast<long>(at),

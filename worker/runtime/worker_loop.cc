@@ -358,6 +358,8 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
     lane_of[start.span] = lane;
     lane->Start(std::move(span));
   }
+  payloads.clear();  // Of spans that came twice.
+  if (effects.suspects_told && options.on_before_told != nullptr) options.on_before_told();
   for (const AgentEffects::CutSpan& cut : effects.cuts) {
     if (TaskLane* lane = LaneOf(cut.span))
       agent.Step(now, agent::Cut{cut.span, lane->Cut(cut.span, cut.from), cut.why});
@@ -430,7 +432,7 @@ int WorkerLoop::Impl::Run() {
   }
   dispatch = std::move(*connected);
   for (const auto& [name, lane] : options.identity.handlers) lane_of_handler[name] = lane;
-  agent.Step(Monotonic(), agent::Begin{});
+  agent.Step(Monotonic(), options.before);
   while (!exit.has_value()) {
     while (Turn(Monotonic()) && !exit.has_value()) {
     }

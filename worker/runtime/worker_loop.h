@@ -9,6 +9,7 @@
 #ifndef REEVE_WORKER_RUNTIME_WORKER_LOOP_H_
 #define REEVE_WORKER_RUNTIME_WORKER_LOOP_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,6 +26,9 @@ class WorkerLoop {
     std::string dispatch_endpoint;  // tcp://127.0.0.1:7521
     WorkerIdentity identity;
     AgentOptions agent;
+    // Tasks that ran when the process before this one died, and what to do once a master knows.
+    agent::Begin before;
+    std::function<void()> on_before_told;
   };
 
   explicit WorkerLoop(Options options);

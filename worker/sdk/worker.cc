@@ -22,6 +22,7 @@
 #include "worker/lanes/thread_lane.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
+#include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
 
 namespace reeve {
@@ -76,7 +77,7 @@ void OnTerminate(int) {
 
 // The worker proper: in the forked child of the supervisor.
 int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
-          const HandlerRegistry& registry, SpawnChannel& channel) {
+          const HandlerRegistry& registry, SpawnChannel& channel, CrashNotes& notes) {
   WorkerLoop::Options options;
   options.dispatch_endpoint = dispatch;
   options.identity = identity;
@@ -88,6 +89,12 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
     options.identity.handlers.emplace_back(name, Lane::kThread);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
 
+  const CrashNotes::Kept kept = notes.kept();
+  for (const CrashNotes::Task& task : kept.tasks)
+    options.before.suspects.push_back({task.job, task.birth, task.index});
+  options.before.culprit_named = kept.named;
+  options.on_before_told = [&notes] { notes.Forget(); };
+
   WorkerLoop loop(std::move(options));
   draining_loop = &loop;
   struct sigaction action {};
@@ -96,10 +103,13 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   sigaction(SIGTERM, &action, nullptr);
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
-  ThreadLane threads(flags.slots, &registry, loop.sink());
-  ProcessLane processes(
-      {.slots = flags.process_slots, .scratch_root = StrCat(flags.state_dir, "/scratch")}, &channel,
-      loop.sink());
+  CrashNotes::CatchFaults();
+  ThreadLane threads(flags.slots, &registry, loop.sink(), &notes);
+  ProcessLane processes({.slots = flags.process_slots,
+                         .scratch_root = StrCat(flags.state_dir, "/scratch"),
+                         .notes = &notes,
+                         .first_note = flags.slots},
+                        &channel, loop.sink());
   loop.AddLane(Lane::kThread, &threads);
   loop.AddLane(Lane::kProcess, &processes);
   const int code = loop.Run();
@@ -186,8 +196,9 @@ int Worker::Main(int argc, char** argv) {
   identity.version = kVersion;
   identity.host_key = HostKey();
   const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
-  return RunSupervised({}, [&](SpawnChannel& channel) {
-    return Serve(flags, identity, dispatch, impl_->registry, channel);
+  CrashNotes notes(flags.slots + flags.process_slots);
+  return RunSupervised({.notes = &notes}, [&](SpawnChannel& channel) {
+    return Serve(flags, identity, dispatch, impl_->registry, channel, notes);
   });
 }
 

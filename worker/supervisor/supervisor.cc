@@ -19,12 +19,16 @@
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/spawn_protocol.h"
 
 namespace reeve {
 namespace {
 
 constexpr int kExitFault = 70;
+
+// Of a worker proper whose threads are stuck: it has drained, and nothing of it crashed.
+constexpr int kExitStuck = 75;
 
 bool IsFinal(int code) { return code == 0 || code == 2 || code == 3 || code == 73 || code == 78; }
 
@@ -175,6 +179,8 @@ void Supervisor::OnWorkerExit(int status) {
   socket_ = -1;
   worker_pid_ = 0;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  const bool in_order = WIFEXITED(status) && (IsFinal(code) || code == kExitStuck);
+  if (options_.notes != nullptr) in_order ? options_.notes->Clear() : options_.notes->Keep();
   if (stopping_ || (WIFEXITED(status) && IsFinal(code))) {
     exit_ = code;
     return;

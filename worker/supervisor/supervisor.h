@@ -68,7 +68,11 @@ class SpawnChannel {
   std::string incoming_;
 };
 
+class CrashNotes;
+
 struct SupervisorOptions {
+  // Keeps what the worker ran when it died; outlives the call. Null: nothing is kept.
+  CrashNotes* notes = nullptr;
   // Restarts of a worker that dies: wait so long at first, twice as long each time, up to the
   // second.
   absl::Duration first_backoff = absl::Milliseconds(200);

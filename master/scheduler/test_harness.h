@@ -1,0 +1,163 @@
+// A scheduler with a store that commits when told to, and workers that are played by the test.
+
+#ifndef REEVE_MASTER_SCHEDULER_TEST_HARNESS_H_
+#define REEVE_MASTER_SCHEDULER_TEST_HARNESS_H_
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "master/scheduler/scheduler.h"
+
+namespace reeve {
+
+class Harness {
+ public:
+  explicit Harness(Image image = Fresh(), SchedulerOptions options = {})
+      : scheduler_(options, std::move(image), Now_()) {
+    Take();
+  }
+
+  static Image Fresh() {
+    Image image;
+    image.epoch = Epoch(1);
+    image.next_job = JobId(1);
+    return image;
+  }
+
+  Now Now_() const { return {clock_, absl::FromUnixSeconds(1'000'000) + clock_}; }
+  void Advance(absl::Duration by) {
+    clock_ += by;
+    Step(Tick{});
+  }
+
+  void Step(Event event) {
+    scheduler_.Step(Now_(), std::move(event));
+    Take();
+  }
+
+  // Takes effects, and commits at once while `auto_commit` is set.
+  void Take() {
+    for (;;) {
+      Effects effects = scheduler_.TakeEffects(Now_());
+      scheduler_.CheckInvariants();
+      bool wrote = false;
+      for (WriteBatch& batch : effects.writes) {
+        wrote = true;
+        last_commit[static_cast<int>(batch.store)] = batch.number;
+        for (Write& write : batch.writes) writes.push_back(std::move(write));
+      }
+      for (Assignment& assignment : effects.assignments) {
+        for (AssignedSpan& span : assignment.spans)
+          assigned[assignment.session].push_back(std::move(span));
+      }
+      for (LinkSend& send : effects.sends) sends.push_back(std::move(send));
+      for (Reply& reply : effects.replies) replies.push_back(std::move(reply));
+      for (AckResults& ack : effects.acks) acks.push_back(std::move(ack));
+      for (ResultsNotice& notice : effects.results) results.push_back(std::move(notice));
+      for (JobNotice& notice : effects.jobs) jobs.push_back(std::move(notice));
+      for (LoadInputs& load : effects.loads) loads.push_back(load);
+      if (!wrote || !auto_commit) return;
+      Commit();
+    }
+  }
+  void Commit() {
+    for (int s = 0; s < kStoreCount; ++s) {
+      scheduler_.Step(Now_(), Committed{static_cast<StoreKind>(s), last_commit[s]});
+    }
+  }
+
+  JobReply Create(const std::string& request, uint32_t count, JobOptions options = {},
+                  uint64_t hash = 1) {
+    if (options.handler.empty()) options.handler = "echo";
+    CreateJob event;
+    event.call = CallId(++calls_);
+    event.request_id = request;
+    event.content_hash = hash;
+    event.options = options;
+    event.array_count = count;
+    Step(std::move(event));
+    return std::get<JobReply>(replies.back().body);
+  }
+
+  void Join(uint64_t session, uint32_t slots, const std::string& process = "p",
+            std::vector<HeldRun> held = {}, std::vector<HeldRun> suspects = {},
+            bool culprit_named = false) {
+    Hello hello;
+    hello.session = SessionId(session);
+    hello.number = ++hellos_;
+    hello.worker_id = "worker" + std::to_string(session % 100);
+    hello.process_id = process;
+    hello.handlers = {{"echo", Lane::kThread}};
+    hello.lanes[static_cast<int>(Lane::kThread)] = {slots, 0};
+    hello.held = std::move(held);
+    hello.suspects = std::move(suspects);
+    hello.culprit_named = culprit_named;
+    Step(std::move(hello));
+  }
+
+  // The worker hands in all of a span.
+  void Finish(uint64_t session, const AssignedSpan& span, std::vector<FailedEntry> failed = {},
+              absl::Duration each = absl::Microseconds(1)) {
+    FinishRun(session, span.job, span.lease, span.run, std::move(failed), each);
+  }
+  void FinishRun(uint64_t session, JobId job, LeaseSeq lease, Run run,
+                 std::vector<FailedEntry> failed = {},
+                 absl::Duration each = absl::Microseconds(1)) {
+    ResultsArrived arrived;
+    arrived.session = SessionId(session);
+    arrived.epoch = scheduler_.epoch();
+    ResultBatchArrived batch;
+    batch.number = ++batches_;
+    batch.job = job;
+    batch.runs = {{lease, run}};
+    batch.failed = std::move(failed);
+    batch.run_time = each * run.count;
+    batch.body = Buffer(std::string(result_bytes, 'r'));
+    arrived.batches.push_back(std::move(batch));
+    Step(std::move(arrived));
+  }
+  std::vector<AssignedSpan> TakeAssigned(uint64_t session) {
+    return std::exchange(assigned[SessionId(session)], {});
+  }
+  // Runs everything that is handed out until nothing more comes.
+  void RunAll() {
+    for (bool any = true; any;) {
+      any = false;
+      for (auto& [session, spans] : assigned) {
+        for (const AssignedSpan& span : std::exchange(spans, {})) {
+          any = true;
+          Finish(session.value, span);
+        }
+      }
+    }
+  }
+
+  bool auto_commit = true;
+  size_t result_bytes = 0;  // Of each batch.
+  std::array<uint64_t, kStoreCount> last_commit{};
+  std::vector<Write> writes;
+  std::map<SessionId, std::vector<AssignedSpan>> assigned;
+  std::vector<LinkSend> sends;
+  std::vector<Reply> replies;
+  std::vector<AckResults> acks;
+  std::vector<ResultsNotice> results;
+  std::vector<JobNotice> jobs;
+  std::vector<LoadInputs> loads;
+  absl::Duration clock_ = absl::Seconds(100);
+  Scheduler scheduler_;
+
+ private:
+  uint64_t calls_ = 0, hellos_ = 0, batches_ = 0;
+};
+
+inline uint64_t Count(const std::vector<AssignedSpan>& spans) {
+  uint64_t count = 0;
+  for (const AssignedSpan& span : spans) count += span.run.count;
+  return count;
+}
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_TEST_HARNESS_H_
