@@ -29,6 +29,19 @@ TEST(InputBatch, ReadsWhatTheBuilderWrote) {
   EXPECT_EQ(builder.count(), 0u);
 }
 
+// `run --handler echo` without an input ended the master: a blob that is not on the wire has no
+// place there.
+TEST(InputBatch, TasksWithoutAnyBytesHaveEmptyInputs) {
+  v1::TaskBatch proto;
+  proto.set_task_count(3);
+  proto.add_input_bytes(0);  // No `inputs` on the wire.
+  const auto batch = InputBatch::Parse(Buffer(Wire(proto)));
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ((*batch)->count(), 3u);
+  EXPECT_EQ((*batch)->Input(2), "");
+  EXPECT_EQ((*batch)->Inputs(0, 3).view(), "");
+}
+
 TEST(InputBatch, EqualLengthsTakeOneEntryAndNoMemoryPerTask) {
   InputBatchBuilder builder;
   for (int i = 0; i < 1000; ++i) builder.Add("0123456789abcdef");

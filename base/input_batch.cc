@@ -76,6 +76,8 @@ std::string_view InputBatch::Input(uint32_t position) const {
 
 Buffer InputBatch::Inputs(uint32_t position, uint32_t count) const {
   const uint64_t begin = Begin(position), end = Begin(position + count);
+  // Without any bytes there may be no blob on the wire, and then no place in it to count from.
+  if (blob_.empty()) return {};
   return wire_.Slice(static_cast<size_t>(blob_.data() - wire_.view().data()) + begin, end - begin);
 }
 
