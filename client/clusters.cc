@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -28,6 +29,10 @@ std::string XdgFolder(const char* variable, const char* fallback) {
   const char* value = std::getenv(variable);
   if (value != nullptr && *value == '/') return StrCat(value, "/reeve");
   return StrCat(Home(), "/", fallback, "/reeve");
+}
+
+bool IsSendable(const std::string& token) {
+  return std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
 }  // namespace
@@ -79,6 +84,10 @@ std::string TokenFileOf(const Address& address) {
 absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file) {
   const absl::StatusOr<std::string> token =
       ReadSmallFile(token_file.empty() ? TokenFileOf(address) : token_file);
+  // gRPC ends the program over a header it cannot send.
+  if (token.ok() && !IsSendable(*token)) {
+    return UsageError("the token file holds something else than one line of visible characters");
+  }
   if (token.ok()) return token;
   if (token_file.empty() && absl::IsNotFound(token.status())) return std::string();
   return UsageError(StrCat("cannot read the token: ", token.status().message()));
