@@ -40,7 +40,7 @@ absl::StatusOr<std::string> ReadStdin(Console& console, int wake_fd) {
     pollfd ready[2] = {{STDIN_FILENO, POLLIN, 0}, {wake_fd, POLLIN, 0}};
     const int count = poll(ready, 2, has_hinted ? -1 : kImpatienceMs);
     if (count == 0) {
-      console.Note("waiting for standard input to end; -n ignores it");
+      console.Note("waiting for standard input to end; --no-stdin ignores it");
       has_hinted = true;
     }
     if (count <= 0) continue;
@@ -52,7 +52,7 @@ absl::StatusOr<std::string> ReadStdin(Console& console, int wake_fd) {
     if (bytes == 0) return content;
     content.append(buffer, static_cast<size_t>(bytes));
     if (content.size() > kMaxStdinBytes)
-      return UsageError("standard input is over 1 MiB; -n ignores it");
+      return UsageError("standard input is over 1 MiB; --no-stdin ignores it");
   }
 }
 
