@@ -1,10 +1,15 @@
 #include "base/wire.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 
 namespace reeve::wire {
 namespace {
+
+// Bytes of a tag or length. Protobuf refuses longer ones, and what is taken here it must read
+// later.
+constexpr int kMost32 = 5;
 
 enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
@@ -26,9 +31,9 @@ void AppendVarint(uint64_t value, std::string* out) {
 
 size_t VarintSize(uint64_t value) { return static_cast<size_t>(std::bit_width(value | 1) + 6) / 7; }
 
-bool Reader::ReadVarint(uint64_t* value) {
+bool Reader::ReadVarint(uint64_t* value, int most_bytes) {
   uint64_t result = 0;
-  for (int shift = 0; shift < 70; shift += 7) {
+  for (int shift = 0; shift < 7 * most_bytes; shift += 7) {
     if (at_ == end_) break;
     const auto byte = static_cast<unsigned char>(*at_++);
     result |= shift < 64 ? uint64_t{byte & 0x7fu} << shift : 0;
@@ -44,7 +49,7 @@ bool Reader::ReadVarint(uint64_t* value) {
 bool Reader::Next() {
   if (!ok_ || at_ == end_) return false;
   uint64_t tag;
-  if (!ReadVarint(&tag)) return false;
+  if (!ReadVarint(&tag, kMost32)) return false;
   if (tag > UINT32_MAX || (tag >> 3) == 0) {
     Fail();
     return false;
@@ -61,7 +66,7 @@ void Reader::Varint(uint64_t* value) {
 void Reader::Bytes(std::string_view* value) {
   uint64_t size;
   if ((tag_ & 7) != kBytes) return Fail();
-  if (!ReadVarint(&size)) return;
+  if (!ReadVarint(&size, kMost32)) return;
   if (size > static_cast<uint64_t>(end_ - at_)) return Fail();
   *value = std::string_view(at_, size);
   at_ += size;
@@ -79,7 +84,9 @@ void Reader::Packed(std::vector<uint32_t>* values, size_t limit) {
   Bytes(&column);
   if (!ok_) return;
   if (column.size() > limit * 5) return Fail();
-  values->reserve(values->size() + column.size());
+  // A column may come in many pieces: grow by doubling, or copying them would take quadratic time.
+  const size_t wanted = values->size() + column.size();
+  if (wanted > values->capacity()) values->reserve(std::max(wanted, 2 * values->capacity()));
   const char* at = column.data();
   const char* const end = at + column.size();
   while (at != end) {

@@ -45,7 +45,7 @@ class Reader {
   void Skip();
 
  private:
-  bool ReadVarint(uint64_t* value);
+  bool ReadVarint(uint64_t* value, int most_bytes = 10);
   void Fail() {
     ok_ = false;
     at_ = end_;
