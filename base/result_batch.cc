@@ -39,6 +39,8 @@ constexpr uint32_t kRunFirst = 1, kRunCount = 2, kRunPosition = 3, kEndCancelled
 
 // Entries of one batch; far above what fits a frame with anything in it.
 constexpr size_t kMaxEntries = 1u << 20;
+// The end of the year 9999 and as far back: what a protobuf Timestamp can say.
+constexpr int64_t kLatestUs = 253'402'300'799'000'000;
 
 bool AllEqual(const std::vector<uint32_t>& column) {
   return std::all_of(column.begin(), column.end(), [&](uint32_t v) { return v == column[0]; });
@@ -76,8 +78,8 @@ bool ReadRun(std::string_view bytes, std::vector<PositionedRun>* runs) {
       default: reader.Skip();
     }
   }
-  if (!reader.ok() || first > UINT32_MAX || count == 0 || first + count > UINT32_MAX ||
-      position > UINT32_MAX) {
+  if (!reader.ok() || first > UINT32_MAX || count == 0 || count > UINT32_MAX ||
+      first + count > UINT32_MAX || position > UINT32_MAX) {
     return false;
   }
   runs->push_back({static_cast<TaskIndex>(first), static_cast<uint32_t>(count),
@@ -105,6 +107,12 @@ std::string EncodeRun(const PositionedRun& run) {
   wire::PutVarintField(kRunCount, run.count, &out);
   if (run.position != 0) wire::PutVarintField(kRunPosition, run.position, &out);
   return out;
+}
+
+// Goes on to clients as a protobuf string, which refuse a whole message for one that is not UTF-8.
+bool IsWorkerName(std::string_view name) {
+  return name.size() <= 64 &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
 absl::Status Bad(std::string_view what) {
@@ -237,7 +245,16 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     next = uint64_t{firsts[i]} + counts[i];
     if (position > kMaxEntries || next > UINT32_MAX) return Bad("too many entries");
   }
+  if (!IsWorkerName(b.worker_)) return Bad("`worker` is no name of a worker");
+  if (static_cast<int64_t>(start_time) > kLatestUs || static_cast<int64_t>(start_time) < -kLatestUs)
+    return Bad("`start_time_us` is out of range");
   b.count_ = static_cast<uint32_t>(position);
+  for (const uint32_t state : b.states_) {
+    if (state < static_cast<uint32_t>(TaskState::kSucceeded) ||
+        state > static_cast<uint32_t>(TaskState::kCancelled)) {
+      return Bad("a state is not one a task ends in");
+    }
+  }
   b.job_ = JobId(job);
   b.start_time_us_ = static_cast<int64_t>(start_time);
   for (const auto* column : {&b.states_, &b.reasons_, &b.exit_codes_, &b.signals_, &b.flags_}) {
@@ -275,11 +292,15 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
   return batch;
 }
 
+TaskState ResultBatch::State(uint32_t position) const {
+  return static_cast<TaskState>(
+      At(states_, position, static_cast<uint32_t>(TaskState::kSucceeded)));
+}
+
 ResultEntry ResultBatch::Entry(uint32_t position, TaskIndex index) const {
   ResultEntry entry;
   entry.index = index;
-  entry.state =
-      static_cast<TaskState>(At(states_, position, static_cast<uint32_t>(TaskState::kSucceeded)));
+  entry.state = State(position);
   entry.reason = static_cast<Reason>(At(reasons_, position, 0));
   entry.attempt = At(attempts_, position, 1);
   entry.exit_code = At(exit_codes_, position, 0);

@@ -91,6 +91,11 @@ class ResultBatch {
   const std::vector<PositionedRun>& cancelled() const { return cancelled_; }
   std::string_view worker() const { return worker_; }
 
+  // Every entry is SUCCEEDED. Cost: O(1).
+  bool all_succeeded() const { return states_.empty(); }
+  // REQUIRES: position < count().
+  TaskState State(uint32_t position) const;
+
   // The entry at `position`; `index` must be found from the runs: it is given. REQUIRES: position <
   // count().
   ResultEntry Entry(uint32_t position, TaskIndex index) const;
