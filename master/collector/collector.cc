@@ -66,20 +66,12 @@ void Collector::Impl::OnOutput(const LinkMessage& message) {
   link::v1::Output wire;
   if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
     return;
-  std::map<JobId, std::vector<StoredLog>> logs;
-  size_t offset = 0;
-  for (const link::v1::Output::Chunk& chunk : wire.chunks()) {
-    if (chunk.bytes() > message.blob.size() - offset) return;
-    StoredLog log;
-    log.index = chunk.index();
-    log.attempt = chunk.attempt();
-    log.stream = chunk.stream();
-    log.offset = chunk.offset();
-    log.content = message.blob.Slice(offset, chunk.bytes());
-    offset += chunk.bytes();
-    logs[JobId(chunk.job_id())].push_back(std::move(log));
+  auto logs = FromWire(wire, message.blob);
+  if (!logs.ok()) {
+    ++dropped;
+    return;
   }
-  for (auto& [job, pieces] : logs) sinks.logs(job, std::move(pieces));
+  for (auto& [job, pieces] : *logs) sinks.logs(job, std::move(pieces));
 }
 
 void Collector::Impl::OnMessage(LinkMessage& message) {

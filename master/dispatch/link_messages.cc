@@ -45,6 +45,41 @@ absl::StatusOr<std::vector<LeasedRun>> Leased(const Wire& wire) {
   return runs;
 }
 
+// The runs name the indexes of the body, in order. Both are made maximal by walking them together.
+bool Covers(const std::vector<LeasedRun>& runs, const std::vector<PositionedRun>& body) {
+  size_t at = 0;
+  uint32_t used = 0;  // Of body[at].
+  for (const LeasedRun& leased : runs) {
+    Run run = leased.run;
+    while (run.count > 0) {
+      if (at == body.size() || body[at].first + used != run.first) return false;
+      const uint32_t step = std::min(run.count, body[at].count - used);
+      run = {run.first + step, run.count - step};
+      used += step;
+      if (used == body[at].count) {
+        ++at;
+        used = 0;
+      }
+    }
+  }
+  return at == body.size();
+}
+
+// The frame says which entries failed, for the scheduler; the body says it to clients.
+bool AgreeOnFailures(const ResultBatchArrived& arrived, const ResultBatch& body) {
+  if (body.all_succeeded()) return arrived.failed.empty();
+  size_t next = 0;
+  for (uint32_t i = 0; i < body.count(); ++i) {
+    if (body.State(i) == TaskState::kSucceeded) continue;
+    if (next == arrived.failed.size() || arrived.failed[next].position != i ||
+        arrived.failed[next].state != body.State(i)) {
+      return false;
+    }
+    ++next;
+  }
+  return next == arrived.failed.size();
+}
+
 }  // namespace
 
 absl::Status FromWire(const link::v1::HeldRuns& wire, Epoch epoch, std::vector<HeldRun>* held) {
@@ -139,9 +174,8 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
     out.runs = std::move(*runs);
     const auto parsed = ResultBatch::Parse(out.body);
     if (!parsed.ok()) return parsed.status();
-    uint64_t count = 0;
-    for (const LeasedRun& run : out.runs) count += run.run.count;
-    if (count != (*parsed)->count()) return Malformed("runs do not cover the batch");
+    if (!Covers(out.runs, (*parsed)->body_runs())) return Malformed("runs do not cover the batch");
+    const uint64_t count = (*parsed)->count();
     const int failed = batch.position_size();
     if (batch.state_size() != failed || batch.reason_size() != failed)
       return Malformed("columns of failures differ");
@@ -157,10 +191,31 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
                             cancelled ? TaskState::kCancelled : TaskState::kFailed,
                             static_cast<Reason>(batch.reason(i))});
     }
-    out.run_time = absl::Nanoseconds(batch.run_ns());
+    if (!AgreeOnFailures(out, **parsed)) return Malformed("failures are not those of the batch");
+    out.run_time = absl::Nanoseconds(std::min<uint64_t>(batch.run_ns(), INT64_MAX));
     arrived.batches.push_back(std::move(out));
   }
   return arrived;
+}
+
+absl::StatusOr<std::map<JobId, std::vector<StoredLog>>> FromWire(const link::v1::Output& wire,
+                                                                 const Buffer& blob) {
+  std::map<JobId, std::vector<StoredLog>> logs;
+  size_t offset = 0;
+  for (const link::v1::Output::Chunk& chunk : wire.chunks()) {
+    if (chunk.bytes() > blob.size() - offset) return Malformed("output is longer than the blob");
+    if (chunk.index() >= kMaxTasksPerJob || chunk.stream() < 1 || chunk.stream() > 2)
+      return Malformed("output of no task or stream");
+    StoredLog log;
+    log.index = chunk.index();
+    log.attempt = chunk.attempt();
+    log.stream = chunk.stream();
+    log.offset = chunk.offset();
+    log.content = blob.Slice(offset, chunk.bytes());
+    offset += chunk.bytes();
+    logs[JobId(chunk.job_id())].push_back(std::move(log));
+  }
+  return logs;
 }
 
 std::string ToWire(const SendHeartbeatAck& ack) {

@@ -7,6 +7,7 @@
 #ifndef REEVE_MASTER_DISPATCH_LINK_MESSAGES_H_
 #define REEVE_MASTER_DISPATCH_LINK_MESSAGES_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "base/buffer.h"
 #include "master/scheduler/effects.h"
 #include "master/scheduler/events.h"
+#include "master/store/store.h"
 #include "reeve/link/v1/link.pb.h"
 
 namespace reeve {
@@ -23,7 +25,10 @@ absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch);
 absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch);
 absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Recalled& wire);
 absl::StatusOr<std::vector<LeasedRun>> FromWire(const link::v1::Release& wire);
+// Slices of `blob`: it is not copied.
 absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buffer& blob);
+absl::StatusOr<std::map<JobId, std::vector<StoredLog>>> FromWire(const link::v1::Output& wire,
+                                                                 const Buffer& blob);
 
 std::string ToWire(const SendHeartbeatAck& ack);
 std::string ToWire(const SendRecall& recall);
