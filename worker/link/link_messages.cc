@@ -12,6 +12,8 @@ namespace {
 // Held runs in one page of a Hello: about 40 bytes each.
 constexpr size_t kRunsPerPage = 50'000;
 
+bool Sound(Run run) { return uint64_t{run.first} + run.count <= kMaxTasksPerJob; }
+
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
@@ -50,7 +52,7 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   return job;
 }
 
-agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch) {
+absl::StatusOr<agent::Welcomed> FromWire(const link::v1::Welcome& wire, Epoch epoch) {
   agent::Welcomed event;
   event.number = wire.number();
   event.epoch = epoch;
@@ -58,9 +60,12 @@ agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch) {
   event.heartbeat = absl::Milliseconds(std::clamp(wire.heartbeat_ms(), 10u, 60'000u));
   event.orphan_timeout = absl::Milliseconds(std::max(wire.orphan_timeout_ms(), 1'000u));
   event.hello_spread = absl::Milliseconds(wire.hello_spread_ms());
-  const int n =
-      std::min({wire.job_id_size(), wire.first_size(), wire.count_size(), wire.lease_size()});
+  const int n = wire.lease_size();
+  if (wire.job_id_size() != n || wire.first_size() != n || wire.count_size() != n)
+    return absl::InvalidArgumentError("columns of a Welcome differ");
   for (int i = 0; i < n; ++i) {
+    if (!Sound({wire.first(i), wire.count(i)}))
+      return absl::InvalidArgumentError("a run of a Welcome is out of range");
     event.runs.push_back(
         {JobId(wire.job_id(i)), {wire.first(i), wire.count(i)}, LeaseSeq(wire.lease(i))});
   }
@@ -87,6 +92,8 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
   for (int i = 0; i < n; ++i) {
     if (wire.job(i) >= jobs.size())
       return absl::InvalidArgumentError("an Assign names a job it does not hold");
+    if (wire.count(i) == 0 || !Sound({wire.first(i), wire.count(i)}))
+      return absl::InvalidArgumentError("a span of an Assign is out of range");
     AssignedWork work;
     work.span.job = jobs[wire.job(i)];
     work.span.run = {wire.first(i), wire.count(i)};

@@ -31,8 +31,9 @@ struct AssignedWork {
   LaneSpan span;
 };
 
-agent::Welcomed FromWire(const link::v1::Welcome& wire, Epoch epoch);
-// Errors: INVALID_ARGUMENT  columns that do not fit each other or the blob.
+// Errors, of both: INVALID_ARGUMENT  columns that do not fit each other or the blob; runs out of
+// range.
+absl::StatusOr<agent::Welcomed> FromWire(const link::v1::Welcome& wire, Epoch epoch);
 absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire, const Buffer& blob,
                                                    bool local_cluster);
 std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_cluster);

@@ -121,6 +121,11 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
   link::v1::Welcome wire;
   if (!wire.ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size())))
     return;
+  auto welcome = FromWire(wire, message.head.epoch);
+  if (!welcome.ok()) {
+    REEVE_LOG_WARNING("a welcome was not understood why={}", welcome.status().ToString());
+    return;
+  }
   if (wire.refused().empty()) {
     local_cluster = wire.local_cluster();
     for (auto& [kind, lane] : lanes) lane->SetWorkerName(wire.worker());
@@ -138,7 +143,7 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
     }
     REEVE_LOG_INFO("worker joined name={} epoch={}", wire.worker(), message.head.epoch.value);
   }
-  agent.Step(now, FromWire(wire, message.head.epoch));
+  agent.Step(now, *std::move(welcome));
 }
 
 void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message) {
