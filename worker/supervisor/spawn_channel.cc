@@ -48,14 +48,7 @@ bool SendAll(int fd, std::string_view bytes, const int* fds, int fd_count) {
 SpawnChannel::~SpawnChannel() { close(fd_); }
 
 absl::Status SpawnChannel::Spawn(const SpawnRequest& request) {
-  RecordWriter writer(SpawnMessage::kSpawn);
-  writer.Number(request.id);
-  writer.Number(request.argv.size());
-  for (const std::string& argument : request.argv) writer.Text(argument);
-  writer.Number(request.environment.size());
-  for (const std::string& variable : request.environment) writer.Text(variable);
-  writer.Text(request.working_directory);
-  const std::string bytes = writer.Finish();
+  const std::string bytes = EncodeSpawn(request);
   if (bytes.size() > kMaxSpawnMessage)
     return absl::InvalidArgumentError("the command is too large");
   const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
@@ -64,10 +57,7 @@ absl::Status SpawnChannel::Spawn(const SpawnRequest& request) {
 }
 
 void SpawnChannel::Kill(uint64_t id, int signal) {
-  RecordWriter writer(SpawnMessage::kKill);
-  writer.Number(id);
-  writer.Number(static_cast<uint64_t>(signal));
-  SendAll(fd_, writer.Finish(), nullptr, 0);
+  SendAll(fd_, EncodeKill(id, signal), nullptr, 0);
 }
 
 bool SpawnChannel::Receive(std::vector<SpawnEvent>* events) {
@@ -86,14 +76,8 @@ bool SpawnChannel::Receive(std::vector<SpawnEvent>* events) {
   SpawnMessage type;
   std::string body;
   while (TakeRecord(&incoming_, &type, &body)) {
-    RecordReader reader(body);
     SpawnEvent event;
-    event.kind = static_cast<SpawnEvent::Kind>(reader.Number());
-    event.id = reader.Number();
-    event.pid = static_cast<int>(reader.Number());
-    event.error = static_cast<int>(reader.Number());
-    event.directory = reader.Number() != 0;
-    event.wait_status = static_cast<int>(reader.Number());
+    if (type != SpawnMessage::kEvent || !DecodeEvent(body, &event)) continue;
     events->push_back(event);
   }
   return open;

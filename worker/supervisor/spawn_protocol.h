@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "worker/supervisor/supervisor.h"
+
 namespace reeve {
 
 enum class SpawnMessage : uint8_t { kSpawn = 1, kKill = 2, kEvent = 3 };
@@ -46,22 +48,45 @@ class RecordReader {
   explicit RecordReader(std::string_view bytes) : bytes_(bytes) {}
   uint64_t Number() {
     uint64_t value = 0;
-    if (bytes_.size() < sizeof value) return 0;
+    if (bytes_.size() < sizeof value) return Fail();
     std::memcpy(&value, bytes_.data(), sizeof value);
     bytes_.remove_prefix(sizeof value);
     return value;
   }
   std::string Text() {
     const uint64_t size = Number();
-    if (size > bytes_.size()) return {};
+    if (size > bytes_.size()) {
+      Fail();
+      return {};
+    }
     std::string text(bytes_.substr(0, size));
     bytes_.remove_prefix(size);
     return text;
   }
+  // Everything read so far was there.
+  bool ok() const { return ok_; }
+  bool at_end() const { return bytes_.empty(); }
 
  private:
+  uint64_t Fail() {
+    ok_ = false;
+    bytes_ = {};
+    return 0;
+  }
+
+  bool ok_ = true;
   std::string_view bytes_;
 };
+
+// Whole records, length and type included.
+std::string EncodeSpawn(const SpawnRequest& request);
+std::string EncodeKill(uint64_t id, int signal);
+std::string EncodeEvent(const SpawnEvent& event);
+// Descriptors travel beside the record and are not set. Returns: false if `body` is no such record:
+// a worker that writes over its memory must not take the supervisor with it.
+bool DecodeSpawn(std::string_view body, SpawnRequest* request);
+bool DecodeKill(std::string_view body, uint64_t* id, int* signal);
+bool DecodeEvent(std::string_view body, SpawnEvent* event);
 
 // Takes one whole record off the front of `buffer`. Returns: false if there is none yet.
 inline bool TakeRecord(std::string* buffer, SpawnMessage* type, std::string* body) {

@@ -233,16 +233,7 @@ void Supervisor::OnSignals() {
   if (children) Reap();
 }
 
-void Supervisor::Tell(const SpawnEvent& event) {
-  RecordWriter writer(SpawnMessage::kEvent);
-  writer.Number(static_cast<uint64_t>(event.kind));
-  writer.Number(event.id);
-  writer.Number(static_cast<uint64_t>(event.pid));
-  writer.Number(static_cast<uint64_t>(event.error));
-  writer.Number(event.directory ? 1 : 0);
-  writer.Number(static_cast<uint64_t>(event.wait_status));
-  outgoing_ += writer.Finish();
-}
+void Supervisor::Tell(const SpawnEvent& event) { outgoing_ += EncodeEvent(event); }
 
 void Supervisor::Spawn(SpawnRequest request) {
   SpawnEvent event;
@@ -282,19 +273,20 @@ void Supervisor::Spawn(SpawnRequest request) {
 }
 
 void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
-  RecordReader reader(body);
   if (type == SpawnMessage::kKill) {
-    const auto it = running_.find(reader.Number());
-    const int signal = static_cast<int>(reader.Number());
+    uint64_t id = 0;
+    int signal = 0;
+    if (!DecodeKill(body, &id, &signal)) return;
+    const auto it = running_.find(id);
     if (it != running_.end()) kill(-it->second, signal);
     return;
   }
   if (type != SpawnMessage::kSpawn || received_.size() < 3) return;
   SpawnRequest request;
-  request.id = reader.Number();
-  for (uint64_t n = reader.Number(); n > 0; --n) request.argv.push_back(reader.Text());
-  for (uint64_t n = reader.Number(); n > 0; --n) request.environment.push_back(reader.Text());
-  request.working_directory = reader.Text();
+  if (!DecodeSpawn(body, &request)) {
+    REEVE_LOG_ERROR("a request to spawn was not understood bytes={}", body.size());
+    return;
+  }
   request.standard_input = received_[0];
   request.standard_output = received_[1];
   request.standard_error = received_[2];

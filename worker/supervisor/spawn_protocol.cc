@@ -1,0 +1,72 @@
+#include "worker/supervisor/spawn_protocol.h"
+
+namespace reeve {
+namespace {
+
+void PutTexts(const std::vector<std::string>& texts, RecordWriter* writer) {
+  writer->Number(texts.size());
+  for (const std::string& text : texts) writer->Text(text);
+}
+
+void TakeTexts(RecordReader* reader, std::vector<std::string>* texts) {
+  for (uint64_t n = reader->Number(); n > 0 && reader->ok(); --n) texts->push_back(reader->Text());
+}
+
+}  // namespace
+
+std::string EncodeSpawn(const SpawnRequest& request) {
+  RecordWriter writer(SpawnMessage::kSpawn);
+  writer.Number(request.id);
+  PutTexts(request.argv, &writer);
+  PutTexts(request.environment, &writer);
+  writer.Text(request.working_directory);
+  return writer.Finish();
+}
+
+std::string EncodeKill(uint64_t id, int signal) {
+  RecordWriter writer(SpawnMessage::kKill);
+  writer.Number(id);
+  writer.Number(static_cast<uint64_t>(signal));
+  return writer.Finish();
+}
+
+std::string EncodeEvent(const SpawnEvent& event) {
+  RecordWriter writer(SpawnMessage::kEvent);
+  writer.Number(static_cast<uint64_t>(event.kind));
+  writer.Number(event.id);
+  writer.Number(static_cast<uint64_t>(event.pid));
+  writer.Number(static_cast<uint64_t>(event.error));
+  writer.Number(event.directory ? 1 : 0);
+  writer.Number(static_cast<uint64_t>(event.wait_status));
+  return writer.Finish();
+}
+
+bool DecodeSpawn(std::string_view body, SpawnRequest* request) {
+  RecordReader reader(body);
+  request->id = reader.Number();
+  TakeTexts(&reader, &request->argv);
+  TakeTexts(&reader, &request->environment);
+  request->working_directory = reader.Text();
+  return reader.ok() && reader.at_end() && !request->argv.empty();
+}
+
+bool DecodeKill(std::string_view body, uint64_t* id, int* signal) {
+  RecordReader reader(body);
+  *id = reader.Number();
+  *signal = static_cast<int>(reader.Number());
+  return reader.ok() && reader.at_end();
+}
+
+bool DecodeEvent(std::string_view body, SpawnEvent* event) {
+  RecordReader reader(body);
+  const uint64_t kind = reader.Number();
+  event->kind = static_cast<SpawnEvent::Kind>(kind);
+  event->id = reader.Number();
+  event->pid = static_cast<int>(reader.Number());
+  event->error = static_cast<int>(reader.Number());
+  event->directory = reader.Number() != 0;
+  event->wait_status = static_cast<int>(reader.Number());
+  return reader.ok() && reader.at_end() && kind >= 1 && kind <= 3;
+}
+
+}  // namespace reeve
