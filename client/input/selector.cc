@@ -38,7 +38,8 @@ absl::StatusOr<std::vector<uint64_t>> ParseNumbers(std::string_view text, size_t
     if (last - first >= limit || numbers.size() + (last - first + 1) > limit) {
       return UsageError(StrCat("'", text, "' names more than ", limit, " numbers"));
     }
-    for (uint64_t number = first; number <= last; ++number) numbers.push_back(number);
+    // Counted, not compared with `last`: nothing is above the largest number.
+    for (uint64_t i = 0; i <= last - first; ++i) numbers.push_back(first + i);
   }
   return numbers;
 }

@@ -13,6 +13,11 @@ TEST(SelectorTest, IdsListsRangesAndWordsAreUnderstood) {
   EXPECT_EQ(ParseJobSelector("-")->kind, JobSelector::Kind::kStdin);
 }
 
+// Counting up to the largest number once never ended.
+TEST(SelectorTest, TheLargestNumberIsOneNumber) {
+  EXPECT_EQ(ParseJobSelector("18446744073709551615")->ids, (std::vector<uint64_t>{UINT64_MAX}));
+}
+
 TEST(SelectorTest, WhatNamesNoJobIsRefused) {
   for (const char* text : {"", "x", "1,", "8-5", "1--2", "99999999999999999999", "1-99999999999"}) {
     EXPECT_FALSE(ParseJobSelector(text).ok()) << text;
