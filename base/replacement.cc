@@ -9,6 +9,9 @@
 namespace reeve {
 namespace {
 
+// A template may name its input many times; no system takes so long a command.
+constexpr size_t kMaxExpandedBytes = 4u << 20;
+
 bool IsFieldPath(std::string_view path) {
   if (path.size() < 2 || path[0] != '.') return false;
   for (const char c : path) {
@@ -62,8 +65,11 @@ std::vector<Template::Piece> Template::Parse(std::string_view argument, bool jso
   const auto flush = [&] {
     if (!text.empty()) pieces.push_back({Kind::kText, std::exchange(text, {})});
   };
+  // The next `}`; looked for again only once it is passed, or many `{` would take quadratic time.
+  size_t next_close = argument.find('}');
   for (size_t i = 0; i < argument.size();) {
-    const size_t close = argument[i] == '{' ? argument.find('}', i) : std::string_view::npos;
+    if (next_close < i) next_close = argument.find('}', i);
+    const size_t close = argument[i] == '{' ? next_close : std::string_view::npos;
     std::optional<Piece> found;
     if (close != std::string_view::npos) {
       const std::string_view inside = argument.substr(i + 1, close - i - 1);
@@ -111,6 +117,7 @@ absl::StatusOr<std::vector<std::string>> Template::Expand(std::string_view input
   }
   std::vector<std::string> argv;
   argv.reserve(arguments_.size());
+  size_t total = 0;
   for (const std::vector<Piece>& pieces : arguments_) {
     std::string argument;
     for (const Piece& piece : pieces) {
@@ -130,10 +137,14 @@ absl::StatusOr<std::vector<std::string>> Template::Expand(std::string_view input
         }
       }
       argument += options_.shell ? ShellQuote(value) : value;
+      if (total + argument.size() > kMaxExpandedBytes) {
+        return absl::InvalidArgumentError("the command with its input put in is over 4 MiB");
+      }
     }
     if (argument.find('\0') != std::string::npos) {
       return absl::InvalidArgumentError("the input holds a NUL byte, which no argument can");
     }
+    total += argument.size();
     argv.push_back(std::move(argument));
   }
   return argv;

@@ -31,7 +31,7 @@ class Template {
 
   // The argv for an input.
   // Errors: INVALID_ARGUMENT  not a JSON record, or without the field; a NUL byte would land in an
-  // argument.
+  // argument; over 4 MiB in all.
   absl::StatusOr<std::vector<std::string>> Expand(std::string_view input, uint32_t index) const;
 
   // The template names the input somewhere.
