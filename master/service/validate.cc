@@ -31,6 +31,12 @@ bool Printable(std::string_view s) {
   return true;
 }
 
+// What google.protobuf.Duration can say: a job with another could not be shown as JSON.
+bool IsTimeLimit(const google::protobuf::Duration& limit) {
+  return limit.seconds() >= 0 && limit.seconds() <= 315'576'000'000 && limit.nanos() >= 0 &&
+         limit.nanos() <= 999'999'999 && (limit.seconds() > 0 || limit.nanos() > 0);
+}
+
 bool IsHandlerName(std::string_view s) {
   for (const char c : s) {
     const bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
@@ -59,6 +65,8 @@ absl::Status CheckCommand(const v1::Command& command) {
   }
   if (!v1::Command::InputMode_IsValid(command.input_mode()))
     return Bad("spec.command.input_mode: unknown value");
+  if (command.working_directory().find('\0') != std::string::npos)
+    return Bad("spec.command.working_directory: holds a NUL byte");
   for (const auto& [name, value] : command.environment()) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
@@ -92,10 +100,8 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   if (spec->max_attempts() == 0 && spec->at_most_once()) spec->set_max_attempts(1);
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
-  if (spec->has_time_limit() &&
-      (spec->time_limit().seconds() < 0 || spec->time_limit().nanos() < 0 ||
-       (spec->time_limit().seconds() == 0 && spec->time_limit().nanos() == 0))) {
-    return Bad("spec.time_limit: must be positive");
+  if (spec->has_time_limit() && !IsTimeLimit(spec->time_limit())) {
+    return Bad("spec.time_limit: must be positive, and at most 10,000 years");
   }
   if (spec->priority() < -100 || spec->priority() > 100) return Bad("spec.priority: -100 to 100");
   if (!v1::JobSpec::Durability_IsValid(spec->durability()))
