@@ -24,6 +24,10 @@ bool ReadColumns(std::string_view bytes, std::vector<Column>* columns) {
   return reader.ok();
 }
 
+bool Sound(TaskIndex first, uint32_t count) {
+  return count > 0 && uint64_t{first} + count <= kMaxTasksPerJob;
+}
+
 std::string WriteColumns(const std::vector<Column>& columns) {
   std::string bytes;
   for (size_t i = 0; i < columns.size(); ++i) wire::PutPackedField(i + 1, columns[i], &bytes);
@@ -44,7 +48,10 @@ std::string EncodeRuns(const std::vector<Run>& runs) {
 bool DecodeRuns(std::string_view bytes, std::vector<Run>* runs) {
   std::vector<Column> c(2);
   if (!ReadColumns(bytes, &c)) return false;
-  for (size_t i = 0; i < c[0].size(); ++i) runs->push_back({c[0][i], c[1][i]});
+  for (size_t i = 0; i < c[0].size(); ++i) {
+    if (!Sound(c[0][i], c[1][i])) return false;
+    runs->push_back({c[0][i], c[1][i]});
+  }
   return true;
 }
 
@@ -63,6 +70,10 @@ bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs) {
   std::vector<Column> c(4);
   if (!ReadColumns(bytes, &c)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
+    if (!Sound(c[0][i], c[1][i]) || c[3][i] > static_cast<uint32_t>(TaskState::kCancelled) ||
+        !IsTerminal(static_cast<TaskState>(c[3][i]))) {
+      return false;
+    }
     runs->push_back({{c[0][i], c[1][i], c[2][i]}, static_cast<TaskState>(c[3][i])});
   }
   return true;
@@ -89,6 +100,7 @@ bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
   if (!ReadColumns(bytes, &c)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
     const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
+    if (!Sound(c[0][i], c[1][i]) || c[2][i] > UINT8_MAX) return false;
     retries->push_back({{c[0][i], c[1][i]},
                         static_cast<Reason>(c[2][i]),
                         c[3][i],
