@@ -43,3 +43,15 @@ def reeve_cc_test(name, size, copts = [], deps = [], env = {}, data = [], **kwar
         ),
         **kwargs
     )
+
+def reeve_cc_replay_test(name, srcs, corpus, folder, deps):
+    """A program without GoogleTest that is run over the files of a corpus."""
+    native.cc_test(
+        name = name,
+        size = "small",
+        srcs = srcs,
+        args = [folder],
+        copts = _WARNINGS,
+        data = corpus,
+        deps = deps,
+    )

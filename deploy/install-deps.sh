@@ -13,7 +13,7 @@ build=(
   libyaml-cpp-dev libsimdjson-dev
 )
 test=(
-  libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf
+  clang libclang-rt-14-dev libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf
 )
 
 wanted=("${build[@]}")
