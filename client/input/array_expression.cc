@@ -53,6 +53,10 @@ absl::StatusOr<ArrayExpression> ParseArrayExpression(std::string_view text) {
   if (steps >= kMaxTasksPerJob) {
     return bad(StrCat("a job has at most ", kMaxTasksPerJob, " tasks"));
   }
+  // Values are computed as start + index * step, here and in every worker.
+  if (steps * static_cast<uint64_t>(step) > std::numeric_limits<int64_t>::max()) {
+    return bad("the values lie further apart than 64 bits can say");
+  }
   return ArrayExpression{first, first <= last ? step : -step, static_cast<uint32_t>(steps + 1),
                          static_cast<uint32_t>(in_flight)};
 }

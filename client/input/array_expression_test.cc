@@ -21,5 +21,11 @@ TEST(ArrayExpressionTest, WhatIsNoRangeIsRefused) {
   }
 }
 
+// index * step once overflowed for ends that fit.
+TEST(ArrayExpressionTest, AWidthBeyondInt64IsRefused) {
+  EXPECT_FALSE(ParseArrayExpression("-9000000000000000000-9000000000000000000:1000000000000").ok());
+  EXPECT_TRUE(ParseArrayExpression("0-9000000000000000000:1000000000000").ok());
+}
+
 }  // namespace
 }  // namespace reeve
