@@ -55,6 +55,7 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
     const size_t close = text.find(']');
     if (close == std::string_view::npos) return bad;
     host = text.substr(1, close - 1);
+    if (host.find(':') == std::string_view::npos) return bad;
     std::string_view rest = text.substr(close + 1);
     if (!rest.empty() && rest[0] != ':') return bad;
     if (!rest.empty()) port = rest.substr(1);
@@ -63,7 +64,7 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
     port = text.substr(colon + 1);
     if (host.find(':') != std::string_view::npos || port.empty()) return bad;
   }
-  if (text.empty() || host.find('/') != std::string_view::npos) return bad;
+  if (text.empty() || host.find_first_of("/[]") != std::string_view::npos) return bad;
   if (!host.empty()) address.host = std::string(host);
   uint32_t number = address.port;
   if (!port.empty() &&
