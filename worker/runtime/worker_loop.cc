@@ -68,6 +68,7 @@ struct WorkerLoop::Impl final : public LaneSink {
   }
 
   const Options options;
+  Spool spool{options.spool};
   Agent agent;
   ZmqContext context{1};
   const SessionId session{RandomId()};
@@ -224,7 +225,7 @@ void WorkerLoop::Impl::TakeReports(absl::Duration now, bool* did) {
       event.failed.push_back({failed.position, failed.state, failed.reason});
     }
     event.run_time = report.run_time;
-    event.body = Buffer(std::move(report.body));
+    event.body = spool.Keep(std::move(report.body));
     agent.Step(now, std::move(event));
   }
 }

@@ -17,6 +17,7 @@
 #include "worker/agent/agent.h"
 #include "worker/lanes/lane.h"
 #include "worker/link/link_messages.h"
+#include "worker/runtime/spool.h"
 
 namespace reeve {
 
@@ -26,6 +27,7 @@ class WorkerLoop {
     std::string dispatch_endpoint;  // tcp://127.0.0.1:7521
     WorkerIdentity identity;
     AgentOptions agent;
+    SpoolOptions spool;
     // Tasks that ran when the process before this one died, and what to do once a master knows.
     agent::Begin before;
     std::function<void()> on_before_told;

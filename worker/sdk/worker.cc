@@ -84,6 +84,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.identity.process_id = MakeUuid();
   options.identity.pid = static_cast<uint32_t>(getpid());
   options.agent.connect_timeout = absl::Seconds(flags.connect_timeout);
+  options.spool.folder = flags.state_dir;
+  options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
   options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
