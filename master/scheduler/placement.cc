@@ -144,11 +144,11 @@ bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
   const int durable = static_cast<int>(StoreKind::kDurable);
   // A step in the transaction of the inputs it covers counts at once: they die with it.
   if (ChunkOf(job, job.frontier).commit == next_commit[durable]) {
-    job.frontier = std::min(job.total, std::max(job.frontier, run.first) + kFrontierStep);
+    job.frontier = std::min(job.total, std::max(job.frontier, run.first) + options.frontier_step);
     Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier});
     return true;
   }
-  ExtendFrontier(job, uint64_t{job.frontier} + 2 * kFrontierStep);
+  ExtendFrontier(job, uint64_t{job.frontier} + 2 * options.frontier_step);
   return false;
 }
 
@@ -330,8 +330,8 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   Send(now, worker, lease);
   leases.emplace(lease.seq, std::move(owned));
   if (job.watched) changed_jobs.insert(job.id);
-  if (!job.options.at_most_once && run.end() + kFrontierStep > job.frontier)
-    ExtendFrontier(job, uint64_t{job.frontier} + 2 * kFrontierStep);
+  if (!job.options.at_most_once && run.end() + options.frontier_step > job.frontier)
+    ExtendFrontier(job, uint64_t{job.frontier} + 2 * options.frontier_step);
   if (chunk.has_inputs && run.end() + 1 < job.total) LoadAhead(job, run.end());
   UpdateListing(job);
 }

@@ -53,6 +53,8 @@ struct SchedulerOptions {
   uint32_t max_held_per_worker = 262'144;
   // Most tasks in one span.
   uint32_t max_span = 65'536;
+  // A step of the durable frontier, and how many indexes before its end the next is asked for.
+  uint32_t frontier_step = 65'536;
 };
 
 // A worker as people see it.

@@ -25,8 +25,6 @@
 
 namespace reeve {
 
-// A step of the durable frontier, and how many indexes before its end the next step is asked for.
-inline constexpr uint32_t kFrontierStep = 65'536;
 inline constexpr uint64_t kJobIdBlock = 1'000;
 inline constexpr absl::Duration kRetryBucket = absl::Milliseconds(100);
 inline constexpr absl::Duration kRequestIdLife = absl::Hours(24);
