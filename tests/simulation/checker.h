@@ -1,0 +1,107 @@
+// What must hold, whatever fails: checked at every commit, reply, acknowledgement, assignment and
+// execution (reliability.md, G1 to G8 and §6).
+//
+// It keeps its own books from what it sees at the edges and never asks the scheduler what is right.
+
+#ifndef REEVE_TESTS_SIMULATION_CHECKER_H_
+#define REEVE_TESTS_SIMULATION_CHECKER_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "tests/simulation/sim_store.h"
+
+namespace reeve::sim {
+
+// What a task must give back: a function of the job and, through its input, of the task.
+uint64_t ArrayValue(uint64_t job_key, TaskIndex index);
+uint64_t InputValue(std::string_view input);
+std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
+// What stands in the body for a failed entry.
+inline uint64_t FailedValue(uint64_t value) { return ~value; }
+
+// A report of a lane, found again by the number at the head of its body.
+struct BatchRecord {
+  JobId job;
+  Birth birth;
+  struct Entry {
+    TaskIndex index = 0;
+    uint32_t attempt = 1;
+    TaskState state = TaskState::kSucceeded;
+  };
+  std::vector<Entry> entries;
+};
+
+class Checker final : public StoreWatcher {
+ public:
+  explicit Checker(World* world) : world_(world) {}
+  void Use(const SimStore* store) { store_ = store; }
+
+  // ---- Master ----
+  void OnLife(const Image& image);
+  void OnSubmit(const WriteBatch& batch);
+  void OnApply(const Write& write) override;
+  void OnArrived(const ResultsArrived& arrived);
+  void OnAssigned(const Assignment& assignment, const std::string& worker_id);
+  void OnWelcome(SessionId session, const SendWelcome& welcome, const std::string& worker_id);
+  void OnJobReply(const std::string& request, bool create, JobState at_least,
+                  const JobReply& reply);
+  void OnAppendReply(const std::string& appender, const AppendReply& reply);
+  void OnAck(const AckResults& ack);
+  void OnResultsNotice(const ResultsNotice& notice);
+  void OnJobNotice(const JobNotice& notice);
+
+  // ---- Workers ----
+  uint64_t OnReport(BatchRecord record);
+  void OnSent(SessionId session, uint64_t number, const Buffer& body);
+  void OnBegin(JobId job, Birth birth, TaskIndex index);
+  void OnEnd(JobId job, Birth birth, TaskIndex index, TaskState state);
+
+  // At the end: whatever was acknowledged is there, and if `finished`, has come to its end.
+  void AtEnd(bool finished);
+  bool AllEnded() const;
+
+ private:
+  using TaskKey = std::tuple<uint64_t, Birth, TaskIndex>;
+  void Check(const PutJob& put);
+  void Check(const PutJobState& put);
+  void Check(const PutInputs& put);
+  void Check(const PutResults& put);
+  void Check(const PutRoster&) {}
+  void Check(const PutFrontier& put);
+  void Check(const DropRoster&) {}
+  void Check(const ReserveJobIds& put);
+  void Check(const DropInputs&) {}
+  void Check(const DropResults&) {}
+  void CheckEnd(const PutJobState& put, const JobRow& row);
+  void CheckEntry(const PutResults& put, const JobRow& row, TaskIndex index, uint32_t position,
+                  TaskState state);
+  void CheckFrontier(const AssignedSpan& span);
+  void Require(bool holds, const char* what, uint64_t a = 0, uint64_t b = 0);
+
+  World* world_;
+  const SimStore* store_ = nullptr;
+  uint64_t epoch_ = 0;
+  std::set<uint64_t> job_ids_;           // Ever given out.
+  std::set<Birth> births_;               // Durable ones.
+  std::map<std::string, JobId> acked_;   // By request.
+  std::map<std::string, JobState> acked_states_;
+  // Who may report an index in this life: the last lease given for it.
+  absl::btree_map<std::pair<JobId, TaskIndex>, LeaseSeq> holder_;
+  // (batch, index) whose lease was current when its frame was stepped.
+  std::set<std::pair<uint64_t, TaskIndex>> current_;
+  std::vector<BatchRecord> batches_;
+  std::map<std::pair<SessionId, uint64_t>, uint64_t> batch_of_;
+  struct Executions {
+    uint32_t begun = 0, failed = 0;
+  };
+  absl::btree_map<TaskKey, Executions> executions_;
+};
+
+}  // namespace reeve::sim
+
+#endif  // REEVE_TESTS_SIMULATION_CHECKER_H_

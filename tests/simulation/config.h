@@ -1,0 +1,94 @@
+// What a seed means: the cluster, the work, and the list of faults, all decided before the run
+// begins. That is what makes a failing run easy to shrink: take entries out and run again.
+
+#ifndef REEVE_TESTS_SIMULATION_CONFIG_H_
+#define REEVE_TESTS_SIMULATION_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "master/scheduler/scheduler.h"
+#include "worker/agent/agent.h"
+
+namespace reeve::sim {
+
+// All times in the simulation: microseconds since its begin.
+inline constexpr int64_t kMs = 1'000;
+inline constexpr int64_t kSecond = 1'000'000;
+
+enum class Mode : uint8_t {
+  kSafety,    // Faults to the end.
+  kLiveness,  // From `heal_at` on nothing fails any more, except workers that are dead for ever;
+              // then everything must finish.
+};
+
+enum class FaultKind : uint8_t {
+  kMasterCrash,   // detail bit 0: the transaction under way is committed all the same.
+  kCarryCrash,    // The master dies within its next turn, after step detail % 6; else as above.
+  kMasterStall,   // SIGSTOP for `duration`.
+  kCommitFails,   // The next commit fails; detail bit 0: it is committed all the same.
+  kSlowStore,     // Commits take `duration` longer for `duration`.
+  kWorkerCrash,   // Back after `duration` as a new process; detail bit 0: nobody sees it die.
+  kWorkerDeath,   // As above, for ever.
+  kWorkerStall,   // SIGSTOP for `duration`.
+  kWorkerDrain,   // SIGTERM; started again `duration` after it ended.
+  kCutToMaster,   // Frames in one direction are lost (lossy seeds) or held back for `duration`.
+  kCutToWorker,
+  kBreak,         // The connection is reset. detail % 2: dispatch or collector.
+  kCollectorStall,
+};
+inline constexpr int kFaultKinds = 13;
+const char* Name(FaultKind kind);
+
+struct Fault {
+  int64_t at = 0;
+  FaultKind kind = FaultKind::kMasterCrash;
+  uint32_t who = 0;  // Worker.
+  int64_t duration = 0;
+  uint32_t detail = 0;
+};
+
+struct JobPlan {
+  enum class Kind : uint8_t { kArray, kInline, kAppended } kind = Kind::kArray;
+  int64_t at = 0;
+  uint32_t count = 1;      // Tasks; for kAppended by each appender.
+  uint32_t appenders = 0;  // kAppended.
+  uint32_t batch = 1;      // Tasks of an append.
+  int64_t cancel_at = 0;   // 0: never.
+  uint32_t max_attempts = 3;
+  uint32_t max_in_flight = 0;
+  uint32_t fail_permille = 0;
+  int64_t task_us = 1000;  // Typical run time.
+};
+
+struct SimConfig {
+  uint64_t seed = 0;
+  Mode mode = Mode::kSafety;
+  // No worker dies, nothing is lost or late beyond the protocol's patience: every task is executed
+  // once, whatever becomes of the master.
+  bool strict = false;
+  uint32_t workers = 1;
+  uint32_t slots = 1;
+  int64_t heal_at = 0;
+  int64_t end_at = 0;  // Safety: the end. Liveness: everything has finished by then.
+  int64_t delay_min = 0, delay_max = 0;
+  uint32_t loss_permille = 0, duplicate_permille = 0, reply_loss_permille = 0;
+  bool reorder = false;
+  int64_t commit_min = 0, commit_max = 0;
+  int64_t heartbeat = kSecond;
+  SchedulerOptions scheduler;
+  AgentOptions agent;
+  std::vector<JobPlan> jobs;
+  std::vector<Fault> faults;
+};
+
+SimConfig ExpandSeed(uint64_t seed, Mode mode);
+
+// For people: everything a seed means.
+std::string Describe(const SimConfig& config);
+std::string Describe(const Fault& fault);
+
+}  // namespace reeve::sim
+
+#endif  // REEVE_TESTS_SIMULATION_CONFIG_H_

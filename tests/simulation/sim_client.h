@@ -1,0 +1,85 @@
+// Clients: each carries out one job plan and never gives up. A call that is not answered is made
+// again with the same request id; an appender that loses its stream goes on from the committed
+// offset.
+
+#ifndef REEVE_TESTS_SIMULATION_SIM_CLIENT_H_
+#define REEVE_TESTS_SIMULATION_SIM_CLIENT_H_
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/sim_master.h"
+
+namespace reeve::sim {
+
+class SimClients final : public ReplySink {
+ public:
+  SimClients(World* world, SimStore* store, Checker* checker);
+
+  void Use(SimMaster* master) { master_ = master; }
+  // A reply leaves the master.
+  void OnReply(const Reply& reply) override;
+  // Events kReply, kApi, kClientTimer.
+  void OnArrived(uint64_t reply);
+  void OnCall(uint64_t call);
+  void OnTimer(uint32_t client, uint64_t which, uint64_t token);
+  // Every job is created, filled, closed and where wanted cancelled.
+  bool Done() const;
+
+ private:
+  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend };
+  // One of the things a client waits for; at most one call of it is under way.
+  struct Ask {
+    bool wanted = false, done = false;
+    CallId call;
+    uint64_t token = 0;
+  };
+  struct Stream {
+    CallId call;
+    bool open = false;
+    uint64_t sent = 0, committed = 0;
+    uint64_t token = 0;
+    bool done = false;
+  };
+  struct Client {
+    uint64_t key = 0;
+    std::string request;
+    JobId job;
+    Ask create, close, cancel;
+    std::vector<Stream> streams;
+  };
+  struct Call {
+    uint32_t client = 0;
+    Verb verb = Verb::kCreate;
+    uint32_t appender = 0;
+  };
+
+  const JobPlan& PlanOf(uint32_t client) const { return world_->config.jobs[client]; }
+  CallId NewCall(uint32_t client, Verb verb, uint32_t appender = 0);
+  void Post(Event event);
+  void Retry(uint32_t client, uint64_t which, uint64_t* token, int64_t after);
+  void Create(uint32_t client);
+  void Close(uint32_t client);
+  void Cancel(uint32_t client);
+  void Open(uint32_t client, uint32_t appender);
+  void Append(uint32_t client, uint32_t appender);
+  void GiveUpStream(uint32_t client, uint32_t appender, int64_t reopen_after);
+  void OnJobReply(const Call& call, CallId id, const JobReply& reply);
+  void OnAppendReply(const Call& call, CallId id, const AppendReply& reply);
+  InputsRef Inputs(uint64_t key, uint64_t appender, uint64_t offset, uint32_t count) const;
+  bool Ended(JobId job) const;
+
+  World* world_;
+  SimStore* store_;
+  Checker* checker_;
+  SimMaster* master_ = nullptr;
+  std::vector<Client> clients_;
+  std::vector<Call> calls_;  // By CallId - 1.
+  Pool<Event> posted_;
+  Pool<Reply> replies_;
+};
+
+}  // namespace reeve::sim
+
+#endif  // REEVE_TESTS_SIMULATION_SIM_CLIENT_H_

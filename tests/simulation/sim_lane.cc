@@ -1,0 +1,159 @@
+#include "tests/simulation/sim_lane.h"
+
+#include <algorithm>
+
+namespace reeve::sim {
+
+const JobPlan& SimLane::PlanOf(const SimSpan& span) const {
+  // The low bits of a job's key say which plan it comes from.
+  return world_->config.jobs[span.job_key & 0xff];
+}
+
+uint64_t SimLane::ValueOf(const SimSpan& span, TaskIndex index) const {
+  if (span.inputs == nullptr) return ArrayValue(span.job_key, index);
+  return InputValue(span.inputs->Input(index - span.inputs_first));
+}
+
+bool SimLane::Fails(const SimSpan& span, TaskIndex index) const {
+  return Mix(ValueOf(span, index), span.attempt) % 1000 < PlanOf(span).fail_permille;
+}
+
+void SimLane::Start(SimSpan span) {
+  const SpanKey key = span.key;
+  Work& work = works_[key];
+  work.todo.Add(span.run);
+  work.span = std::move(span);
+  queue_.push_back(key);
+  Fill();
+}
+
+void SimLane::Fill() {
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].work) continue;
+    while (!queue_.empty() &&
+           (!works_.contains(queue_.front()) || works_.at(queue_.front()).todo.empty())) {
+      queue_.pop_front();
+    }
+    if (queue_.empty()) return;
+    Work& work = works_.at(queue_.front());
+    const Run run = *work.todo.FirstRun(0, static_cast<uint32_t>(world_->lanes.Between(1, 4)));
+    work.todo.Remove(run);
+    ++work.claims;
+    slots_[i].work = queue_.front();
+    slots_[i].next = run.first;
+    slots_[i].end = run.end();
+    slots_[i].began = world_->now;
+    BeginTask(i);
+  }
+}
+
+void SimLane::BeginTask(uint32_t index) {
+  Slot& slot = slots_[index];
+  const Work& work = works_.at(slot.work);
+  slot.cancelled = false;
+  checker_->OnBegin(work.span.job, work.span.birth, slot.next);
+  world_->Note("begins", worker_, work.span.job.value, slot.next, work.span.attempt);
+  const int64_t typical = PlanOf(work.span).task_us;
+  const int64_t takes = world_->lanes.Between(typical / 2, typical * 2);
+  world_->At(world_->now + takes, Kind::kTaskDone, worker_, process_,
+             uint64_t{index} << 32 | ++slot.serial);
+}
+
+bool SimLane::OnTaskDone(uint64_t slot_and_serial) {
+  const auto index = static_cast<uint32_t>(slot_and_serial >> 32);
+  Slot& slot = slots_[index];
+  if (slot.serial != static_cast<uint32_t>(slot_and_serial) || !slot.work) return false;
+  const SpanKey key = slot.work;
+  Work& work = works_.at(key);
+  const TaskState state = slot.cancelled                ? TaskState::kCancelled
+                          : Fails(work.span, slot.next) ? TaskState::kFailed
+                                                        : TaskState::kSucceeded;
+  checker_->OnEnd(work.span.job, work.span.birth, slot.next, state);
+  slot.done.push_back({slot.next++, work.span.attempt, state});
+  if (slot.next < slot.end) {
+    BeginTask(index);
+    return false;
+  }
+  Report(slot, work);
+  slot.work = {};
+  --work.claims;
+  EndIfDone(key);
+  Fill();
+  return true;
+}
+
+void SimLane::Report(Slot& slot, const Work& work) {
+  agent::Reported report;
+  report.span = work.span.key;
+  report.run_time = absl::Microseconds(world_->now - slot.began);
+  BatchRecord record{work.span.job, work.span.birth, std::move(slot.done)};
+  slot.done.clear();
+  std::vector<uint64_t> words(1);
+  for (const BatchRecord::Entry& entry : record.entries) {
+    const uint64_t value = ValueOf(work.span, entry.index);
+    const auto position = static_cast<uint32_t>(words.size() - 1);
+    words.push_back(entry.state == TaskState::kSucceeded ? value : FailedValue(value));
+    if (entry.state != TaskState::kSucceeded)
+      report.failed.push_back({position, entry.state, Reason::kHandlerError});
+    if (!report.runs.empty() && report.runs.back().end() == entry.index) {
+      ++report.runs.back().count;
+    } else {
+      report.runs.push_back({entry.index, 1});
+    }
+  }
+  words[0] = checker_->OnReport(std::move(record));
+  report.body = Buffer(
+      std::string(reinterpret_cast<const char*>(words.data()), words.size() * sizeof words[0]));
+  reports_.push_back(std::move(report));
+}
+
+void SimLane::EndIfDone(SpanKey key) {
+  const auto it = works_.find(key);
+  if (it != works_.end() && it->second.todo.empty() && it->second.claims == 0) works_.erase(it);
+}
+
+std::vector<Run> SimLane::Drop(SpanKey key, Run run) {
+  const auto it = works_.find(key);
+  if (it == works_.end()) return {};
+  Work& work = it->second;
+  for (Slot& slot : slots_) {
+    if (slot.work != key) continue;
+    // What is claimed and has not begun goes back.
+    if (slot.next + 1 < slot.end) work.todo.Add({slot.next + 1, slot.end - slot.next - 1});
+    slot.end = slot.next + 1;
+  }
+  const std::vector<Run> dropped = work.todo.Intersection(run);
+  for (const Run part : dropped) work.todo.Remove(part);
+  if (!work.todo.empty()) queue_.push_front(key);
+  return dropped;
+}
+
+std::vector<Run> SimLane::Cut(SpanKey key, TaskIndex from) {
+  const auto it = works_.find(key);
+  if (it == works_.end()) return {};
+  const TaskIndex end = it->second.span.run.end();
+  std::vector<Run> cut;
+  if (from < end) cut = Drop(key, {from, end - from});
+  EndIfDone(key);
+  Fill();
+  return cut;
+}
+
+std::vector<Run> SimLane::Cancel(SpanKey key, Run run) {
+  std::vector<Run> dropped = Drop(key, run);
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (slot.work != key || slot.next < run.first || slot.next >= run.end() || slot.cancelled)
+      continue;
+    // Some handlers never look at their token: they end as they would have.
+    if (world_->lanes.Chance(300)) continue;
+    slot.cancelled = true;
+    world_->At(world_->now + world_->lanes.Between(0, 200 * kMs), Kind::kTaskDone, worker_,
+               process_, uint64_t{i} << 32 | ++slot.serial);
+  }
+  EndIfDone(key);
+  Fill();
+  return dropped;
+}
+
+}  // namespace reeve::sim

@@ -1,0 +1,78 @@
+// A lane with simulated time: takes spans, runs their tasks one after the other on its slots, and
+// reports batches of outcomes. Cut and Cancel answer as worker/lanes/lane.h promises.
+
+#ifndef REEVE_TESTS_SIMULATION_SIM_LANE_H_
+#define REEVE_TESTS_SIMULATION_SIM_LANE_H_
+
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "tests/simulation/checker.h"
+
+namespace reeve::sim {
+
+struct SimSpan {
+  SpanKey key;
+  JobId job;
+  Birth birth;
+  Run run;
+  uint32_t attempt = 1;
+  uint64_t job_key = 0;  // The record.
+  InputsRef inputs;
+  TaskIndex inputs_first = 0;
+};
+
+class SimLane {
+ public:
+  SimLane(World* world, Checker* checker, uint32_t worker, uint64_t process)
+      : world_(world),
+        checker_(checker),
+        worker_(worker),
+        process_(process),
+        slots_(world->config.slots) {}
+
+  void Start(SimSpan span);
+  std::vector<Run> Cut(SpanKey span, TaskIndex from);
+  std::vector<Run> Cancel(SpanKey span, Run run);
+  // The event kTaskDone. Returns: reports are there.
+  bool OnTaskDone(uint64_t slot_and_serial);
+  std::vector<agent::Reported> TakeReports() { return std::exchange(reports_, {}); }
+
+ private:
+  struct Work {
+    SimSpan span;
+    IntervalSet todo;
+    uint32_t claims = 0;
+  };
+  struct Slot {
+    SpanKey work;  // 0: idle.
+    TaskIndex next = 0, end = 0;
+    bool cancelled = false;
+    uint32_t serial = 0;
+    std::vector<BatchRecord::Entry> done;
+    int64_t began = 0;
+  };
+
+  void Fill();
+  void BeginTask(uint32_t slot);
+  void Report(Slot& slot, const Work& work);
+  std::vector<Run> Drop(SpanKey key, Run run);
+  void EndIfDone(SpanKey key);
+  const JobPlan& PlanOf(const SimSpan& span) const;
+  uint64_t ValueOf(const SimSpan& span, TaskIndex index) const;
+  bool Fails(const SimSpan& span, TaskIndex index) const;
+
+  World* world_;
+  Checker* checker_;
+  const uint32_t worker_;
+  const uint64_t process_;
+  std::vector<Slot> slots_;
+  std::deque<SpanKey> queue_;
+  std::map<SpanKey, Work> works_;
+  std::vector<agent::Reported> reports_;
+};
+
+}  // namespace reeve::sim
+
+#endif  // REEVE_TESTS_SIMULATION_SIM_LANE_H_
