@@ -8,10 +8,12 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
+#include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
+#include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
 #include "master/collector/collector.h"
@@ -38,8 +40,7 @@ struct Flags {
   std::string state_dir;
   std::string token_file;
   bool init = false;
-  double stall_collector_seconds = 0;
-  uint64_t stall_collector_after = 0;
+  std::string advertise_collector;
 };
 
 std::string DefaultStateDir() {
@@ -65,6 +66,15 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
+SchedulerOptions ScaledSchedulerOptions() {
+  SchedulerOptions options;
+  for (absl::Duration* time : {&options.suspect, &options.lease, &options.reconnect_grace,
+                               &options.resend, &options.reattach_window, &options.cancel_grace}) {
+    *time = Scaled(*time);
+  }
+  return options;
+}
+
 int Serve(const Flags& flags) {
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
@@ -79,6 +89,7 @@ int Serve(const Flags& flags) {
   auto memory = NewMemoryStore({});
   auto image = (*durable)->Load();
   if (!image.ok()) return Fail(kExitFault, image.status());
+  Failpoint("master.recovered");
   auto durable_reader = (*durable)->NewReader();
   if (!durable_reader.ok()) return Fail(kExitFault, durable_reader.status());
   ReaderThread reader(std::move(*durable_reader), *memory->NewReader());
@@ -97,9 +108,7 @@ int Serve(const Flags& flags) {
       context,
       {.endpoint = collect,
        .epoch = epoch,
-       .sessions = &sessions,
-       .stall_after_frames = flags.stall_collector_after,
-       .stall = absl::Seconds(flags.stall_collector_seconds)},
+       .sessions = &sessions},
       {.results = [&loop](ResultsArrived results,
                           size_t bytes) { return loop.PostResults(std::move(results), bytes); },
        .logs =
@@ -112,15 +121,21 @@ int Serve(const Flags& flags) {
   MasterLoop::Parts parts;
   timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  parts.scheduler = std::make_unique<Scheduler>(SchedulerOptions(), std::move(*image),
+  parts.scheduler = std::make_unique<Scheduler>(ScaledSchedulerOptions(), std::move(*image),
                                                 Now{absl::DurationFromTimespec(ts), absl::Now()});
   parts.make_dispatcher = [&] {
-    return Dispatcher::Create(context, {.endpoint = dispatch,
-                                        .token = *token,
-                                        .collector_endpoint = collect,
-                                        .epoch = epoch,
-                                        .host_key = HostKey(),
-                                        .sessions = &sessions});
+    Dispatcher::Options options{.endpoint = dispatch,
+                                .token = *token,
+                                .collector_endpoint = flags.advertise_collector.empty()
+                                                          ? collect
+                                                          : flags.advertise_collector,
+                                .epoch = epoch,
+                                .host_key = HostKey(),
+                                .sessions = &sessions};
+    for (absl::Duration* time :
+         {&options.heartbeat, &options.lease, &options.orphan_timeout, &options.probe_after})
+      *time = Scaled(*time);
+    return Dispatcher::Create(context, options);
   };
   parts.acknowledge = [&collector](AckResults ack) { collector.Acknowledge(std::move(ack)); };
   parts.durable = &store_thread;
@@ -180,8 +195,9 @@ int main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the token; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
-  app.add_option("--fault-stall-collector", flags.stall_collector_seconds)->group("");
-  app.add_option("--fault-stall-after", flags.stall_collector_after)->group("");
+  app.add_option("--advertise-collector", flags.advertise_collector,
+                 "Endpoint of the collector as workers are told it, when it is not where it listens")
+      ->group("");
   app.set_version_flag("--version", StrCat("reeve-master ", kVersion));
   app.footer("Example: reeve-master --state-dir /var/lib/reeve --init");
   try {
@@ -204,5 +220,6 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   InitLog("reeve-master");
+  if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
   return Serve(flags);
 }

@@ -1,6 +1,7 @@
 #include "master/collector/collector.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <future>
@@ -11,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
 #include "base/doorbell.h"
+#include "base/failpoint.h"
 #include "base/inbox.h"
 #include "base/log.h"
 #include "master/dispatch/link_messages.h"
@@ -20,6 +22,8 @@ namespace reeve {
 namespace {
 constexpr int kFramesPerTurn = 64;
 constexpr int kPollMs = 1000;
+constexpr absl::Duration kRebindWithin = absl::Seconds(5);
+constexpr int kExitFault = 70;
 }  // namespace
 
 struct Collector::Impl {
@@ -32,8 +36,9 @@ struct Collector::Impl {
   std::thread thread;
   std::unique_ptr<ZmqSocket> socket;
   absl::flat_hash_map<SessionId, std::string> routes;
-  uint64_t frames = 0, dropped = 0;
+  uint64_t dropped = 0;
 
+  absl::Status Bind();
   void Run(std::promise<absl::Status>* started);
   bool ReceiveSome();
   void OnMessage(LinkMessage& message);
@@ -97,6 +102,7 @@ void Collector::Impl::OnMessage(LinkMessage& message) {
   }
   arrived->session = session;
   arrived->epoch = message.head.epoch;
+  Failpoint("collector.decoded");
   sinks.results(std::move(*arrived), message.blob.size());
 }
 
@@ -108,24 +114,44 @@ bool Collector::Impl::ReceiveSome() {
       ++dropped;
       continue;
     }
-    if (++frames == options.stall_after_frames && options.stall > absl::ZeroDuration()) {
-      REEVE_LOG_WARNING("collector stalls on request seconds={}",
-                        absl::ToDoubleSeconds(options.stall));
-      absl::SleepFor(options.stall);
+    if (Failpoint("collector.frame")) {
+      if (absl::Status status = Bind(); !status.ok()) {
+        REEVE_LOG_ERROR("collector lost its port, ending why={}", status.ToString());
+        _exit(kExitFault);
+      }
+      return true;
     }
     OnMessage(*result.message);
   }
   return true;
 }
 
-void Collector::Impl::Run(std::promise<absl::Status>* started) {
+// Binds; when called again, a new socket takes the old one's place, and every connection with what
+// it held is gone.
+absl::Status Collector::Impl::Bind() {
   ZmqSocket::Options socket_options;
   socket_options.io_affinity = 2;
   socket_options.linger = absl::Milliseconds(200);
-  auto bound = ZmqSocket::BindRouter(*context, options.endpoint, socket_options);
+  const bool again = socket != nullptr;
+  socket.reset();
+  routes.clear();
+  // libzmq gives the port back a moment after the close.
+  const absl::Time deadline = absl::Now() + (again ? kRebindWithin : absl::ZeroDuration());
+  for (;;) {
+    auto bound = ZmqSocket::BindRouter(*context, options.endpoint, socket_options);
+    if (bound.ok()) {
+      socket = std::move(*bound);
+      return absl::OkStatus();
+    }
+    if (absl::Now() >= deadline) return bound.status();
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+}
+
+void Collector::Impl::Run(std::promise<absl::Status>* started) {
+  const absl::Status bound = Bind();
   const bool ready = bound.ok();
-  if (ready) socket = std::move(*bound);
-  started->set_value(bound.status());
+  started->set_value(bound);
   while (ready && !stopping.load()) {
     const bool more = ReceiveSome();
     SendAcks();

@@ -33,9 +33,6 @@ class Collector {
     std::string endpoint;  // tcp://127.0.0.1:7522
     Epoch epoch;           // Results of another are dropped and counted.
     const SessionRegistry* sessions = nullptr;
-    // A fault for tests: stop for so long, once, after so many frames.
-    uint64_t stall_after_frames = 0;
-    absl::Duration stall = absl::ZeroDuration();
   };
   struct Sinks {
     // Waits while the loop is full; false: stopping.

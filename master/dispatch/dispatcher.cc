@@ -18,7 +18,6 @@ namespace {
 
 constexpr size_t kMaxRejected = 1000;
 constexpr absl::Duration kKeepRejected = absl::Hours(1);
-constexpr absl::Duration kProbeAfter = absl::Seconds(2);
 constexpr uint32_t kMaxHelloPages = 256;
 constexpr size_t kMaxPartialHellos = 1024;
 
@@ -302,7 +301,7 @@ void Dispatcher::Send(const LinkSend& send, std::vector<Event>* events) {
 void Dispatcher::Probe(absl::Duration now, std::vector<Event>* events) {
   std::vector<SessionId> silent;
   for (const auto& [session, connection] : impl_->connections) {
-    if (now - connection.last_seen > kProbeAfter) silent.push_back(session);
+    if (now - connection.last_seen > impl_->options.probe_after) silent.push_back(session);
   }
   for (const SessionId session : silent) {
     impl_->Send(session, FrameType::kHeartbeatAck, ToWire(SendHeartbeatAck{}), {}, events);

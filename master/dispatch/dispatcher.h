@@ -44,6 +44,8 @@ class Dispatcher {
     absl::Duration heartbeat = absl::Seconds(1);
     absl::Duration lease = absl::Seconds(15);
     absl::Duration orphan_timeout = absl::Minutes(40);
+    // A worker silent for so long is sent a word: a closed connection shows only then.
+    absl::Duration probe_after = absl::Seconds(2);
     SessionRegistry* sessions = nullptr;  // Told who may speak to the collector.
   };
 
@@ -61,8 +63,7 @@ class Dispatcher {
   // Sends. A peer that is gone appends ConnectionClosed to `events`.
   void Send(const Assignment& assignment, std::vector<Event>* events);
   void Send(const LinkSend& send, std::vector<Event>* events);
-  // Sends a word to each worker that was silent for two seconds: a closed connection shows only
-  // when something is sent.
+  // Sends a word to each worker that was silent for `probe_after`.
   void Probe(absl::Duration now, std::vector<Event>* events);
 
   std::vector<RejectedWorker> rejected() const;

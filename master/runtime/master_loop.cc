@@ -12,9 +12,11 @@
 #include "absl/time/clock.h"
 #include "base/doorbell.h"
 #include "base/error.h"
+#include "base/failpoint.h"
 #include "base/inbox.h"
 #include "base/input_batch.h"
 #include "base/log.h"
+#include "base/time_scale.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/store/reader_thread.h"
 #include "master/store/store.h"
@@ -30,7 +32,7 @@ constexpr size_t kResultsShare = 256;
 constexpr size_t kApiShare = 1024;
 constexpr size_t kBytesShare = 8u << 20;
 constexpr absl::Duration kLongestSleep = absl::Milliseconds(500);
-constexpr absl::Duration kProbeEvery = absl::Seconds(1);
+constexpr absl::Duration kProbeEvery = absl::Seconds(1);  // Scaled.
 constexpr absl::Duration kStopWithin = absl::Seconds(5);
 
 Now ReadClocks() {
@@ -82,8 +84,10 @@ void MasterLoop::Impl::Do(Held& what) {
     dispatcher->Send(*send, &own);
   } else if (auto* reply = std::get_if<Reply>(&what)) {
     parts.api->OnReply(std::move(*reply));
+    Failpoint("loop.replied");
   } else if (auto* ack = std::get_if<AckResults>(&what)) {
     parts.acknowledge(std::move(*ack));
+    Failpoint("loop.acknowledged");
   } else if (auto* notice = std::get_if<ResultsNotice>(&what)) {
     parts.api->OnResults(std::move(*notice));
   } else if (auto* job = std::get_if<JobNotice>(&what)) {
@@ -141,7 +145,10 @@ void MasterLoop::Impl::Carry(Effects effects) {
     ReleaseCommitted(StoreKind::kMemory, number);
     own.push_back(Committed{StoreKind::kMemory, number});
   }
-  for (const Assignment& assignment : effects.assignments) dispatcher->Send(assignment, &own);
+  for (const Assignment& assignment : effects.assignments) {
+    dispatcher->Send(assignment, &own);
+    Failpoint("loop.assigned");
+  }
   for (LinkSend& send : effects.sends) {
     const After after = send.after;
     Release(after, std::move(send));
@@ -177,6 +184,7 @@ void MasterLoop::Impl::StepAll(const Now& now, std::vector<Event> events, bool* 
 
 // Returns: whether there was anything to do.
 bool MasterLoop::Impl::Turn() {
+  Failpoint("loop.turn");
   bool did = false;
   const Now now = ReadClocks();
   StepAll(now, std::exchange(own, {}), &did);
@@ -184,7 +192,7 @@ bool MasterLoop::Impl::Turn() {
   std::vector<Event> control;
   did = dispatcher->Receive(kControlShare, &control) || did;
   if (now.monotonic >= next_probe) {
-    next_probe = now.monotonic + kProbeEvery;
+    next_probe = now.monotonic + Scaled(kProbeEvery);
     dispatcher->Probe(now.monotonic, &control);
   }
   StepAll(now, std::move(control), &did);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/failpoint.h"
 #include "base/input_batch.h"
 #include "base/strings.h"
 #include "base/uuid.h"
@@ -385,7 +386,9 @@ absl::StatusOr<Image> SqliteStore::Load() {
   REEVE_RETURN_IF_ERROR(begin_.Run());
   REEVE_RETURN_IF_ERROR(PutMeta("epoch", static_cast<int64_t>(image.epoch.value)));
   REEVE_RETURN_IF_ERROR(commit_.Run());
+  Failpoint("store.load.epoch");
   REEVE_RETURN_IF_ERROR(LoadJobs(&image));
+  Failpoint("store.load.jobs");
   REEVE_RETURN_IF_ERROR(LoadRequests(&image));
   auto roster = db_->Prepare("SELECT worker_id, number FROM roster ORDER BY number");
   if (!roster.ok()) return roster.status();
@@ -495,6 +498,7 @@ absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
       REEVE_RETURN_IF_ERROR(std::visit([this](const auto& put) { return Put(put); }, write));
     }
   }
+  Failpoint("store.commit.inside");
   return commit_.Run();
 }
 
@@ -617,7 +621,9 @@ void SqliteStore::Idle() {
     for (const int64_t job : jobs) sound = sound && Forget(job).ok();
     if (!sound || !commit_.Run().ok()) (void)db_->Execute("ROLLBACK");
   }
+  Failpoint("store.checkpoint.before");
   (void)db_->Execute("PRAGMA wal_checkpoint(PASSIVE)");
+  Failpoint("store.checkpoint.after");
 }
 
 }  // namespace

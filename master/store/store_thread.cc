@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mutex.h"
 
@@ -83,7 +84,9 @@ void StoreThread::Impl::Loop() {
 bool StoreThread::Impl::Commit(std::vector<WriteBatch> taken) {
   uint64_t bytes = 0;
   for (const WriteBatch& batch : taken) bytes += batch.bytes;
+  Failpoint("store.commit.before");
   const absl::Status status = store->Commit(taken);
+  Failpoint("store.commit.after");
   if (!status.ok()) {
     on_failure(status);
     return false;

@@ -58,12 +58,13 @@ def is_gone(pid):
 
 
 class Cluster:
-    def __init__(self, workers=2, slots=4, master_flags=(), start=True):
+    def __init__(self, workers=2, slots=4, master_flags=(), start=True, env=()):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="reeve-test-", dir=os.environ.get("TEST_TMPDIR")))
         self.port = free_ports()
         self.address = f"127.0.0.1:{self.port}"
         self.env = {"HOME": str(self.folder), "PATH": "/usr/local/bin:/usr/bin:/bin", "REEVE_MASTER": self.address,
                     "REEVE_TOKEN_FILE": str(self.state / "token"), "LANG": "C.UTF-8"}
+        self.env.update(env)
         for name in ("TSAN_OPTIONS", "ASAN_OPTIONS"):
             if name in os.environ:
                 self.env[name] = os.environ[name].replace("suppressions=bazel/", f"suppressions={RUNFILES}/bazel/")

@@ -104,10 +104,9 @@ class HostileInputTest(unittest.TestCase):
             cluster.stop()
 
     def test_a_stalled_collector_delays_no_heartbeat_and_no_assignment_and_every_result_arrives_once(self):
-        flags = ("--fault-stall-collector", "5", "--fault-stall-after", "5")
-        with Cluster(workers=2, master_flags=flags) as cluster:
+        with Cluster(workers=2, env={"REEVE_FAILPOINTS": "collector.frame=stall:5:5"}) as cluster:
             bench = cluster.popen("bench", "throughput", "--tasks", "200000", "--json")
-            wait_for(lambda: "stalls on request" in cluster.log("master"), "the stall")
+            wait_for(lambda: "failpoint fires" in cluster.log("master"), "the stall")
             listed = json.loads(cluster.reeve("worker", "list", "--json").stdout)
             self.assertEqual([w["state"] for w in listed["workers"]], ["ONLINE", "ONLINE"])
             held = sum(int(w.get("held_count", 0)) for w in listed["workers"])

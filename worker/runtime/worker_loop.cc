@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/doorbell.h"
+#include "base/failpoint.h"
 #include "base/inbox.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -314,7 +315,10 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
                                   ? absl::UnavailableError("no collector")
                                   : Send(*collector, FrameType::kResults, wire.SerializeAsString(),
                                          only.empty() ? Buffer(std::move(blob)) : std::move(only));
-    if (sent.ok()) continue;
+    if (sent.ok()) {
+      Failpoint("worker.results_sent");
+      continue;
+    }
     for (; next < batches.size(); ++next) numbers.push_back(batches[next].number);
     agent.Step(now, agent::NotSent{std::move(numbers)});
     return;
@@ -356,6 +360,7 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
     }
   }
   for (const AgentEffects::Start& start : effects.starts) {
+    Failpoint("worker.assigned");
     auto payload = payloads.extract(start.payload);
     LaneSpan span = std::move(payload.mapped());
     span.key = start.span;
@@ -377,6 +382,7 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
     }
   }
   SendOutputs();  // Before the results they belong to.
+  if (!effects.results.empty()) Failpoint("worker.results");
   SendResults(std::move(effects.results), now);
   const auto fill = [](const std::vector<AgentLeased>& runs, auto* wire) {
     for (const AgentLeased& run : runs) {
@@ -413,12 +419,14 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
 
 // Returns: whether there was anything to do.
 bool WorkerLoop::Impl::Turn(absl::Duration now) {
+  Failpoint("worker.turn");
   bool did = Receive(now, *dispatch);
   if (collector != nullptr) did = Receive(now, *collector) || did;
   TakeReports(now, &did);
   for (const int wanted = drains.load(); drains_seen < wanted; ++drains_seen) {
     did = true;
     agent.Step(now, agent::Drain{});
+    Failpoint("worker.drain");
   }
   if (now >= agent.NextDeadline()) agent.Step(now, agent::Tick{});
   Carry(now, agent.TakeEffects(now));

@@ -11,10 +11,12 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
+#include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
 #include "worker/handlers/builtin.h"
@@ -87,6 +89,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.spool.folder = flags.state_dir;
   options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
   options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
+  options.agent.hello_repeat = Scaled(options.agent.hello_repeat);
+  options.agent.results_repeat = Scaled(options.agent.results_repeat);
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
@@ -181,6 +185,7 @@ int Worker::Main(int argc, char** argv) {
                                  StrCat("--master ", flags.master, ": HOST:PORT is wanted")));
   }
   InitLog("reeve-worker");
+  if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
   auto folder = StateFolder::Open(flags.state_dir, true);
   if (!folder.ok()) {
     return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig,

@@ -1,0 +1,126 @@
+"""The oracle: after a fault, does what the cluster says agree with what clients were told and handlers saw?
+
+  (a) every acknowledged submission exists, whole        (b) each task has exactly one terminal state
+  (c) a result is f(payload)                             (d) a recorded success was executed, to its end
+  (e) executions stay within the row's bound             (f) nothing is stuck
+  (g) memory, descriptors and threads stay low           (h) no sanitizer complains (at the cluster's stop)
+
+(d) is the part of "the lease of a recorded result was current" that can be seen from outside; the simulation checks the rest at
+each admission.
+"""
+
+import collections
+import os
+import time
+
+import api
+
+MAX_RSS = 512 << 20
+MAX_DESCRIPTORS = 512
+MAX_THREADS = 256
+
+
+class Journal:
+    """What the handlers of a host did: executions by (job, index)."""
+
+    def __init__(self, path):
+        self.started = collections.defaultdict(list)  # (job, index) -> [(attempt, pid, ns)]
+        self.ended = collections.defaultdict(list)
+        if not os.path.exists(path):
+            return
+        with open(path) as lines:
+            for line in lines:
+                word = line.split()
+                if len(word) != 6:
+                    continue  # A process was killed while it wrote.
+                what, job, index, attempt, pid, when = word
+                into = self.started if what == "s" else self.ended
+                into[int(job), int(index)].append((int(attempt), int(pid), int(when)))
+
+    def executions(self, job_id):
+        return {index: len(runs) for (job, index), runs in self.started.items() if job == job_id}
+
+
+def check_submission(client, journal, submission, executions, within, violations, may_fail=False):
+    """Checks (a) to (f) for one acknowledged submission."""
+    name = f"job {submission.job_id}"
+    try:
+        job = client.wait(submission.job_id, within)
+    except api.grpc.RpcError as error:
+        violations.append(f"(a) {name} was acknowledged and is not there: {error.code().name}")
+        return
+    if job is None:
+        job = client.get(submission.job_id)
+        violations.append(f"(f) {name} has not ended within {within} s: {str(job.counts).split()}")
+        return
+    count = len(submission.payloads)
+    if job.counts.total != count:
+        violations.append(f"(a) {name} has {job.counts.total} tasks, {count} were acknowledged")
+    found, cancelled = client.results(submission.job_id, within)
+    gone = {i for first, n in cancelled for i in range(first, first + n)}
+    if gone and not submission.cancelled:
+        violations.append(f"(b) {name} has cancelled tasks and nobody cancelled it")
+    for index in range(count):
+        times = len(found.get(index, ())) + (index in gone)
+        if times != 1:
+            violations.append(f"(b) {name}/{index} has {times} terminal states")
+            continue
+        for result in found.get(index, ()):
+            if result.state == api.pb.task.Task.SUCCEEDED:
+                check_success(journal, submission, index, result, violations)
+            elif result.state == api.pb.task.Task.FAILED and not may_fail:
+                violations.append(f"(b) {name}/{index} failed: {api.pb.task.Task.Reason.Name(result.reason)}")
+    if max(found, default=0) >= count:
+        violations.append(f"(b) {name} has results beyond its tasks")
+    for index, times in journal.executions(submission.job_id).items():
+        if times > executions:
+            violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed")
+
+
+def check_success(journal, submission, index, result, violations):
+    payload = submission.payloads[index]
+    if submission.handler == "journal" and result.output != api.expected(payload) and b"big=" not in payload:
+        violations.append(f"(c) job {submission.job_id}/{index}: the result is not that of its input")
+    if submission.handler in ("journal", "exec") and not journal.ended.get((submission.job_id, index)):
+        violations.append(f"(d) job {submission.job_id}/{index} is recorded as succeeded and was never executed to its end")
+
+
+def check(cluster, client, violations, executions=1, within=60, may_fail=False, submissions=None):
+    """Checks everything acknowledged to `client`."""
+    end = time.monotonic() + within
+    acknowledged = [s for s in (submissions or client.submissions) if s.job_id]
+    for submission in acknowledged:
+        client.wait(submission.job_id, max(0.1, end - time.monotonic()))
+    journal = Journal(cluster.journal)
+    for submission in acknowledged:
+        check_submission(client, journal, submission, executions, max(1, end - time.monotonic()), violations, may_fail)
+    check_same_request_same_job(client, violations)
+    check_ceilings(cluster, violations)
+    return journal
+
+
+def check_same_request_same_job(client, violations):
+    jobs = collections.Counter(s.job_id for s in client.submissions if s.job_id)
+    for job, times in jobs.items():
+        if times > 1:
+            violations.append(f"(a) {times} submissions were answered with job {job}")
+
+
+def status(pid):
+    """Resident bytes, descriptors and threads of a process; None if it is gone."""
+    try:
+        fields = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status") if ":" in line)
+        return (int(fields["VmRSS"].split()[0]) << 10, len(os.listdir(f"/proc/{pid}/fd")), int(fields["Threads"]))
+    except (OSError, KeyError):
+        return None
+
+
+def check_ceilings(cluster, violations):
+    for name, process in cluster.processes.items():
+        for pid in [process.pid, *cluster.children(process.pid)]:
+            now = status(pid)
+            if now is None or cluster.ignores_ceilings:
+                continue
+            for value, most, what in zip(now, (MAX_RSS, MAX_DESCRIPTORS, MAX_THREADS), ("resident bytes", "descriptors", "threads")):
+                if value > most:
+                    violations.append(f"(g) {name}: {value} {what}")
