@@ -32,6 +32,9 @@ constexpr size_t kResultsShare = 256;
 constexpr size_t kApiShare = 1024;
 constexpr size_t kBytesShare = 8u << 20;
 constexpr absl::Duration kLongestSleep = absl::Milliseconds(500);
+// A turn later than this after the one before: the master itself stood still (SIGSTOP, suspended
+// host, swapping), and what its workers said meanwhile still waits in the sockets.
+constexpr absl::Duration kStoodStill = absl::Seconds(1);
 constexpr absl::Duration kProbeEvery = absl::Seconds(1);  // Scaled.
 constexpr absl::Duration kStopWithin = absl::Seconds(5);
 
@@ -67,7 +70,10 @@ struct MasterLoop::Impl {
   std::array<std::deque<std::pair<uint64_t, Held>>, kStoreCount> held;
   std::vector<Event> own;  // Events the loop itself found: to be stepped next.
   absl::Duration next_probe = absl::ZeroDuration();
+  absl::Duration last_turn = absl::InfiniteDuration();
+  absl::Duration stood_still = absl::ZeroDuration();
 
+  Now TurnClocks();
   void Run(std::promise<absl::Status>* started);
   bool Turn();
   void StepAll(const Now& now, std::vector<Event> events, bool* did);
@@ -182,18 +188,30 @@ void MasterLoop::Impl::StepAll(const Now& now, std::vector<Event> events, bool* 
   }
 }
 
+// The scheduler's clock leaves out the time in which the master stood still: its own silence is not
+// that of its workers. Draining the inboxes before looking at leases would not do: the I/O threads
+// wake up with the loop and may have nothing to hand over yet.
+Now MasterLoop::Impl::TurnClocks() {
+  Now now = ReadClocks();
+  const absl::Duration late = now.monotonic - last_turn - kStoodStill;
+  if (late > absl::ZeroDuration()) stood_still += late;
+  last_turn = now.monotonic;
+  now.monotonic -= stood_still;
+  return now;
+}
+
 // Returns: whether there was anything to do.
 bool MasterLoop::Impl::Turn() {
   Failpoint("loop.turn");
   bool did = false;
-  const Now now = ReadClocks();
+  const Now now = TurnClocks();
   StepAll(now, std::exchange(own, {}), &did);
   StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;
   did = dispatcher->Receive(kControlShare, &control) || did;
   if (now.monotonic >= next_probe) {
     next_probe = now.monotonic + Scaled(kProbeEvery);
-    dispatcher->Probe(now.monotonic, &control);
+    dispatcher->Probe(last_turn, &control);
   }
   StepAll(now, std::move(control), &did);
   if (parts.durable->waiting_bytes() < kMaxWaitingWrites) {
@@ -216,7 +234,8 @@ bool MasterLoop::Impl::Turn() {
 }
 
 int MasterLoop::Impl::SleepMs() const {
-  const Now now = ReadClocks();
+  Now now = ReadClocks();
+  now.monotonic -= stood_still;
   absl::Duration sleep = std::min(kLongestSleep, parts.scheduler->NextDeadline() - now.monotonic);
   if (const auto due = parts.scheduler->NextDue()) sleep = std::min(sleep, *due - now.wall);
   return std::max<int>(
@@ -239,7 +258,7 @@ void MasterLoop::Impl::Run(std::promise<absl::Status>* started) {
       const absl::Duration now = ReadClocks().monotonic;
       if (give_up == absl::InfiniteDuration()) {
         give_up = now + kStopWithin;
-        parts.scheduler->Step(ReadClocks(), DrainMaster{});
+        parts.scheduler->Step(TurnClocks(), DrainMaster{});
       }
       if (held[0].empty() || now >= give_up) break;
     }

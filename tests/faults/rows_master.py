@@ -18,24 +18,42 @@ def kill_master_at_each_point(run: Run):
     for point in DEATHS:
         die_and_go_on(run, {"REEVE_FAILPOINTS": f"{point}=kill:{run.random.randint(3, 40)}"})
     for point in ("store.checkpoint.before", "store.checkpoint.after"):
-        die_and_go_on(run, {"REEVE_FAILPOINTS": f"{point}=kill"}, idle=True)
+        die_in_checkpoint(run, point)
     for point in ("store.load.epoch", "store.load.jobs", "master.recovered"):
         die_in_recovery(run, point)
 
 
-def die_and_go_on(run, env, idle=False):
+def die_and_go_on(run, env):
     with run.cluster(workers=2, master_env=env) as cluster:
         client = cluster.client()
-        with Load(client, run):
-            if idle:  # Checkpoints are made when nothing waits; the load ends by itself.
-                until(lambda: len(client.submissions) > 20, "some load")
-            else:
-                until(lambda: cluster.processes["master"].poll() is not None, "the master's death")
-        until(lambda: cluster.processes["master"].poll() is not None, "the master's death") if idle else None
-        run.equal(cluster.processes["master"].returncode if idle else -9, -9, "exit code")
-        cluster.start_master(env={}) if cluster.processes["master"].poll() is not None else None
-        cluster.wait_for_master()
+        with Load(client, run) as load:
+            until(lambda: cluster.processes["master"].poll() is not None, f"the master's death at {env}")
+            run.equal(cluster.processes["master"].returncode, -9, "exit code")
+            cluster.start_master(env={})
+            cluster.wait_for_master()
+            before = load.acknowledged()
+            until(lambda: load.acknowledged() > before + 5, "acknowledgements after the restart")
         cluster.check(client, executions=2)
+
+
+def die_in_checkpoint(run, point):
+    """Checkpoints are made when nothing waits; in the middle of one, pages are on their way into the database."""
+    with run.cluster(workers=2, master_env={"REEVE_FAILPOINTS": f"{point}=kill:2"}) as cluster:
+        client = cluster.client()
+        end = time.monotonic() + 30
+        while cluster.processes["master"].poll() is None and time.monotonic() < end:
+            client.submit(run.payloads(20))
+            until(lambda: cluster.processes["master"].poll() is not None or time.monotonic() > end or not client_busy(client), "", 40)
+            time.sleep(1.2)  # Longer than the store thread waits before it looks for idle work.
+        run.equal(cluster.processes["master"].wait(1), -9, f"exit code at {point}")
+        cluster.start_master(env={})
+        cluster.wait_for_master()
+        client.submit(run.payloads(20))
+        cluster.check(client, executions=2)
+
+
+def client_busy(client):
+    return client.once(client.clusters.GetCluster, api.pb.services.GetClusterRequest()).unfinished_task_count > 0
 
 
 def die_in_recovery(run, point):
