@@ -19,6 +19,7 @@ std::string_view ToString(Reason reason) {
     case Reason::kCommandNotExecutable: return "COMMAND_NOT_EXECUTABLE";
     case Reason::kBadInput: return "BAD_INPUT";
     case Reason::kResources: return "RESOURCES";
+    case Reason::kDataLoss: return "DATA_LOSS";
   }
   return "UNKNOWN";
 }

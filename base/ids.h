@@ -126,6 +126,7 @@ enum class Reason : uint8_t {
   kCommandNotExecutable = 10,
   kBadInput = 11,
   kResources = 12,
+  kDataLoss = 13,
 };
 
 // Name as published: `EXIT_NONZERO`, `SUCCEEDED`, …; `UNKNOWN` for a value that is none.

@@ -81,6 +81,17 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
 
 StateFolder::~StateFolder() { close(lock_); }
 
+void StateFolder::Mark(const std::string& name) {
+  const int fd = open(StrCat(path_, "/", name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0) close(fd);
+}
+
+void StateFolder::Unmark(const std::string& name) { unlink(StrCat(path_, "/", name).c_str()); }
+
+bool StateFolder::HasMark(const std::string& name) const {
+  return access(StrCat(path_, "/", name).c_str(), F_OK) == 0;
+}
+
 absl::StatusOr<std::string> StateFolder::ReadOrMake(const std::string& name,
                                                     const std::string& fresh) {
   const std::string file = StrCat(path_, "/", name);

@@ -29,6 +29,11 @@ class StateFolder {
   // Content of a small file; made with `fresh` (0600) if it is not there.
   absl::StatusOr<std::string> ReadOrMake(const std::string& name, const std::string& fresh);
 
+  // An empty file as a note to the next process; best effort.
+  void Mark(const std::string& name);
+  void Unmark(const std::string& name);
+  bool HasMark(const std::string& name) const;
+
  private:
   StateFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   const std::string path_;

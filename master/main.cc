@@ -1,6 +1,7 @@
 // reeve-master: takes jobs, gives them to workers, keeps what comes back.
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +22,7 @@
 #include "master/dispatch/session_registry.h"
 #include "master/runtime/master_loop.h"
 #include "master/service/api_server.h"
+#include "master/store/disk_room.h"
 #include "master/store/memory_store.h"
 #include "master/store/reader_thread.h"
 #include "master/store/sqlite_store.h"
@@ -29,6 +31,8 @@
 namespace reeve {
 namespace {
 
+// In the state folder after a fault of the store: the next start reads all of it first.
+constexpr char kCheckMark[] = "CHECK";
 constexpr int kExitUsage = 2;
 constexpr int kExitFault = 70;
 constexpr int kExitNoState = 73;
@@ -40,6 +44,7 @@ struct Flags {
   std::string state_dir;
   std::string token_file;
   bool init = false;
+  bool check = false;
   std::string advertise_collector;
 };
 
@@ -84,7 +89,10 @@ int Serve(const Flags& flags) {
   const auto cluster_id = (*folder)->ReadOrMake("cluster_id", MakeUuid());
   if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
 
-  auto durable = OpenSqliteStore({.path = (*folder)->database(), .create = flags.init});
+  const bool check = flags.check || (*folder)->HasMark(kCheckMark);
+  auto durable = OpenSqliteStore(
+      {.path = (*folder)->database(), .create = flags.init, .check = check});
+  if (durable.ok()) (*folder)->Unmark(kCheckMark);
   if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
   auto memory = NewMemoryStore({});
   auto image = (*durable)->Load();
@@ -101,9 +109,17 @@ int Serve(const Flags& flags) {
   SessionRegistry sessions;
   Hub hub;
   MasterLoop loop;
-  StoreThread store_thread(durable->get(), [&loop](uint64_t number) {
-    loop.PostInternal(Committed{StoreKind::kDurable, number});
-  });
+  DiskRoom room((*folder)->path());
+  const auto on_fault = [&folder](const absl::Status& status) {
+    // What stands in the store is unknown: go on from what it says after a restart, once it is checked.
+    REEVE_LOG_ERROR("the store failed, ending why={}", status.ToString());
+    (*folder)->Mark(kCheckMark);
+    _exit(kExitFault);
+  };
+  StoreThread store_thread(
+      durable->get(), &room,
+      [&loop](uint64_t number) { loop.PostInternal(Committed{StoreKind::kDurable, number}); },
+      on_fault);
   Collector collector(
       context,
       {.endpoint = collect,
@@ -142,6 +158,8 @@ int Serve(const Flags& flags) {
   parts.memory = memory.get();
   parts.reader = &reader;
   parts.api = &hub;
+  parts.disk_is_low = [&room] { return room.is_low(); };
+  parts.on_fault = on_fault;
 
   if (absl::Status s = collector.Start(); !s.ok()) return Fail(ExitCodeOf(s), s);
   store_thread.Start();
@@ -195,6 +213,8 @@ int main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the token; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
+  app.add_flag("--check", flags.check,
+               "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
   app.add_option("--advertise-collector", flags.advertise_collector,
                  "Endpoint of the collector as workers are told it, when it is not where it listens")
       ->group("");

@@ -35,6 +35,7 @@ constexpr absl::Duration kLongestSleep = absl::Milliseconds(500);
 // A turn later than this after the one before: the master itself stood still (SIGSTOP, suspended
 // host, swapping), and what its workers said meanwhile still waits in the sockets.
 constexpr absl::Duration kStoodStill = absl::Seconds(1);
+constexpr absl::Duration kDiskEvery = absl::Seconds(1);   // Scaled.
 constexpr absl::Duration kProbeEvery = absl::Seconds(1);  // Scaled.
 constexpr absl::Duration kStopWithin = absl::Seconds(5);
 
@@ -70,6 +71,8 @@ struct MasterLoop::Impl {
   std::array<std::deque<std::pair<uint64_t, Held>>, kStoreCount> held;
   std::vector<Event> own;  // Events the loop itself found: to be stepped next.
   absl::Duration next_probe = absl::ZeroDuration();
+  absl::Duration next_disk = absl::ZeroDuration();
+  bool disk_low = false;
   absl::Duration last_turn = absl::InfiniteDuration();
   absl::Duration stood_still = absl::ZeroDuration();
 
@@ -125,17 +128,18 @@ void MasterLoop::Impl::Load(const LoadInputs& load) {
       load.store,
       [loop, load](StoreReader& reader) {
         auto bytes = reader.ReadInputs(load.job, load.first);
-        if (!bytes.ok()) {
-          REEVE_LOG_ERROR("inputs could not be read job={} first={} why={}", load.job.value,
-                          load.first, bytes.status().ToString());
+        auto batch = bytes.ok() ? InputBatch::Parse(std::move(*bytes)) : bytes.status();
+        if (batch.ok()) {
+          loop->internal.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
           return;
         }
-        auto batch = InputBatch::Parse(std::move(*bytes));
-        if (batch.ok()) loop->internal.TryPush(InputsLoaded{load.job, load.first, std::move(*batch)});
+        REEVE_LOG_ERROR("inputs could not be read job={} first={} why={}", load.job.value,
+                        load.first, batch.status().ToString());
+        if (absl::IsInternal(batch.status())) loop->parts.on_fault(batch.status());
+        loop->internal.TryPush(InputsLoaded{load.job, load.first, nullptr, true});
       },
       true);
-  if (!posted)
-    REEVE_LOG_WARNING("reader is full, inputs wait job={} first={}", load.job.value, load.first);
+  if (!posted) own.push_back(InputsLoaded{load.job, load.first, nullptr});  // Asked for again.
 }
 
 // The one place that says durable → reply → send.
@@ -209,6 +213,11 @@ bool MasterLoop::Impl::Turn() {
   StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;
   did = dispatcher->Receive(kControlShare, &control) || did;
+  if (now.monotonic >= next_disk) {
+    next_disk = now.monotonic + Scaled(kDiskEvery);
+    const bool was_low = std::exchange(disk_low, parts.disk_is_low());
+    if (disk_low != was_low) control.push_back(DiskLow{disk_low});
+  }
   if (now.monotonic >= next_probe) {
     next_probe = now.monotonic + Scaled(kProbeEvery);
     dispatcher->Probe(last_turn, &control);

@@ -48,6 +48,10 @@ class MasterLoop {
     Store* memory = nullptr;  // Committed by the loop itself.
     ReaderThread* reader = nullptr;
     ApiEdge* api = nullptr;
+    // Asked each second: is the store's disk nearly full?
+    std::function<bool()> disk_is_low;
+    // Reading the store failed for another reason than damage: does not return.
+    std::function<void(const absl::Status&)> on_fault;
   };
 
   MasterLoop();

@@ -212,7 +212,13 @@ struct Committed {
 struct InputsLoaded {
   JobId job;
   TaskIndex first = 0;
-  InputsRef inputs;
+  InputsRef inputs;      // Null: could not be read now.
+  bool damaged = false;  // They will never be readable: the tasks fail.
+};
+
+// The disk of the durable store is nearly full, or is no longer.
+struct DiskLow {
+  bool low = false;
 };
 
 // A result stream of an EPHEMERAL job opened, went on or closed.
@@ -233,7 +239,8 @@ struct DrainMaster {};
 
 using Event = std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob,
                            Hello, Heartbeat, Recalled, Released, Goodbye, ConnectionClosed,
-                           ResultsArrived, Committed, InputsLoaded, CursorMoved, Tick, DrainMaster>;
+                           ResultsArrived, Committed, InputsLoaded, DiskLow, CursorMoved, Tick,
+                           DrainMaster>;
 
 }  // namespace reeve
 

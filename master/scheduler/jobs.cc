@@ -66,6 +66,11 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
   if (draining) {
     return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
   }
+  if (disk_low && !event.options.ephemeral) {
+    return MakeError(absl::StatusCode::kResourceExhausted, "DISK_LOW",
+                     "the master's disk is nearly full; it takes no new work until there is room",
+                     kRetryHint);
+  }
   if (jobs.size() >= options.max_active_jobs) return Full("too many unfinished jobs");
   if (queued_tasks + event.input_count > options.max_queued_payload_tasks ||
       queued_bytes + event.input_bytes > options.max_queued_bytes) {
@@ -198,6 +203,7 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
 }
 
 bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) const {
+  if (disk_low && !job.options.ephemeral) return false;
   // One batch fits into an empty queue, however small the bound.
   if (job.options.ephemeral && job.queued_bytes > 0 &&
       (ephemeral_inputs + bytes > options.ephemeral_bytes / 2 ||

@@ -42,14 +42,27 @@ void Scheduler::Impl::On(const Now&, Committed& event) {
   }
 }
 
-void Scheduler::Impl::On(const Now&, InputsLoaded& event) {
+void Scheduler::Impl::On(const Now&, DiskLow& event) {
+  disk_low = event.low;
+  room_changed = true;
+}
+
+void Scheduler::Impl::On(const Now& now, InputsLoaded& event) {
   Job* job = FindJob(event.job);
   if (job == nullptr) return;
   Chunk& chunk = ChunkOf(*job, event.first);
   if (!chunk.loading) return;
   chunk.loading = false;
   loading_bytes -= chunk.bytes;
-  if (chunk.ready == 0) return;
+  if (event.damaged) {
+    for (IntervalSet* set : {&job->ready, &job->solo}) {
+      const std::vector<Run> runs = set->Intersection(chunk.run);
+      for (const Run run : runs) TakeFrom(*set, *job, run);
+      FailRuns(now, *job, runs, Reason::kDataLoss);
+    }
+    return EndIfDone(now, *job);
+  }
+  if (chunk.ready == 0 || event.inputs == nullptr) return;
   chunk.inputs = std::move(event.inputs);
   resident_bytes += chunk.bytes;
   UpdateListing(*job);

@@ -504,6 +504,45 @@ TEST_F(EphemeralTest, AJobWithoutCursorForTenMinutesIsCancelled) {
   EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
 }
 
+TEST(SchedulerTest, WhileTheDiskIsLowSubmissionsAreRefusedAndResultsAreNot) {
+  Harness h;
+  h.Join(1, 4);
+  h.Create("before", 4);
+  h.Step(DiskLow{true});
+  const JobReply refused = h.Create("during", 4);
+  EXPECT_EQ(refused.status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(refused.status), "DISK_LOW");
+  EXPECT_TRUE(ErrorRetryAfter(refused.status).has_value());
+  h.RunAll();
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+  h.Step(DiskLow{false});
+  EXPECT_TRUE(h.Create("during", 4).status.ok());
+}
+
+TEST(SchedulerTest, TasksWhoseStoredInputIsDamagedFailAndTheJobGoesOn) {
+  SchedulerOptions options;
+  options.resident_bytes = 1;  // Everything must be loaded.
+  Harness h(Harness::Fresh(), options);
+  h.Join(1, 4);
+  CreateJob create;
+  create.call = CallId(77);
+  create.request_id = "r";
+  create.options.handler = "echo";
+  InputBatchBuilder batch;
+  batch.Add("first");
+  batch.Add("second");
+  create.inputs = *InputBatch::Parse(Buffer(batch.Finish()));
+  create.input_count = 2;
+  create.input_bytes = 11;
+  h.Step(std::move(create));
+  ASSERT_EQ(h.loads.size(), 1u);
+  h.Step(InputsLoaded{h.loads[0].job, 0, nullptr});
+  ASSERT_EQ(h.loads.size(), 2u);  // Not read now: asked for again.
+  h.Step(InputsLoaded{h.loads[0].job, 0, nullptr, true});
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kFailed);
+  EXPECT_EQ(h.jobs.back().view.counts.failed, 2u);
+}
+
 // Random events against the invariants: whatever happens, every task ends once.
 TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {

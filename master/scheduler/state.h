@@ -304,6 +304,7 @@ struct Scheduler::Impl {
   // ---- scheduler.cc ----
   void On(const Now& now, Committed& event);
   void On(const Now& now, InputsLoaded& event);
+  void On(const Now& now, DiskLow& event);
   void On(const Now& now, Tick& event);
   void On(const Now& now, DrainMaster& event);
   void ReleaseDue(const Now& now);
@@ -362,6 +363,7 @@ struct Scheduler::Impl {
   std::set<JobId> ephemeral_jobs;
   std::deque<AppendTasks> parked;  // Appends without room, in order of arrival.
   bool room_changed = false;
+  bool disk_low = false;
   uint64_t loading_bytes = 0;
   bool draining = false;
   absl::Duration next_check = absl::ZeroDuration();

@@ -108,6 +108,8 @@ absl::Status SqliteConnection::Execute(const char* sql) {
                                                                         : FaultOf(db_, sql);
 }
 
+bool SqliteConnection::InTransaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
 absl::StatusOr<SqliteStatement> SqliteConnection::Prepare(const char* sql) {
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr) !=

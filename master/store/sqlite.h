@@ -55,6 +55,8 @@ class SqliteConnection {
   ~SqliteConnection();
 
   absl::Status Execute(const char* sql);
+  // A transaction has begun and not ended.
+  bool InTransaction() const;
   absl::StatusOr<SqliteStatement> Prepare(const char* sql);
   absl::StatusOr<int64_t> QueryInt(const char* sql);
 

@@ -297,6 +297,8 @@ class SqliteStore final : public Store {
 
   absl::Status Put(const PutJob& put);
   absl::Status Put(const PutJobState& put);
+  absl::Status CheckPages();
+  absl::Status WriteAll(absl::Span<const WriteBatch> batches);
   absl::Status Put(const PutInputs& put);
   absl::Status Put(const PutResults& put);
   absl::Status Put(const PutFrontier& put);
@@ -320,8 +322,18 @@ absl::Status SqliteStore::Add(const char* sql, SqliteStatement* statement) {
   return absl::OkStatus();
 }
 
+absl::Status SqliteStore::CheckPages() {
+  auto check = db_->Prepare("PRAGMA quick_check(1)");
+  if (!check.ok()) return check.status();
+  auto row = check->Step();
+  if (!row.ok()) return row.status();
+  const std::string_view said = *row ? check->Bytes(0) : std::string_view();
+  return said == "ok" ? absl::OkStatus() : absl::DataLossError(StrCat("it is damaged: ", said));
+}
+
 absl::Status SqliteStore::Open(bool fresh) {
   if (!fresh) {
+    if (options_.check) REEVE_RETURN_IF_ERROR(CheckPages());
     // Reading the header first: journal_mode would already write to a stranger's file.
     const auto id = db_->QueryInt("PRAGMA application_id");
     if (!id.ok()) return id.status();
@@ -491,7 +503,7 @@ absl::Status SqliteStore::LoadRequests(Image* image) {
   }
 }
 
-absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
+absl::Status SqliteStore::WriteAll(absl::Span<const WriteBatch> batches) {
   REEVE_RETURN_IF_ERROR(begin_.Run());
   for (const WriteBatch& batch : batches) {
     for (const Write& write : batch.writes) {
@@ -500,6 +512,15 @@ absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
   }
   Failpoint("store.commit.inside");
   return commit_.Run();
+}
+
+absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
+  const absl::Status status = WriteAll(batches);
+  if (!absl::IsResourceExhausted(status)) return status;
+  // SQLite has undone it already, or does now; if not, nobody knows what stands in the file.
+  if (db_->InTransaction()) (void)db_->Execute("ROLLBACK");
+  if (!db_->InTransaction()) return status;
+  return absl::InternalError(StrCat("the transaction cannot be undone: ", ToStd(status.message())));
 }
 
 absl::Status SqliteStore::Put(const PutJob& put) {

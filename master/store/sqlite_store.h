@@ -18,6 +18,8 @@ struct SqliteStoreOptions {
   // Make the database if there is none. Otherwise a missing one is refused: an empty store in place
   // of a lost one would look like a fresh cluster.
   bool create = false;
+  // Read every page first; a damaged store is refused.
+  bool check = false;
   // Ended jobs are forgotten after this.
   absl::Duration retention = absl::Hours(24 * 7);
 };

@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <future>
+
 #include <fstream>
 
 #include "base/input_batch.h"
 #include "base/state_folder.h"
 #include "gtest/gtest.h"
+#include "master/store/disk_room.h"
 #include "master/store/memory_store.h"
 #include "master/store/row_codec.h"
 #include "master/store/sqlite_store.h"
@@ -303,6 +306,7 @@ class FakeStore final : public Store {
   absl::Status Commit(absl::Span<const WriteBatch> batches) override {
     sizes.push_back(batches.size());
     for (const WriteBatch& batch : batches) numbers.push_back(batch.number);
+    if (full > 0 && full-- > 0) return absl::ResourceExhaustedError("the disk is full");
     return result;
   }
   absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return absl::OkStatus(); }
@@ -313,12 +317,13 @@ class FakeStore final : public Store {
   std::vector<size_t> sizes;
   std::vector<uint64_t> numbers;
   absl::Status result;
+  int full = 0;  // So many commits find no room.
 };
 
 TEST(StoreThreadTest, QueuedBatchesShareTransactionsOfBoundedSizeInOrder) {
   FakeStore store;
   uint64_t committed = 0;
-  StoreThread thread(&store, [&](uint64_t number) { committed = number; });
+  StoreThread thread(&store, nullptr, [&](uint64_t number) { committed = number; });
   for (uint64_t i = 1; i <= 20; ++i) {
     WriteBatch batch = Batch(i, {});
     batch.bytes = 1 << 20;
@@ -339,7 +344,7 @@ TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {
   uint64_t committed = 0;
   absl::Status failure;
   StoreThread thread(
-      &store, [&](uint64_t number) { committed = number; },
+      &store, nullptr, [&](uint64_t number) { committed = number; },
       [&](const absl::Status& s) { failure = s; });
   WriteBatch large = Batch(1, {});
   large.bytes = 9 << 20;
@@ -350,6 +355,21 @@ TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {
   EXPECT_EQ(failure, store.result);
   EXPECT_EQ(committed, 0u);
   EXPECT_EQ(store.numbers, (std::vector<uint64_t>{1}));
+}
+
+TEST(StoreThreadTest, AFullDiskTakesTheReserveAndThenWaitsForRoomWithoutLosingTheCommit) {
+  FakeStore store;
+  store.full = 3;
+  DiskRoom room(testing::TempDir());
+  room.KeepReserve();
+  std::promise<uint64_t> committed;
+  StoreThread thread(&store, &room, [&](uint64_t number) { committed.set_value(number); });
+  thread.Submit(Batch(1, {}));
+  thread.Start();
+  EXPECT_EQ(committed.get_future().get(), 1u);
+  EXPECT_FALSE(room.GiveUpReserve());
+  thread.Stop();
+  EXPECT_EQ(store.numbers, (std::vector<uint64_t>{1, 1, 1, 1}));
 }
 
 }  // namespace

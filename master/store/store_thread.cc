@@ -10,6 +10,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "master/store/disk_room.h"
 
 namespace reeve {
 namespace {
@@ -17,12 +18,14 @@ namespace {
 constexpr uint64_t kTransactionBytes = 8u << 20;
 constexpr uint64_t kLogBytes = 16u << 20;
 constexpr absl::Duration kIdleAfter = absl::Seconds(1);
+constexpr absl::Duration kRoomEvery = absl::Milliseconds(200);
 constexpr int kExitStoreFault = 70;
 
 }  // namespace
 
 struct StoreThread::Impl {
   Store* store;
+  DiskRoom* room;
   std::function<void(uint64_t)> on_committed;
   std::function<void(const absl::Status&)> on_failure;
   std::thread thread;
@@ -37,6 +40,7 @@ struct StoreThread::Impl {
 
   void Loop();
   bool Commit(std::vector<WriteBatch> taken);
+  absl::Status CommitOnceThereIsRoom(const std::vector<WriteBatch>& taken);
 };
 
 void StoreThread::Impl::Loop() {
@@ -67,6 +71,7 @@ void StoreThread::Impl::Loop() {
     }
     if (taken.empty() && pieces.empty()) {
       store->Idle();
+      if (room != nullptr) room->KeepReserve();
       idle_done = true;
       continue;
     }
@@ -81,11 +86,24 @@ void StoreThread::Impl::Loop() {
   }
 }
 
+// A full disk is no doubt: the store says that nothing happened.
+absl::Status StoreThread::Impl::CommitOnceThereIsRoom(const std::vector<WriteBatch>& taken) {
+  for (bool told = false;; told = true) {
+    const absl::Status status = store->Commit(taken);
+    if (!absl::IsResourceExhausted(status) || room == nullptr) return status;
+    if (room->GiveUpReserve()) continue;
+    if (!told) REEVE_LOG_ERROR("the disk is full, commits wait for room why={}", status.ToString());
+    MutexLock lock(&mu);
+    if (stopping) return status;
+    work.WaitFor(&mu, kRoomEvery);
+  }
+}
+
 bool StoreThread::Impl::Commit(std::vector<WriteBatch> taken) {
   uint64_t bytes = 0;
   for (const WriteBatch& batch : taken) bytes += batch.bytes;
   Failpoint("store.commit.before");
-  const absl::Status status = store->Commit(taken);
+  const absl::Status status = CommitOnceThereIsRoom(taken);
   Failpoint("store.commit.after");
   if (!status.ok()) {
     on_failure(status);
@@ -96,10 +114,12 @@ bool StoreThread::Impl::Commit(std::vector<WriteBatch> taken) {
   return true;
 }
 
-StoreThread::StoreThread(Store* store, std::function<void(uint64_t)> on_committed,
+StoreThread::StoreThread(Store* store, DiskRoom* room,
+                         std::function<void(uint64_t)> on_committed,
                          std::function<void(const absl::Status&)> on_failure)
     : impl_(std::make_unique<Impl>()) {
   impl_->store = store;
+  impl_->room = room;
   impl_->on_committed = std::move(on_committed);
   impl_->on_failure = std::move(on_failure);
   if (!impl_->on_failure) {
@@ -114,6 +134,7 @@ StoreThread::StoreThread(Store* store, std::function<void(uint64_t)> on_committe
 StoreThread::~StoreThread() { Stop(); }
 
 void StoreThread::Start() {
+  if (impl_->room != nullptr) impl_->room->KeepReserve();
   impl_->thread = std::thread([this] { impl_->Loop(); });
 }
 
