@@ -61,10 +61,12 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
     if (!ok) return End(absl::CancelledError("the client went away"));
     if (last_) return End(absl::OkStatus());
     resting_ = true;
-    alarm_.Set(In(kWatchMs), [self = self_](bool) {
-      MutexLock lock(&self->mu_);
-      self->resting_ = false;
-      self->Pump();
+    // Moved out when it fires: an alarm keeps its callback, and with it would keep this for ever.
+    alarm_.Set(In(kWatchMs), [self = self_](bool) mutable {
+      const std::shared_ptr<WatchStream> stream = std::move(self);
+      MutexLock lock(&stream->mu_);
+      stream->resting_ = false;
+      stream->Pump();
     });
   }
   void OnCancel() override {
@@ -147,8 +149,12 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
         return self->End(found.status());
       }
       const bool ended = IsTerminal(found->job.view.state);
-      self->parts_.reader->Post(found->store,
-                                [self, ended](StoreReader& reader) { self->Read(reader, ended); });
+      const bool posted = self->parts_.reader->Post(
+          found->store, [self, ended](StoreReader& reader) { self->Read(reader, ended); });
+      if (posted) return;
+      MutexLock lock(&self->mu_);
+      self->End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                          "too many reads wait", absl::Milliseconds(200)));
     });
   }
 
@@ -236,7 +242,9 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
     }
     if (at_end_ || (!follow_ && !more_)) return End(absl::OkStatus());
     if (cancelled_) return End(absl::CancelledError("the client went away"));
-    alarm_.Set(In(more_ ? 0 : kLogsMs), [self = self_](bool) { self->Look(); });
+    // Moved out as above.
+    alarm_.Set(In(more_ ? 0 : kLogsMs),
+               [self = self_](bool) mutable { std::exchange(self, nullptr)->Look(); });
   }
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!std::exchange(finished_, true)) Finish(ToGrpc(status));

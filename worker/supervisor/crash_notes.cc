@@ -14,7 +14,30 @@ constexpr size_t kSignalStackBytes = 64u << 10;
 
 // Of the slot whose task this thread runs. Initial-exec, so that a signal handler may read it.
 thread_local RunningNote* attached __attribute__((tls_model("initial-exec"))) = nullptr;
-thread_local std::unique_ptr<char[]> signal_stack;
+
+// A stack for the signal handler of this thread, unless it has one (a sanitizer sets its own).
+class SignalStack {
+ public:
+  SignalStack() {
+    stack_t there{};
+    sigaltstack(nullptr, &there);
+    if ((there.ss_flags & SS_DISABLE) == 0) return;
+    memory_ = std::make_unique<char[]>(kSignalStackBytes);
+    stack_t stack{};
+    stack.ss_sp = memory_.get();
+    stack.ss_size = kSignalStackBytes;
+    sigaltstack(&stack, nullptr);
+  }
+  ~SignalStack() {
+    if (memory_ == nullptr) return;
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    sigaltstack(&none, nullptr);
+  }
+
+ private:
+  std::unique_ptr<char[]> memory_;
+};
 
 }  // namespace
 
@@ -28,12 +51,8 @@ struct CrashNotes::Shared {
 };
 
 void RunningNote::Attach() {
+  static thread_local const SignalStack stack;
   attached = this;
-  signal_stack = std::make_unique<char[]>(kSignalStackBytes);
-  stack_t stack{};
-  stack.ss_sp = signal_stack.get();
-  stack.ss_size = kSignalStackBytes;
-  sigaltstack(&stack, nullptr);
 }
 
 void RunningNote::OnFault(int signal) {
