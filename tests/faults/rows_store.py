@@ -1,0 +1,306 @@
+"""Rows in which the disk is slow, full, broken or loses what was not synced: F25 to F29."""
+
+import contextlib
+import os
+import shutil
+import struct
+import subprocess
+import time
+
+import api
+from harness import Load, Run, Skip, base, row, until
+
+POWER_CUT = base.RUNFILES / "tests/faults/libpower_cut.so"
+NO_TRACE = "strace cannot trace here"
+
+
+def traced(run, *injections, only=None):
+    """The command prefix that injects faults into system calls, or Skip."""
+    if shutil.which("strace") is None or subprocess.run(["strace", "-f", "true"], capture_output=True).returncode != 0:
+        raise Skip(NO_TRACE)
+    prefix = ["strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf"]
+    calls = ",".join(sorted({i.split(":")[0] for i in injections}))
+    prefix += ["-e", f"trace={calls}"]
+    for injection in injections:
+        prefix += ["-e", f"inject={injection}"]
+    return prefix + (["-P", str(only)] if only else [])
+
+
+def traced_master(cluster):
+    """Process id of the master below strace; 0 if it has ended."""
+    children = cluster.children(cluster.processes["master"].pid)
+    return children[0] if children else 0
+
+
+@row("F25", "slow store: fdatasync takes 50 ms more")
+def slow_store_delays_nobody_else(run: Run):
+    prefix = traced(run, "fdatasync:delay_enter=50000")
+    with run.cluster(workers=2, master_prefix=prefix) as cluster:
+        client = cluster.client()
+        lost = 0
+        with Load(client, run, threads=4, prefix=b"sleep=0.01 "):
+            end = time.monotonic() + 5
+            while time.monotonic() < end:
+                lost += sum(w.state != api.pb.worker.Worker.ONLINE for w in client.list_workers())
+                time.sleep(0.05)
+        run.expect(lost == 0, f"workers were suspected {lost} times")
+        cluster.check(client, executions=1)
+        os.kill(traced_master(cluster), 9)
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        for _ in range(50):
+            if subprocess.run(["umount", str(folder)], capture_output=True).returncode == 0:
+                break
+            time.sleep(0.1)
+
+
+@row("F26", "disk full: store, command output, journal")
+def full_disk_is_planned_for(run: Run):
+    with contextlib.ExitStack() as stack:
+        cluster = run.cluster(start=False, workers=2)
+        stack.enter_context(small_disk(cluster.state, "24m"))
+        stack.enter_context(cluster)
+        cluster.start()
+        client = cluster.client()
+        client.submit(run.payloads(100))
+        waiting = client.submit(run.payloads(40, b"sleep=0.2 "))
+        filler = cluster.state / "filler"
+        subprocess.run(["fallocate", "-l", str(free_bytes(cluster.state) - (64 << 10)), str(filler)], check=True)
+        refused = 0
+        for _ in range(40):
+            if cluster.processes["master"].poll() is not None:
+                break
+            try:
+                client.submit([run.random.randbytes(60_000)], within=2)
+            except api.grpc.RpcError as error:
+                refused += error.code() == api.grpc.StatusCode.RESOURCE_EXHAUSTED
+        alive = cluster.processes["master"].poll() is None
+        run.expect(alive, f"the master lives on a full disk (it ended with {cluster.processes['master'].returncode})")
+        run.expect(refused > 0, "submissions are refused with RESOURCE_EXHAUSTED")
+        if alive:
+            run.expect(client.wait(waiting.job_id, 20) is not None, "results are still recorded")
+        filler.unlink()
+        if not alive:
+            cluster.start_master()
+            cluster.wait_for_master()
+        until(lambda: submits(client, run), "submissions are taken again when space returns", 20)
+        for submission in client.submissions:
+            submission.job_id = submission.job_id if not submission.refused else 0
+        cluster.check(client, executions=2)
+
+
+def free_bytes(folder):
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
+def submits(client, run):
+    try:
+        return client.submit(run.payloads(5), within=5).job_id
+    except api.grpc.RpcError:
+        time.sleep(0.1)
+        return 0
+
+
+FAILING = ["fdatasync", "pwrite64", "openat", "ftruncate"]
+
+
+def fail_at(run, call, n):
+    """The N-th call of a kind fails with EIO; the master must end with 70 or go on, and nothing acknowledged may be missing."""
+    fault = {"openat": "EIO", "fdatasync": "EIO", "pwrite64": "EIO", "ftruncate": "EIO"}[call]
+    with run.cluster(start=False, workers=1) as cluster:
+        cluster.start_master()  # A store of its own first: the fault is of a running system, not of its making.
+        cluster.wait_for_master()
+        cluster.processes["master"].terminate()
+        cluster.processes["master"].wait(20)
+        only = None if call != "openat" else cluster.state / "reeve.db"
+        process = cluster.start_master(prefix=traced(run, f"{call}:error={fault}:when={n}", only=only))
+        code = None
+        try:
+            cluster.wait_for_master(10)
+        except AssertionError:
+            code = process.poll()
+            run.expect(code is not None, f"{call} {n}: the master neither serves nor ends")
+        if code is None:
+            cluster.start_worker("worker-1")
+            client = cluster.client()
+            with Load(client, run, threads=2) as load:
+                end = time.monotonic() + 3
+                while process.poll() is None and load.acknowledged() < 12 and time.monotonic() < end:
+                    time.sleep(0.01)
+                code = process.poll()
+                if code is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(traced_master(cluster), 9)
+                    process.wait(20)
+                else:
+                    run.equal(code, 70, f"exit code when {call} number {n} fails")
+                cluster.start_master(prefix=[])
+                cluster.wait_for_master()
+        else:
+            run.expect(code in (70, 73, 78), f"exit code when {call} number {n} fails at start: {code}")
+            cluster.start_master(prefix=[])
+            cluster.wait_for_master()
+            cluster.start_worker("worker-1")
+            client = cluster.client()
+            client.submit(run.payloads(10))
+        cluster.check(client, executions=3)
+    return code
+
+
+@row("F27", "EIO on the N-th fdatasync, write, open, ftruncate")
+def failing_disk_ends_the_master(run: Run):
+    numbers = run.random.sample(range(1, 31), 6 if run.scale < 1 else 30)
+    ended = sum(fail_at(run, "fdatasync", n) == 70 for n in sorted(numbers))
+    run.figure(f"fdatasync at {sorted(numbers)}: {ended} times exit 70")
+    for call in FAILING[1:]:
+        for n in run.random.sample(range(1, 20), 2 if run.scale < 1 else 10):
+            fail_at(run, call, n)
+
+
+@row("F28", "torn and lost writes: the log cut at each 4 KiB, bits flipped")
+def damaged_files_are_recovered_or_refused(run: Run):
+    with run.cluster(workers=2) as cluster:
+        client = cluster.client()
+        jobs = [client.submit(run.payloads(20)) for _ in range(30)]
+        for job in jobs:
+            client.wait(job.job_id)
+        cluster.kill_everything()
+        saved = cluster.folder / "saved"
+        shutil.copytree(cluster.state, saved)
+        size = (saved / "reeve.db-wal").stat().st_size if (saved / "reeve.db-wal").exists() else 0
+        run.expect(size > 0, "there is a log to damage")
+        cuts = [("cut", at) for at in run.random.sample(range(0, max(1, size), 4096), min(8 if run.scale < 1 else 60, size // 4096))]
+        flips = [("flip", run.random.randrange(size * 8)) for _ in range(6)] + [("flip-db", run.random.randrange(8 * (saved / "reeve.db").stat().st_size)) for _ in range(6)]
+        for kind, at in cuts + flips:
+            shutil.rmtree(cluster.state)
+            shutil.copytree(saved, cluster.state)
+            damage(cluster.state, kind, at)
+            process = cluster.start_master(init=False)
+            try:
+                cluster.wait_for_master(15)
+            except AssertionError:
+                run.expect(process.poll() is not None, f"{kind} {at}: neither serves nor ends")
+            code = process.poll()
+            if code is not None:
+                run.expect(code in (70, 73, 78), f"{kind} {at}: exit code {code}")
+                run.expect("reeve.db" in cluster.log("master") or "commit failed" in cluster.log("master"), f"{kind} {at}: a clear message")
+            else:
+                nothing_wrong_is_served(run, client, jobs, f"{kind} {at}")
+            if process.poll() is None:
+                process.kill()
+                process.wait(20)
+
+
+def damage(folder, kind, at):
+    path = folder / ("reeve.db" if kind == "flip-db" else "reeve.db-wal")
+    content = bytearray(path.read_bytes())
+    if kind == "cut":
+        del content[at:]
+    else:
+        content[at // 8] ^= 1 << (at % 8)
+    path.write_bytes(content)
+
+
+def nothing_wrong_is_served(run, client, jobs, what):
+    """A prefix of the history may be missing; what is served must be right."""
+    for job in jobs:
+        try:
+            view = client.once(client.jobs.GetJob, api.pb.services.GetJobRequest(job_id=job.job_id))
+            if view.counts.total not in (0, len(job.payloads)):
+                run.expect(False, f"{what}: job {job.job_id} has {view.counts.total} tasks")
+            request = api.pb.services.StreamResultsRequest(job_id=job.job_id, follow=False)
+            found = {}
+            for batch in client.jobs.StreamResults(request, metadata=client.metadata, timeout=10):
+                api.take(batch, found)
+            for index, results in found.items():
+                run.expect(len(results) == 1 and results[0].output == api.expected(job.payloads[index]),
+                           f"{what}: job {job.job_id}/{index} is served with a wrong result")
+        except api.grpc.RpcError as error:
+            refused = error.code() in (api.grpc.StatusCode.NOT_FOUND, api.grpc.StatusCode.DATA_LOSS, *api.UNKNOWN)
+            run.expect(refused, f"{what}: job {job.job_id}: {error.code().name} {error.details()}")
+
+
+@row("F29", "power cut: what was not synced is lost, in part")
+def power_cut_loses_nothing_acknowledged(run: Run):
+    if not POWER_CUT.exists():
+        raise Skip("libpower_cut.so is not built")
+    with run.cluster(start=False, workers=2) as cluster:
+        log = cluster.folder / "power.log"
+        env = {"LD_PRELOAD": str(POWER_CUT), "POWER_CUT_LOG": str(log), "POWER_CUT_FOLDER": str(cluster.state)}
+        cluster.master_env = env
+        cluster.start()
+        client = cluster.client()
+        rounds = 4 if run.scale < 1 else 20
+        with Load(client, run, threads=3) as load:
+            for _ in range(rounds):
+                before = load.acknowledged()
+                until(lambda: load.acknowledged() > before + run.random.randint(2, 20) or not any(t.is_alive() for t in load.threads),
+                      "acknowledgements")
+                cluster.kill("master")
+                lost = lose_what_was_not_synced(run, log, cluster.state)
+                run.figure(f"{lost} writes lost")
+                cluster.start_master()
+                cluster.wait_for_master()
+        cluster.check(client, executions=3)
+
+
+def records(log):
+    content, at = log.read_bytes(), 0
+    while at + 17 <= len(content):
+        what, (length, where, count) = content[at:at + 1], struct.unpack("<IQI", content[at + 1:at + 17])
+        end = at + 17 + length + count
+        if end > len(content):
+            return
+        yield what, content[at + 17:at + 17 + length].decode(), where, content[at + 17 + length:end]
+        at = end
+
+
+def lose_what_was_not_synced(run, log, folder):
+    """Makes the files what a disk without power would hold, and begins a new log from there. Returns: writes lost."""
+    durable, pending, lost = {}, {}, 0
+
+    def apply(content, what, where, data):
+        if what == b"t":
+            del content[where:]
+            content.extend(bytes(where - len(content)))
+        else:
+            content.extend(bytes(max(0, where - len(content))))
+            content[where:where + len(data)] = data
+    for what, path, where, data in records(log):
+        if what == b"s":
+            for entry in pending.pop(path, []):
+                apply(durable.setdefault(path, bytearray()), *entry)
+        else:
+            pending.setdefault(path, []).append((what, where, data))
+    for path, entries in pending.items():
+        for entry in entries:
+            if run.random.random() < 0.5:
+                apply(durable.setdefault(path, bytearray()), *entry)
+            else:
+                lost += 1
+    log.unlink()
+    for path, content in durable.items():
+        if os.path.exists(path) and not path.endswith("-shm"):
+            with open(path, "wb") as file:
+                file.write(content)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(folder / "reeve.db-shm")
+    # The next life starts from these contents: they are its first synced writes.
+    with open(log, "ab") as file:
+        for path, content in durable.items():
+            if path.endswith("-shm") or not os.path.exists(path):
+                continue
+            name = path.encode()
+            for what, data in ((b"w", bytes(content)), (b"s", b"")):
+                file.write(what + struct.pack("<IQI", len(name), 0, len(data)) + name + data)
+    return lost
