@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import api  # noqa: E402
 import harness  # noqa: E402
 import rows_master  # noqa: E402,F401
+import rows_limits  # noqa: E402,F401
 import rows_network  # noqa: E402,F401
 import rows_store  # noqa: E402,F401
 import rows_worker  # noqa: E402,F401

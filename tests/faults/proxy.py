@@ -205,7 +205,12 @@ class Dealer:
         self.received = []
         if handshake:
             ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER" + b"\x08Identity" + bytes(4)
-            self.socket.sendall(GREETING + b"\x04" + bytes([len(ready)]) + ready)
+            self.socket.sendall(GREETING)
+            greeting = b""
+            while len(greeting) < 64:  # libzmq closes on who does not wait for its greeting.
+                greeting += self.socket.recv(64 - len(greeting)) or bytes(64)
+            self.stream.greeted = True
+            self.socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
 
     def send(self, frames):
         self.socket.sendall(message(frames))

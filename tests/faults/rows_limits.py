@@ -1,0 +1,237 @@
+"""Rows at the edges: sizes, counts, watchers that do not read, descriptors and memory that run out: F21, F22, F24, F31, F33."""
+
+import contextlib
+import os
+import selectors
+import subprocess
+import time
+
+import api
+import oracle
+import proxy
+from harness import JOURNAL_WORKER, Load, Run, Skip, base, row, until
+from rows_store import POWER_CUT
+
+LIMIT = 3 << 20
+
+
+@row("F21", "payloads and results at the limit, one below, one above; empty, not UTF-8, NUL")
+def sizes_at_the_limit(run: Run):
+    with run.cluster(workers=1) as cluster:
+        client = cluster.client()
+        for size in (LIMIT - 1, LIMIT):
+            job = client.submit([bytes(size)], handler="echo")
+            run.expect(client.wait(job.job_id) is not None, f"a payload of {size} bytes is run")
+            run.equal(client.results(job.job_id)[0][0][0].output, bytes(size), f"its result of {size} bytes")
+        refused(run, client, [bytes(LIMIT + 1)], "INPUT_TOO_LARGE")
+        odd = [b"", b"\0", b"a\0b", b"\xff\xfe\xfd", bytes(range(256))]
+        job = client.submit(odd)
+        client.wait(job.job_id)
+        run.equal([r[0].output for _, r in sorted(client.results(job.job_id)[0].items())], [api.expected(p) for p in odd], "odd payloads")
+        for size, reason in ((LIMIT, 0), (LIMIT + 1, api.pb.task.Task.RESULT_TOO_LARGE)):
+            job = client.submit([b"big=%d x" % size])
+            run.expect(client.wait(job.job_id) is not None, f"a result of {size} bytes ends")
+            run.equal(client.results(job.job_id)[0][0][0].reason, reason, f"reason of a result of {size} bytes")
+            run.equal(oracle.Journal(cluster.journal).executions(job.job_id)[0], 1, f"executions of a result of {size} bytes")
+        cluster.check(client, executions=1, may_fail=True)
+
+
+def refused(run, client, payloads, reason):
+    try:
+        client.submit(payloads)
+        run.expect(False, f"{reason} was expected")
+    except api.grpc.RpcError as error:
+        run.equal(error.code(), api.grpc.StatusCode.INVALID_ARGUMENT, f"code of {reason}")
+
+
+@row("F22", "an array of 1 M; the limit, and one above; cancelled half-way")
+def large_arrays(run: Run):
+    with run.cluster(workers=2) as cluster:
+        client = cluster.client()
+
+        def array(count, handler="echo"):
+            return client.once(client.jobs.CreateJob, api.pb.services.CreateJobRequest(
+                request_id=client.new_id(), spec=client.spec(handler), array=api.pb.job.ArraySpec(count=count)), 30)
+        began = time.monotonic()
+        job = array(1_000_000)
+        took = time.monotonic() - began
+        run.expect(took < 1, f"1 M is accepted within 1 s: {took:.2f} s")
+        half = until(lambda: client.get(job.job_id).counts.succeeded > 100_000, "work", 60)
+        run.expect(half, "")
+        for one in (job, array(100_000_000)):
+            submission = api.Submission("", [], job_id=one.job_id)
+            began = time.monotonic()
+            try:
+                client.cancel(submission)
+            except api.grpc.RpcError as error:  # The first may have ended already.
+                run.equal(error.code(), api.grpc.StatusCode.FAILED_PRECONDITION, "answer to the cancel")
+            ended = client.wait(one.job_id, 20)
+            took = time.monotonic() - began
+            run.expect(ended is not None and took < 2 + 2, f"cancelled within 2 s, and room for a busy machine: {took:.2f} s")
+            if ended is not None:
+                counts = ended.counts
+                run.equal(counts.succeeded + counts.failed + counts.cancelled, counts.total, f"tasks of job {one.job_id}")
+        with contextlib.suppress(api.grpc.RpcError):
+            array(100_000_001)
+            run.expect(False, "an array above the limit was accepted")
+        cluster.check(client)
+
+
+@row("F24", "100 watchers that never read, one that reads a little")
+def watchers_that_do_not_read(run: Run):
+    with run.cluster(workers=2) as cluster:
+        client = cluster.client()
+        jobs = [client.submit([run.random.randbytes(100_000) for _ in range(25)], handler="echo") for _ in range(40)]
+        streams = []
+        for i in range(100):
+            request = api.pb.services.StreamResultsRequest(job_id=jobs[i % len(jobs)].job_id, follow=True)
+            streams.append(client.jobs.StreamResults(request, metadata=client.metadata, timeout=120))
+        slow = client.jobs.StreamResults(api.pb.services.StreamResultsRequest(job_id=jobs[0].job_id, follow=True), metadata=client.metadata)
+        next(slow)
+        before = time.monotonic()
+        fast = cluster.client().submit(run.payloads(500))
+        run.expect(client.wait(fast.job_id, 30) is not None, "others are served")
+        run.figure(f"500 tasks beside 100 watchers in {time.monotonic() - before:.2f} s, master at "
+                   f"{oracle.status(cluster.processes['master'].pid)[0] >> 20} MiB")
+        cluster.check(client)
+        for stream in [*streams, slow]:
+            stream.cancel()
+
+
+@row("F31", "descriptors run out; memory allocation fails at the N-th call")
+def resources_run_out(run: Run):
+    for limit in (16, 64):
+        prefix = ["prlimit", f"--nofile={limit}:{limit}"]
+        with run.cluster(start=False, workers=1, master_prefix=prefix) as cluster:
+            process = cluster.start_master()
+            try:
+                cluster.wait_for_master(8)
+            except AssertionError:
+                run.expect(process.poll() is not None, f"with {limit} descriptors the master neither serves nor ends")
+            if process.poll() is None:
+                cluster.start_worker("worker-1")
+                cluster.wait_for_workers(1)
+                flood = []
+                for _ in range(limit * 2):
+                    with contextlib.suppress(OSError):
+                        flood.append(proxy.socket.create_connection(("127.0.0.1", cluster.port + 1), 1))
+                spent = cpu_seconds(process.pid)
+                time.sleep(2)
+                spent = cpu_seconds(process.pid) - spent
+                run.figure(f"{limit} descriptors, {len(flood)} idle connections: {spent / 2:.0%} of a core")
+                run.expect(spent < 1, f"with {limit} descriptors the master spins: {spent:.1f} s of CPU in 2 s")
+                for one in flood:
+                    one.close()
+                client = cluster.client()
+                client.submit(run.payloads(50))
+                cluster.check(client, executions=2)
+    if not POWER_CUT.exists():
+        raise Skip("libpower_cut.so is not built")
+    for at in sorted(run.random.sample(range(1, 3000), 4)):
+        with run.cluster(start=False, workers=1) as cluster:
+            mark = cluster.folder / "fail-now"
+            cluster.master_env = {"LD_PRELOAD": str(POWER_CUT), "FAIL_MALLOC_AT": str(at), "FAIL_MALLOC_WHEN": str(mark)}
+            cluster.start()
+            client = cluster.client()
+            with Load(client, run) as load:
+                until(lambda: load.acknowledged() > 3, "load")
+                mark.write_text("")
+                with contextlib.suppress(AssertionError):  # It may have been an allocation that may fail.
+                    until(lambda: cluster.processes["master"].poll() is not None, "the master's end", 5)
+                if cluster.processes["master"].poll() is not None:
+                    cluster.start_master(env={})
+                    cluster.wait_for_master()
+            cluster.check(client, executions=2)
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Stubs:
+    """Many idle workers in this process: they say Hello when asked who they are, and a heartbeat a second."""
+
+    def __init__(self, port, count, token):
+        self.port, self.token = port, token.encode()
+        self.links, self.joined, self.epochs = [None] * count, set(), [0] * count
+        self.selector = selectors.DefaultSelector()
+
+    def connect(self):
+        for i in range(len(self.links)):
+            if self.links[i] is not None:
+                continue
+            with contextlib.suppress(OSError):
+                self.links[i] = proxy.Dealer(self.port)
+                self.links[i].socket.setblocking(False)
+                self.selector.register(self.links[i].socket, selectors.EVENT_READ, i)
+                self.hello(i)
+
+    def hello(self, i):
+        body = api.pb.link.Hello(number=1, last_page=True, token=self.token, worker_id=f"stub-{i}", process_id=f"p{i}", min_protocol=1,
+                                 max_protocol=1, hostname="stub").SerializeToString()
+        self.links[i].send(proxy.frames_of(proxy.TYPES["HELLO"], 0, 1000 + i, body))
+
+    def beat(self):
+        for i in list(self.joined):
+            with contextlib.suppress(OSError):
+                self.links[i].send(proxy.frames_of(proxy.TYPES["HEARTBEAT"], self.epochs[i], 1000 + i, b""))
+
+    def turn(self, seconds):
+        for key, _ in self.selector.select(seconds):
+            i = key.data
+            link = self.links[i]
+            try:
+                data = link.socket.recv(1 << 16)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                self.selector.unregister(link.socket)
+                link.close()
+                self.links[i] = None
+                self.joined.discard(i)
+                continue
+            link.stream.rewrite(data, lambda m: link.received.append(m) or [])
+            for frames in link.received:
+                type_ = proxy.type_of(frames)
+                if type_ == proxy.TYPES["WELCOME"]:
+                    self.epochs[i] = int.from_bytes(frames[0][8:16], "little")
+                    self.joined.add(i)
+                elif type_ == proxy.TYPES["WHO_ARE_YOU"]:
+                    self.hello(i)
+            link.received.clear()
+
+
+@row("F33", "1,000 workers reconnect at once, three times in a row")
+def many_workers_reconnect(run: Run):
+    count = 1000
+    with run.cluster(workers=1, env={"REEVE_TIME_SCALE": "1"}) as cluster:
+        cluster.ignores_ceilings = True  # A thousand connections are a thousand descriptors.
+        client = cluster.client()
+        job = client.submit(run.payloads(4, b"sleep=12 "))
+        stubs = Stubs(cluster.port + 1, count, cluster.token)
+        for round_ in range(3):
+            if round_:
+                cluster.kill("master")
+                cluster.start_master()
+            began = time.monotonic()
+            beat = began
+            while len(stubs.joined) < count or any(l is None for l in stubs.links):
+                stubs.connect()
+                stubs.turn(0.01)
+                if time.monotonic() - beat > 1:
+                    beat = time.monotonic()
+                    stubs.beat()
+                if time.monotonic() - began > 30:
+                    break
+            took = time.monotonic() - began
+            run.figure(f"round {round_ + 1}: {len(stubs.joined)} of {count} attached after {took:.1f} s")
+            run.expect(len(stubs.joined) == count and took < 10, f"all attached within 10 s: {len(stubs.joined)} after {took:.1f} s")
+        cluster.wait_for_master()
+        until(lambda: client.cluster().worker_count >= count, "1,000 workers")
+        for link in filter(None, stubs.links):
+            link.close()
+        cluster.check(client, executions=1)
+        run.equal(sum(oracle.Journal(cluster.journal).executions(job.job_id).values()), 4, "executions")
