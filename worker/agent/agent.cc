@@ -13,6 +13,8 @@ constexpr int kExitRefused = 78;
 // Batches that the socket did not take are tried again after this.
 constexpr absl::Duration kResendSoon = absl::Milliseconds(50);
 constexpr absl::Duration kLookForUnacknowledged = absl::Seconds(1);
+// A drain waits so long, after the tasks had their grace, for a master to take results.
+constexpr absl::Duration kFlushWithin = absl::Seconds(5);
 
 }  // namespace
 
@@ -354,6 +356,12 @@ AgentEffects Agent::TakeEffects(absl::Duration now) {
     if (!batches_.empty() && next_resend_ == absl::InfiniteDuration())
       next_resend_ = now + kLookForUnacknowledged;
   }
+  if (draining_ && !ended_ && now >= drain_deadline_ + kFlushWithin) {
+    // Nobody takes them: the tasks run again elsewhere once the lease is over.
+    ended_ = true;
+    effects_.goodbye = "drained without an answer";
+    effects_.exit = {0, "drained; the master did not take every result"};
+  }
   if (draining_ && spans_.empty() && batches_.empty() && !ended_) {
     ended_ = true;
     effects_.goodbye = "drained";
@@ -369,7 +377,7 @@ AgentEffects Agent::TakeEffects(absl::Duration now) {
 
 absl::Duration Agent::NextDeadline() const {
   absl::Duration next = std::min(
-      {hello_at_, next_resend_, drain_forced_ ? absl::InfiniteDuration() : drain_deadline_});
+      {hello_at_, next_resend_, drain_deadline_ + (drain_forced_ ? kFlushWithin : absl::ZeroDuration())});
   if (welcomed_) next = std::min(next, next_beat_);
   return next;
 }
