@@ -1,11 +1,14 @@
 // reeve-master: takes jobs, gives them to workers, keeps what comes back.
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
+#include <thread>
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
@@ -37,6 +40,7 @@ constexpr int kExitUsage = 2;
 constexpr int kExitFault = 70;
 constexpr int kExitNoState = 73;
 constexpr int kExitConfig = 78;
+constexpr rlim_t kLeastDescriptors = 512;
 
 struct Flags {
   std::string listen = "127.0.0.1";
@@ -46,6 +50,7 @@ struct Flags {
   bool init = false;
   bool check = false;
   std::string advertise_collector;
+  uint64_t max_memory_mib = 4096;
 };
 
 std::string DefaultStateDir() {
@@ -71,6 +76,39 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
+// At its limit of descriptors libzmq spins in accept; so there must be room from the start.
+absl::Status RaiseDescriptorLimit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max >= kLeastDescriptors) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat("only ", limit.rlim_max,
+                                              " open files are allowed, at least ",
+                                              kLeastDescriptors, " are needed (ulimit -n)"));
+}
+
+uint64_t ResidentBytes() {
+  uint64_t pages = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+// A message without end grows inside libzmq, where no bound of ours reaches. Ending here and going on
+// from the store is better than what the kernel would choose to kill.
+void WatchMemory(uint64_t most_bytes) {
+  std::thread([most_bytes] {
+    for (;;) {
+      if (const uint64_t resident = ResidentBytes(); resident > most_bytes) {
+        REEVE_LOG_ERROR("memory is above its bound, ending resident_bytes={} most_bytes={}",
+                        resident, most_bytes);
+        _exit(kExitFault);
+      }
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+  }).detach();
+}
+
 SchedulerOptions ScaledSchedulerOptions() {
   SchedulerOptions options;
   for (absl::Duration* time : {&options.suspect, &options.lease, &options.reconnect_grace,
@@ -81,6 +119,8 @@ SchedulerOptions ScaledSchedulerOptions() {
 }
 
 int Serve(const Flags& flags) {
+  if (absl::Status s = RaiseDescriptorLimit(); !s.ok()) return Fail(kExitConfig, s);
+  WatchMemory(flags.max_memory_mib << 20);
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
   const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32))
@@ -215,6 +255,10 @@ int main(int argc, char** argv) {
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
   app.add_flag("--check", flags.check,
                "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
+  app.add_option("--max-memory", flags.max_memory_mib,
+                 "Resident memory in MiB above which the master ends with 70, to recover")
+      ->check(CLI::Range(128, 1 << 24))
+      ->capture_default_str();
   app.add_option("--advertise-collector", flags.advertise_collector,
                  "Endpoint of the collector as workers are told it, when it is not where it listens")
       ->group("");
