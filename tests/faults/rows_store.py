@@ -74,7 +74,7 @@ def full_disk_is_planned_for(run: Run):
         client.submit(run.payloads(100))
         waiting = client.submit(run.payloads(40, b"sleep=0.2 "))
         filler = cluster.state / "filler"
-        subprocess.run(["fallocate", "-l", str(free_bytes(cluster.state) - (64 << 10)), str(filler)], check=True)
+        subprocess.run(["fallocate", "-l", str(free_bytes(cluster.state) - (512 << 10)), str(filler)], check=True)
         refused = 0
         for _ in range(40):
             if cluster.processes["master"].poll() is not None:
