@@ -51,6 +51,9 @@ struct Flags {
   bool check = false;
   std::string advertise_collector;
   uint64_t max_memory_mib = 4096;
+  uint64_t max_active_jobs = SchedulerOptions().max_active_jobs;
+  uint64_t max_queued_tasks = SchedulerOptions().max_queued_payload_tasks;
+  uint64_t max_queued_mib = SchedulerOptions().max_queued_bytes >> 20;
 };
 
 std::string DefaultStateDir() {
@@ -109,8 +112,11 @@ void WatchMemory(uint64_t most_bytes) {
   }).detach();
 }
 
-SchedulerOptions ScaledSchedulerOptions() {
+SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
   SchedulerOptions options;
+  options.max_active_jobs = flags.max_active_jobs;
+  options.max_queued_payload_tasks = flags.max_queued_tasks;
+  options.max_queued_bytes = flags.max_queued_mib << 20;
   for (absl::Duration* time : {&options.suspect, &options.lease, &options.reconnect_grace,
                                &options.resend, &options.reattach_window, &options.cancel_grace}) {
     *time = Scaled(*time);
@@ -177,7 +183,7 @@ int Serve(const Flags& flags) {
   MasterLoop::Parts parts;
   timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  parts.scheduler = std::make_unique<Scheduler>(ScaledSchedulerOptions(), std::move(*image),
+  parts.scheduler = std::make_unique<Scheduler>(MakeSchedulerOptions(flags), std::move(*image),
                                                 Now{absl::DurationFromTimespec(ts), absl::Now()});
   parts.make_dispatcher = [&] {
     Dispatcher::Options options{.endpoint = dispatch,
@@ -255,6 +261,15 @@ int main(int argc, char** argv) {
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
   app.add_flag("--check", flags.check,
                "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
+  app.add_option("--max-active-jobs", flags.max_active_jobs,
+                 "Jobs that have not ended; more are refused until some end")
+      ->capture_default_str();
+  app.add_option("--max-queued-tasks", flags.max_queued_tasks,
+                 "Tasks with inputs that wait; more are refused")
+      ->capture_default_str();
+  app.add_option("--max-queued-mib", flags.max_queued_mib, "MiB of inputs that wait; likewise")
+      ->check(CLI::Range(1, 1 << 30))
+      ->capture_default_str();
   app.add_option("--max-memory", flags.max_memory_mib,
                  "Resident memory in MiB above which the master ends with 70, to recover")
       ->check(CLI::Range(128, 1 << 24))

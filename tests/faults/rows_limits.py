@@ -77,6 +77,33 @@ def large_arrays(run: Run):
         cluster.check(client)
 
 
+@row("F23", "submit flood of ten times the capacity")
+def flood_is_refused_with_a_hint(run: Run):
+    capacity = 100
+    with run.cluster(workers=1, slots=2, master_flags=["--max-active-jobs", capacity]) as cluster:
+        client = cluster.client()
+        before = oracle.status(cluster.processes["master"].pid)[0]
+        admitted, refusals, times = 0, 0, []
+        for _ in range(10 * capacity):
+            began = time.monotonic()
+            try:
+                client.submit([b"sleep=%.2f x" % 0.05])
+                admitted += 1
+                times.append(time.monotonic() - began)
+            except api.grpc.RpcError as error:
+                refusals += 1
+                run.equal(error.code(), api.grpc.StatusCode.RESOURCE_EXHAUSTED, "answer above the capacity")
+                details = dict(error.trailing_metadata()).get("grpc-status-details-bin", b"")
+                run.expect(b"RetryInfo" in details and b"QUEUE_FULL" in details, f"the refusal has a reason and a hint: {details!r}")
+        grown = oracle.status(cluster.processes["master"].pid)[0] - before
+        worst = sorted(times)[len(times) * 99 // 100]
+        run.figure(f"{admitted} admitted, {refusals} refused, p99 of the admitted {worst * 1000:.0f} ms, memory +{grown >> 20} MiB")
+        run.expect(refusals > 0 and admitted >= capacity, f"{admitted} admitted, {refusals} refused")
+        run.expect(worst < 0.5, f"p99 of the admitted: {worst:.2f} s")
+        run.expect(grown < 64 << 20, f"memory grew by {grown >> 20} MiB")
+        cluster.check(client, executions=1)
+
+
 @row("F24", "100 watchers that never read, one that reads a little")
 def watchers_that_do_not_read(run: Run):
     with run.cluster(workers=2) as cluster:
