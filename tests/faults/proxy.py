@@ -109,7 +109,7 @@ class Proxy:
 def rst(connection):
     try:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.shutdown(socket.SHUT_RDWR) if False else None
+        connection.shutdown(socket.SHUT_RD)  # Wakes the thread that reads; a close alone would wait for it.
         connection.close()
     except OSError:
         pass
@@ -129,16 +129,17 @@ class Zmtp:
     """Cuts a stream of bytes into greeting, commands and messages."""
 
     def __init__(self):
-        self.buffer, self.greeted, self.parts = b"", False, []
+        self.buffer, self.greeting, self.parts = b"", 64, []
 
     def rewrite(self, data, change):
         self.buffer += data
         out = []
-        if not self.greeted:
-            if len(self.buffer) < 64:
-                return b""
-            out.append(self.buffer[:64])
-            self.buffer, self.greeted = self.buffer[64:], True
+        if self.greeting:  # Passed on as it comes: libzmq says the rest only once it has heard the beginning.
+            part, self.buffer = self.buffer[:self.greeting], self.buffer[self.greeting:]
+            self.greeting -= len(part)
+            out.append(part)
+            if self.greeting:
+                return part
         while True:
             taken = self.take()
             if taken is None:
@@ -209,7 +210,7 @@ class Dealer:
             greeting = b""
             while len(greeting) < 64:  # libzmq closes on who does not wait for its greeting.
                 greeting += self.socket.recv(64 - len(greeting)) or bytes(64)
-            self.stream.greeted = True
+            self.stream.greeting = 0
             self.socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
 
     def send(self, frames):

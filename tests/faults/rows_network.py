@@ -216,11 +216,19 @@ class Shuffler:
         return out
 
 
+def through(cluster, shuffler):
+    """From now on on new connections: messages can be told apart only from a connection's beginning."""
+    for one in (cluster.dispatch, cluster.collector):
+        one.messages = shuffler
+        one.reset()
+    cluster.wait_for_workers(2)
+
+
 @row("F17", "HELLO, HEARTBEAT, ASSIGN, RESULTS and their acknowledgements twice, and out of order")
 def messages_twice_and_out_of_order(run: Run):
     with proxied(run) as (cluster, client):
         twice = Shuffler(run, 0.5, ["HELLO", "WELCOME", "HEARTBEAT", "HEARTBEAT_ACK", "ASSIGN", "RESULTS", "RESULT_ACK", "WHO_ARE_YOU"])
-        cluster.dispatch.messages = cluster.collector.messages = twice
+        through(cluster, twice)
         with Load(client, run, threads=3):
             until(lambda: twice.touched > 300, "300 messages sent twice", 60)
             for _ in range(3):
@@ -229,14 +237,14 @@ def messages_twice_and_out_of_order(run: Run):
             cluster.kill("master")
             cluster.start_master()
             cluster.wait_for_master()
-        cluster.dispatch.messages = cluster.collector.messages = None
+        twice.share = 0
         cluster.check(client, executions=1)
     with proxied(run) as (cluster, client):
         order = Shuffler(run, 0.2, ["HELLO", "WELCOME", "HEARTBEAT", "ASSIGN", "RESULTS", "RESULT_ACK", "RECALL", "CANCEL"], hold=True)
-        cluster.dispatch.messages = cluster.collector.messages = order
+        through(cluster, order)
         with Load(client, run, threads=3):
             until(lambda: order.touched > 100, "100 messages out of order", 60)
-        cluster.dispatch.messages = cluster.collector.messages = None
+        order.share = 0
         cluster.check(client, executions=1)
 
 
