@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "base/held_hash.h"
 
 namespace reeve {
@@ -33,9 +34,12 @@ void Agent::On(absl::Duration now, agent::Begin& event) {
 }
 
 void Agent::SayHello(absl::Duration now) {
-  greeting_ = true;
+  // Repeated under the same number: a Welcome that takes longer than the patience here still counts.
+  if (!std::exchange(greeting_, true) || REEVE_BUG(kHelloNumberRises)) {
+    ++hello_number_;
+    DropOutdated();
+  }
   hello_at_ = now + options_.hello_repeat;
-  ++hello_number_;
   AgentEffects::Hello hello;
   hello.number = hello_number_;
   hello.seen_seq = seen_seq_;
@@ -63,6 +67,7 @@ std::vector<AgentHeld> Agent::Held() const {
     }
   }
   for (const auto& [number, batch] : batches_) {
+    if (REEVE_BUG(kFinishedNotNamed)) break;
     for (const AgentLeased& leased : batch.content.runs) {
       if (leased.lease)
         held.push_back(
@@ -88,12 +93,17 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   heartbeat_ = event.heartbeat;
   orphan_timeout_ = event.orphan_timeout;
   next_beat_ = now;
+  // What was dropped before was not named in Hello: a new lease for its index means another attempt.
   for (auto& [key, span] : spans_) {
+    std::erase_if(span.portions, [](const auto& portion) { return !portion.second.lease.seq; });
     for (auto& [first, portion] : span.portions) portion.lease = {};
   }
   span_of_.clear();
   for (auto& [number, batch] : batches_) {
-    for (AgentLeased& leased : batch.content.runs) leased.lease = {};
+    for (AgentLeased& leased : batch.content.runs) {
+      if (!leased.lease) batch.unwanted.Add(leased.run);
+      leased.lease = {};
+    }
   }
   seen_seq_ = {};
   for (const agent::Welcomed::Run_& run : event.runs) Relabel(run);
@@ -115,53 +125,106 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
       continue;
     }
     it->second.epoch = epoch_;
-    to_send_.insert(it->first);
     ++it;
   }
+  Renumber();
+}
+
+// A frame with the old leases may still be on its way. Under a number of its own it can neither be taken
+// for the batch as it is now, nor can its refusal settle that one.
+void Agent::Renumber() {
+  std::map<uint64_t, Batch> batches = std::exchange(batches_, {});
+  to_send_.clear();
+  for (auto& [old, batch] : batches) {
+    if (REEVE_BUG(kBatchNumbersKept)) {
+      batch.content.number = old;
+    } else {
+      batch.content.number = next_batch_++;
+    }
+    if (!REEVE_BUG(kWorkerNoResend)) to_send_.insert(batch.content.number);
+    batches_.emplace(batch.content.number, std::move(batch));
+  }
+}
+
+// A worker may hold an index twice: a failed attempt whose record died with a master, and the attempt
+// that followed it. Welcome names indexes, so only the later one may be claimed.
+void Agent::DropOutdated() {
+  std::vector<AgentHeld> held = Held();
+  std::stable_sort(held.begin(), held.end(),
+                   [](const AgentHeld& a, const AgentHeld& b) { return b.lease < a.lease; });
+  std::map<JobId, IntervalSet> later;
+  for (const AgentHeld& claim : held) {
+    IntervalSet& named = later[claim.job];
+    for (const Run part : named.Intersection(claim.run)) {
+      for (auto& [key, span] : spans_) {
+        if (span.job == claim.job) Label(&span.portions, part, {}, &claim.lease);
+      }
+      for (auto& [number, batch] : batches_) {
+        if (batch.content.job == claim.job && batch.epoch == claim.lease.epoch)
+          Label(&batch.content.runs, part, {}, &claim.lease.seq);
+      }
+    }
+    named.Add(claim.run);
+  }
+}
+
+// What lies within `run` (and has the label `only`, if given) is labelled `lease`.
+// Returns: whether anything was.
+bool Agent::Label(std::map<TaskIndex, Portion>* portions, Run run, LeaseId lease,
+                  const LeaseId* only) {
+  bool any = false;
+  std::map<TaskIndex, Portion> next;
+  for (const auto& [first, portion] : *portions) {
+    const TaskIndex last = first + portion.count;
+    const TaskIndex from = std::max(first, run.first), to = std::min(last, run.end());
+    if (from >= to || (only != nullptr && portion.lease != *only)) {
+      next[first] = portion;
+      continue;
+    }
+    if (first < from) next[first] = {from - first, portion.lease};
+    next[from] = {to - from, lease};
+    if (to < last) next[to] = {last - to, portion.lease};
+    any = true;
+  }
+  *portions = std::move(next);
+  return any;
+}
+
+void Agent::Label(std::vector<AgentLeased>* runs, Run run, LeaseSeq lease, const LeaseSeq* only) {
+  std::vector<AgentLeased> next;
+  for (const AgentLeased& old : *runs) {
+    const TaskIndex from = std::max(old.run.first, run.first);
+    const TaskIndex to = std::min(old.run.end(), run.end());
+    if (from >= to || (only != nullptr && old.lease != *only)) {
+      next.push_back(old);
+      continue;
+    }
+    if (old.run.first < from) next.push_back({old.lease, {old.run.first, from - old.run.first}});
+    next.push_back({lease, {from, to - from}});
+    if (to < old.run.end()) next.push_back({old.lease, {to, old.run.end() - to}});
+  }
+  *runs = std::move(next);
 }
 
 void Agent::Relabel(const agent::Welcomed::Run_& labelled) {
   seen_seq_ = std::max(seen_seq_, labelled.lease);
   if (!labelled.lease) return;
-  const TaskIndex begin = labelled.run.first, end = labelled.run.end();
   for (auto& [key, span] : spans_) {
-    if (span.job != labelled.job) continue;
-    std::map<TaskIndex, Portion> next;
-    for (const auto& [first, portion] : span.portions) {
-      const TaskIndex last = first + portion.count;
-      const TaskIndex from = std::max(first, begin), to = std::min(last, end);
-      if (from >= to) {
-        next[first] = portion;
-        continue;
-      }
-      if (first < from) next[first] = {from - first, portion.lease};
-      next[from] = {to - from, {epoch_, labelled.lease}};
-      if (to < last) next[to] = {last - to, portion.lease};
+    if (span.job == labelled.job &&
+        Label(&span.portions, labelled.run, {epoch_, labelled.lease}, nullptr))
       span_of_[labelled.lease] = key;
-    }
-    span.portions = std::move(next);
   }
   for (auto& [number, batch] : batches_) {
     if (batch.content.job != labelled.job) continue;
-    std::vector<AgentLeased> next;
-    for (const AgentLeased& old : batch.content.runs) {
-      const TaskIndex from = std::max(old.run.first, begin), to = std::min(old.run.end(), end);
-      if (from >= to) {
-        next.push_back(old);
-        continue;
-      }
-      if (old.run.first < from) next.push_back({old.lease, {old.run.first, from - old.run.first}});
-      next.push_back({labelled.lease, {from, to - from}});
-      if (to < old.run.end()) next.push_back({old.lease, {to, old.run.end() - to}});
-    }
-    batch.content.runs = std::move(next);
+    for (const Run part : batch.unwanted.Missing(labelled.run))
+      Label(&batch.content.runs, part, labelled.lease, nullptr);
   }
 }
 
 // ---- Work ----
 
 void Agent::On(absl::Duration, agent::Assigned& event) {
-  if (!welcomed_ || event.lease <= seen_seq_) return;  // Sent twice.
+  if (!welcomed_ || (event.lease <= seen_seq_ && !REEVE_BUG(kAssignedTwice))) return;  // Sent twice.
   seen_seq_ = event.lease;
   const SpanKey key(next_span_++);
   Span& span = spans_[key];
@@ -179,6 +242,11 @@ void Agent::On(absl::Duration, agent::RecallAsked& event) {
   if (it == span_of_.end()) {
     effects_.recalled.push_back({event.lease, {event.end, 0}});  // Nothing left to cut.
     return;
+  }
+  if (REEVE_BUG(kRecallOfRunning)) {
+    for (const Run run : spans_.at(it->second).unfinished.Runs()) {
+      if (run.first >= event.end) effects_.recalled.push_back({event.lease, run});
+    }
   }
   effects_.cuts.push_back({it->second, event.end, agent::Cut::Why::kRecall});
 }
@@ -259,6 +327,9 @@ void Agent::On(absl::Duration, agent::Reported& event) {
 }
 
 void Agent::On(absl::Duration, agent::ResultsAcked& event) {
+  // Hello has named these batches: what becomes of them, Welcome says. A refusal of their old leases may
+  // overtake it on the other connection.
+  if (greeting_) return;
   const bool was_full = spool_full();
   for (const uint64_t number : event.numbers) {
     const auto it = batches_.find(number);
@@ -333,7 +404,8 @@ void Agent::On(absl::Duration now, agent::Tick&) {
   if (now >= next_resend_) {
     next_resend_ = batches_.empty() ? absl::InfiniteDuration() : now + kLookForUnacknowledged;
     for (const auto& [number, batch] : batches_) {
-      if (now - batch.sent >= options_.results_repeat) to_send_.insert(number);
+      if (now - batch.sent >= options_.results_repeat && !REEVE_BUG(kWorkerNoResend))
+        to_send_.insert(number);
     }
   }
   if (draining_ && !drain_forced_ && now >= drain_deadline_) {

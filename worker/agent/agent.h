@@ -235,6 +235,7 @@ class Agent {
     AgentEffects::Batch content;
     Birth birth;
     Epoch epoch;  // Of its leases.
+    IntervalSet unwanted;  // Dropped by a master; stays so.
     absl::Duration sent = -absl::InfiniteDuration();
   };
 
@@ -256,6 +257,11 @@ class Agent {
   void SayHello(absl::Duration now);
   void Beat(absl::Duration now);
   void Relabel(const agent::Welcomed::Run_& run);
+  void Renumber();
+  void DropOutdated();
+  static bool Label(std::map<TaskIndex, Portion>* portions, Run run, LeaseId lease,
+                    const LeaseId* only);
+  static void Label(std::vector<AgentLeased>* runs, Run run, LeaseSeq lease, const LeaseSeq* only);
   std::vector<AgentLeased> LeasedParts(const Span& span, Run run) const;
   std::vector<AgentHeld> Held() const;
   void EndIfFinished(SpanKey key);

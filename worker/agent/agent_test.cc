@@ -50,7 +50,7 @@ TEST_F(AgentTest, HelloIsRepeatedUntilItIsAnswered) {
   now_ += absl::Seconds(1);
   Step(agent::Tick{});
   ASSERT_TRUE(effects_.hello.has_value());
-  EXPECT_EQ(effects_.hello->number, 2u);
+  EXPECT_EQ(effects_.hello->number, 1u) << "the answer to the first counts, however late";
   Join();
   EXPECT_TRUE(agent_.welcomed());
   EXPECT_EQ(agent_.epoch(), Epoch(1));
@@ -165,6 +165,69 @@ TEST_F(AgentTest, AfterANewEpochHeldRunsAndResultsCarryTheirNewLeases) {
   EXPECT_EQ(effects_.results[0].runs[0].lease, LeaseSeq(2));
   Report(b, {10, 10});
   EXPECT_TRUE(effects_.results.empty()) << "nobody wants it";
+}
+
+TEST_F(AgentTest, ResultsUnderNewLeasesHaveNewNumbers) {
+  // A frame from before the Welcome was refused, and its answer made the worker forget the batch.
+  Begin();
+  Join();
+  Report(Assign(5, {0, 4}), {0, 4});
+  const uint64_t before = effects_.results.at(0).number;
+  Step(agent::AskedWho{});
+  Join(1, {{JobId(1), {0, 4}, LeaseSeq(9)}});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_NE(effects_.results[0].number, before);
+  Step(agent::ResultsAcked{{before}});
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  EXPECT_EQ(effects_.results.size(), 1u) << "still owed";
+}
+
+TEST_F(AgentTest, AnAnswerThatOvertakesTheWelcomeSettlesNothing) {
+  // The refusal of an old lease arrived before the new one, which then named a batch that was gone.
+  Begin();
+  Join();
+  Report(Assign(5, {0, 4}), {0, 4});
+  const uint64_t number = effects_.results.at(0).number;
+  Step(agent::AskedWho{});
+  Step(agent::ResultsAcked{{number}});
+  Join(1, {{JobId(1), {0, 4}, LeaseSeq(9)}});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].runs.at(0).lease, LeaseSeq(9));
+}
+
+TEST_F(AgentTest, OfTwoAttemptsAtATaskOnlyTheLaterIsNamed) {
+  // The record of a failure died with the master; the old batch was taken for the new attempt.
+  Begin();
+  Join();
+  Report(Assign(5, {0, 3}), {0, 3});
+  Report(Assign(6, {1, 1}), {1, 1});
+  Step(agent::AskedWho{});
+  ASSERT_TRUE(effects_.hello.has_value());
+  ASSERT_EQ(effects_.hello->held.size(), 3u);
+  for (const AgentHeld& held : effects_.hello->held)
+    EXPECT_EQ(held.lease.seq, LeaseSeq(held.run.first == 1 ? 6 : 5));
+  Join(2, {{JobId(1), {0, 1}, LeaseSeq(1)},
+           {JobId(1), {1, 1}, LeaseSeq(2)},
+           {JobId(1), {2, 1}, LeaseSeq(3)}});
+  ASSERT_EQ(effects_.results.size(), 2u);
+  ASSERT_EQ(effects_.results[0].runs.size(), 3u);
+  EXPECT_FALSE(bool(effects_.results[0].runs[1].lease)) << "covers its body, and is refused";
+  EXPECT_EQ(effects_.results[1].runs.at(0).lease, LeaseSeq(2));
+}
+
+TEST_F(AgentTest, WhatWasDroppedStaysDroppedThoughItsIndexGetsANewLease) {
+  // A second restart gave the lease of a new attempt to the old one, too, which was still running.
+  Begin();
+  Join();
+  const SpanKey old = Assign(5, {0, 1});
+  Step(agent::AskedWho{});
+  Join(2, {{JobId(1), {0, 1}, LeaseSeq(0)}});
+  Assign(1, {0, 1});
+  Step(agent::AskedWho{});
+  Join(3, {{JobId(1), {0, 1}, LeaseSeq(4)}});
+  Report(old, {0, 1});
+  EXPECT_TRUE(effects_.results.empty());
 }
 
 TEST_F(AgentTest, ADrainGivesBackWhatHasNotBegunAndEndsWhenAllIsHandedIn) {
