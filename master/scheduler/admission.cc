@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "master/scheduler/state.h"
 
 namespace reeve {
@@ -55,6 +56,10 @@ void AppendRun(std::vector<ResultRun>* runs, PositionedRun run, TaskState state)
 
 void Scheduler::Impl::On(const Now& now, ResultsArrived& event) {
   WorkerRecord* worker = FindWorker(event.session);
+  if (REEVE_BUG(kNoFencing) && worker == nullptr && !workers.empty()) {
+    worker = workers.begin()->second.get();
+    for (ResultBatchArrived& batch : event.batches) batch.number += 1u << 31;
+  }
   if (worker == nullptr || event.epoch != epoch) {
     ++totals.superseded_results;
     return;  // Its next heartbeat is answered WhoAreYou; then it sends them again.
@@ -64,15 +69,20 @@ void Scheduler::Impl::On(const Now& now, ResultsArrived& event) {
   ack.after = Latest(StoreKind::kDurable);
   for (ResultBatchArrived& batch : event.batches) {
     if (worker->admitted.Contains(static_cast<TaskIndex>(batch.number))) {
-      ack.recorded.push_back(batch.number);  // Sent twice; waits for the commit of the first.
+      // Sent twice: the same answer, which waits for the commit of the first.
+      const bool refused = worker->refused.Contains(static_cast<TaskIndex>(batch.number));
+      (refused ? ack.superseded : ack.recorded).push_back(batch.number);
+      if (REEVE_BUG(kRepeatAckedAtOnce))
+        effects.acks.push_back({ack.session, std::exchange(ack.recorded, {}), {}, {}});
       continue;
     }
     const uint64_t number = batch.number;
     const bool all = Admit(now, *worker, batch);
     worker->admitted.Add({static_cast<TaskIndex>(number), 1});
+    if (!all) worker->refused.Add({static_cast<TaskIndex>(number), 1});
     (all ? ack.recorded : ack.superseded).push_back(number);
   }
-  ack.after = Latest(StoreKind::kDurable);
+  ack.after = REEVE_BUG(kResultAckBeforeCommit) ? After{} : Latest(StoreKind::kDurable);
   effects.acks.push_back(std::move(ack));
 }
 
@@ -87,11 +97,21 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   uint32_t position = 0;
   uint64_t count = 0;
   for (const LeasedRun& leased : batch.runs) {
-    const auto found = leases.find(leased.lease);
-    const bool current = found != leases.end() && found->second->session == worker.session &&
+    auto found = leases.find(leased.lease);
+    if (REEVE_BUG(kNoFencing) && found == leases.end()) {
+      for (const LeaseSeq seq : job->leases) {
+        if (leases.at(seq)->runs.Intersects(leased.run)) found = leases.find(seq);
+      }
+    }
+    const bool current = found != leases.end() &&
+                         (found->second->session == worker.session || REEVE_BUG(kNoFencing)) &&
                          found->second->job == job->id;
     if (!current) {
       all = false;
+      if (REEVE_BUG(kStaleClearsNew)) {
+        for (const LeaseSeq seq : std::set<LeaseSeq>(job->leases))
+          CutLease(*leases.at(seq), leased.run);
+      }
       totals.superseded_results += leased.run.count;
       position += leased.run.count;
       continue;
@@ -100,7 +120,8 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     uint32_t taken = 0;
     for (const Run run : accepted) {
       taken += run.count;
-      Settle(now, *job, run, position + (run.first - leased.run.first), batch.failed, &write);
+      Settle(now, *job, run, leased.lease, position + (run.first - leased.run.first), batch.failed,
+             &write);
     }
     if (taken < leased.run.count) {
       all = false;
@@ -113,6 +134,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   LearnPace(worker, *job, position, batch.run_time);
   if (job->state == JobState::kCancelling) all = false;
   write.body = batch.body;
+  if (REEVE_BUG(kFailureRecordNotPersisted)) write.retries.clear();
   if (!write.runs.empty() || !write.retries.empty()) Record(*job, std::move(write));
   if (job->watched) changed_jobs.insert(job->id);
   UpdateListing(*job);
@@ -134,8 +156,8 @@ void Scheduler::Impl::Record(Job& job, PutResults write) {
   effects.results.push_back(std::move(notice));
 }
 
-void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t position,
-                             const std::vector<FailedEntry>& failed, PutResults* write) {
+void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq lease,
+                             uint32_t position, const std::vector<FailedEntry>& failed, PutResults* write) {
   if (job.state == JobState::kCancelling) return GiveBack(now, job, {accepted});
   auto entry = std::lower_bound(failed.begin(), failed.end(), position,
                                 [](const FailedEntry& f, uint32_t p) { return f.position < p; });
@@ -155,19 +177,21 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, uint32_t po
     accepted = {accepted.first + good, accepted.count - good};
     position += good;
     if (accepted.count == 0) break;
-    SettleFailure(now, job, accepted.first, position, *entry, write);
+    SettleFailure(now, job, accepted.first, lease, position, *entry, write);
     accepted = {accepted.first + 1, accepted.count - 1};
     ++position;
     ++entry;
   }
 }
 
-void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
-                                    const FailedEntry& entry, PutResults* write) {
+void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, LeaseSeq lease,
+                                    uint32_t position, const FailedEntry& entry,
+                                    PutResults* write) {
   // Stopped by its worker for a drain, not by the job: it did not fail.
   if (entry.state == TaskState::kCancelled) return LoseRuns(now, job, {{index, 1}});
   Budget& budget = job.budgets[index];
   ++budget.failed_attempts;
+  budget.failed = {epoch, lease};
   if (budget.failed_attempts >= job.options.max_attempts || IsFinal(entry.reason)) {
     job.budgets.erase(index);
     ++job.failed;
@@ -177,15 +201,20 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, u
   }
   ++job.retried;
   const absl::Time when = Postpone(now, job, index, budget.failed_attempts);
-  write->retries.push_back(
-      {{index, 1}, entry.reason, budget.failed_attempts, budget.suspicions, budget.crashes, when});
+  write->retries.push_back({{index, 1},
+                            entry.reason,
+                            budget.failed_attempts,
+                            budget.suspicions,
+                            budget.crashes,
+                            when,
+                            budget.failed});
 }
 
 absl::Time Scheduler::Impl::Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times) {
   const absl::Time when = RoundUp(now.wall + Backoff(ChunkOf(job, index).birth, index, times));
   job.scheduled[when].Add({index, 1});
   ++job.scheduled_count;
-  due.insert({when, job.id});
+  due[{when, job.id}] = {job.store, next_commit[static_cast<int>(job.store)]};
   return when;
 }
 

@@ -61,6 +61,7 @@ struct RetryOutcome {
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
   absl::Time due;  // Wall clock.
+  LeaseId lease;   // Under which it failed; epoch 0: of no attempt's report.
 };
 
 struct PutJob {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "master/scheduler/state.h"
@@ -50,7 +51,8 @@ JobView Scheduler::Impl::ViewOf(const Job& job) const {
 
 void Scheduler::Impl::ReplyJob(CallId call, const Job& job) {
   // The ids given out are reserved in the durable store whatever store the job lives in.
-  const After after = Latest(StoreKind::kDurable);
+  const After after =
+      REEVE_BUG(kAckBeforeCommit) ? After{} : Latest(StoreKind::kDurable);
   effects.replies.push_back({call, JobReply{absl::OkStatus(), ViewOf(job)}, after});
 }
 
@@ -94,7 +96,7 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
 void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   ForgetOldRequests(now);
   const auto known = requests.find(event.request_id);
-  if (known != requests.end()) {
+  if (known != requests.end() && !REEVE_BUG(kNoDedupe)) {
     if (known->second.content_hash != event.content_hash) {
       return RefuseJob(event.call, MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
                                              StrCat("request_id ", event.request_id,
@@ -244,7 +246,7 @@ void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
         MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
                   StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)));
   }
-  if (event.offset < appender.offset) {
+  if (event.offset < appender.offset && !REEVE_BUG(kAppendOffsetIgnored)) {
     if (event.offset + event.count > appender.offset) {
       return RefuseAppend(event.stream,
                           MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
@@ -319,7 +321,8 @@ void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
   Unlist(job);
   job.state = JobState::kCancelling;
   job.cancel_deadline = now.monotonic + options.cancel_grace;
-  Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
+  if (!REEVE_BUG(kCancelNotWritten))
+    Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
   const auto cancel = [&job](const IntervalSet& set) {
     for (const Run run : set.Runs()) job.cancelled.Add(run);
     job.cancelled_count += set.size();
@@ -341,7 +344,9 @@ void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
     const Lease& lease = *leases.at(seq);
     for (const Run run : lease.runs.Runs()) sends[lease.session].runs.push_back({seq, run});
   }
-  for (auto& [session, send] : sends) effects.sends.push_back({session, std::move(send), {}});
+  // After the commit: a crash before it leaves the job as it was, and nothing was stopped for nothing.
+  for (auto& [session, send] : sends)
+    effects.sends.push_back({session, std::move(send), Latest(job.store)});
   effects.jobs.push_back({ViewOf(job), job.last_seq, {}, Latest(job.store)});
 }
 

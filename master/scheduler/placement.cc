@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "master/scheduler/state.h"
 
 namespace reeve {
@@ -135,7 +136,7 @@ void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t c
 }
 
 bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
-  if (job.options.ephemeral || run.first < job.frontier) return true;
+  if (job.options.ephemeral || run.first < job.frontier || REEVE_BUG(kFrontierIgnored)) return true;
   if (job.options.at_most_once) {
     // Exact: a task below it may have been sent, and will not be sent by another life.
     ExtendFrontier(job, run.end());
@@ -145,6 +146,8 @@ bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
   // A step in the transaction of the inputs it covers counts at once: they die with it.
   if (ChunkOf(job, job.frontier).commit == next_commit[durable]) {
     job.frontier = std::min(job.total, std::max(job.frontier, run.first) + options.frontier_step);
+    // A step written ahead in this transaction reaches farther: the last one written stands.
+    if (!REEVE_BUG(kFrontierLowered)) job.frontier = std::max(job.frontier, job.frontier_pending);
     Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier});
     return true;
   }
@@ -191,7 +194,8 @@ std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
     return std::nullopt;
   }
   run.count = std::min(run.end(), chunk.run.end()) - run.first;
-  if (!job.options.ephemeral) run.count = std::min(run.end(), job.frontier) - run.first;
+  if (!job.options.ephemeral && !REEVE_BUG(kFrontierIgnored))
+    run.count = std::min(run.end(), job.frontier) - run.first;
   // One attempt number a span.
   auto budget = job.budgets.lower_bound(run.first);
   const bool tried = budget != job.budgets.end() && budget->first == run.first;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "master/scheduler/state.h"
 
 namespace reeve {
@@ -21,7 +22,7 @@ Scheduler::Impl::Impl(const SchedulerOptions& scheduler_options, Image image, No
   for (const RosterImage& entry : image.roster) {
     roster[entry.worker_id] = {entry.number, true};
     next_worker = std::max(next_worker, entry.number.value + 1);
-    ++awaited;
+    if (!REEVE_BUG(kRosterNotAwaited)) ++awaited;
   }
   for (JobImage& job : image.jobs) Restore(job, now);
   reattach_deadline = now.monotonic + options.reattach_window;
@@ -65,7 +66,9 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     if (retry.reason != Reason::kNone) job.retried += retry.run.count;
     for (const Run run : open.Intersection(retry.run)) {
       for (TaskIndex i = run.first; i < run.end(); ++i) {
-        job.budgets[i] = {retry.failed_attempts, retry.suspicions, retry.crashes};
+        Budget& budget = job.budgets[i];
+        budget = {retry.failed_attempts, retry.suspicions, retry.crashes,
+                  std::max(budget.failed, retry.lease)};
         later[i] = retry.due;
       }
     }
@@ -82,9 +85,10 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     open.Remove({index, 1});
     job.scheduled[when].Add({index, 1});
     ++job.scheduled_count;
-    due.insert({when, job.id});
+    due[{when, job.id}] = {};
   }
-  for (const Run run : open.Intersection({0, job.frontier})) job.unclaimed.Add(run);
+  for (const Run run : open.Intersection({0, job.frontier}))
+    REEVE_BUG(kRerunOnRestart) ? AddReady(job, run) : void(job.unclaimed.Add(run));
   for (const Run run :
        open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
     AddReady(job, run);

@@ -37,7 +37,8 @@ void Scheduler::Impl::On(const Now&, Committed& event) {
       ++it;
       continue;
     }
-    if (job != nullptr) job->frontier = std::exchange(job->frontier_pending, 0);
+    if (job != nullptr)
+      job->frontier = std::max(job->frontier, std::exchange(job->frontier_pending, 0));
     it = frontier_waits.erase(it);
   }
 }
@@ -76,9 +77,13 @@ void Scheduler::Impl::On(const Now& now, Tick&) {
 void Scheduler::Impl::On(const Now&, DrainMaster&) { draining = true; }
 
 void Scheduler::Impl::ReleaseDue(const Now& now) {
-  while (!due.empty() && due.begin()->first <= now.wall) {
-    const auto [time, id] = *due.begin();
-    due.erase(due.begin());
+  for (auto next = due.begin(); next != due.end() && next->first.first <= now.wall;) {
+    const auto [time, id] = next->first;
+    if (!IsCommitted(next->second)) {
+      ++next;
+      continue;
+    }
+    next = due.erase(next);
     Job* job = FindJob(id);
     if (job == nullptr) continue;
     const auto bucket = job->scheduled.find(time);
@@ -144,8 +149,10 @@ void Scheduler::Step(const Now& now, Event event) {
 Effects Scheduler::TakeEffects(const Now& now) { return impl_->TakeEffects(now); }
 
 std::optional<absl::Time> Scheduler::NextDue() const {
-  if (impl_->due.empty()) return std::nullopt;
-  return impl_->due.begin()->first;
+  for (const auto& [bucket, recorded] : impl_->due) {
+    if (impl_->IsCommitted(recorded)) return bucket.first;
+  }
+  return std::nullopt;  // Commits wake the loop by themselves.
 }
 
 absl::Duration Scheduler::NextDeadline() const { return impl_->NextDeadline(); }

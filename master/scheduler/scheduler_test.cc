@@ -366,6 +366,179 @@ TEST(SchedulerTest, AfterARestartUnfinishedTasksBelowTheFrontierWaitForTheirWork
   EXPECT_EQ(h.jobs.back().view.counts.succeeded, 100u);
 }
 
+HeldRun Held(const AssignedSpan& span, Run run, uint64_t epoch = 1) {
+  return {span.job, span.birth, {Epoch(epoch), span.lease}, run, HeldPhase::kQueued};
+}
+
+TEST(SchedulerTest, AHelloThatNamesWhatIsAlreadyRecordedOfALeaseIsAnswered) {
+  // A worker whose acknowledgement was on its way named its lease twice, and the master died of it.
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 3);
+  AssignedSpan span = h.TakeAssigned(1).at(0);
+  h.Finish(1, span);
+  span = h.TakeAssigned(1).at(0);
+  ASSERT_EQ(span.run, (reeve::Run{1, 2}));
+  h.FinishRun(1, span.job, span.lease, {1, 1});
+  h.sends.clear();
+  h.Join(1, 1, "p", {Held(span, {2, 1}), Held(span, {1, 1})});
+  const auto welcome = std::get<SendWelcome>(h.sends.at(0).message);
+  ASSERT_EQ(welcome.runs.size(), 2u);
+  EXPECT_TRUE(bool(welcome.runs[0].lease));
+  EXPECT_FALSE(bool(welcome.runs[1].lease));
+}
+
+TEST(SchedulerTest, ARepeatedBatchThatWasRefusedIsRefusedAgain) {
+  // The second answer called it recorded, though nothing of it ever was.
+  Harness h;
+  h.Join(1, 1);
+  ResultsArrived arrived;
+  arrived.session = SessionId(1);
+  arrived.epoch = Epoch(1);
+  ResultBatchArrived batch;
+  batch.number = 5;
+  batch.job = JobId(77);
+  batch.runs = {{LeaseSeq(3), {0, 1}}};
+  arrived.batches = {batch};
+  h.Step(arrived);
+  h.Step(arrived);
+  ASSERT_EQ(h.acks.size(), 2u);
+  EXPECT_EQ(h.acks[1].superseded, (std::vector<uint64_t>{5}));
+  EXPECT_TRUE(h.acks[1].recorded.empty());
+}
+
+TEST(SchedulerTest, ACancelThatWaitsForAWorkerEndsWhenItsHelloGivesTheLastRunUp) {
+  // The job stayed CANCELLING for ever, and the loop did not sleep any more.
+  Harness h;
+  h.Join(1, 1);
+  const JobId job = h.Create("r", 1).view.job;
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  h.Step(CancelJob{CallId(9), job});
+  ASSERT_TRUE(h.scheduler_.FindJob(job).has_value());
+  h.Join(1, 1, "p", {Held(span, {0, 1})});
+  EXPECT_FALSE(h.scheduler_.FindJob(job).has_value());
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
+}
+
+TEST(SchedulerTest, WorkersAreToldOfACancelOnceItIsDurable) {
+  // A crash before the commit undid the cancel, but what ran had been stopped.
+  Harness h;
+  h.Join(1, 1);
+  const JobId job = h.Create("r", 1).view.job;
+  h.sends.clear();
+  h.auto_commit = false;
+  h.Step(CancelJob{CallId(9), job});
+  ASSERT_EQ(h.sends.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<SendCancel>(h.sends[0].message));
+  EXPECT_EQ(h.sends[0].after.number, h.last_commit[0]);
+}
+
+TEST(SchedulerTest, ALaterProcessWaitsForTheRosterTooWhenItsEntryIsNotYetDurable) {
+  // A worker that died at once was assigned to before anything said that it existed.
+  Harness h;
+  h.auto_commit = false;
+  h.Join(1, 1, "p");
+  h.Join(101, 1, "q");  // The same worker.
+  h.Create("r", 1);
+  EXPECT_TRUE(h.TakeAssigned(101).empty());
+  for (int i = 0; i < 2; ++i) {  // The roster, then the frontier.
+    h.Commit();
+    h.Take();
+  }
+  EXPECT_EQ(h.TakeAssigned(101).size(), 1u);
+}
+
+TEST(SchedulerTest, TheFrontierNeverGoesDown) {
+  // A step in the transaction of its inputs was written after a farther one, and undid it.
+  SchedulerOptions options;
+  options.frontier_step = 2;
+  Harness h(Harness::Fresh(), options);
+  h.Join(1, 16);
+  h.auto_commit = false;
+  h.Create("r", 40);
+  uint32_t frontier = 0;
+  for (const Write& write : h.writes) {
+    const auto* put = std::get_if<PutFrontier>(&write);
+    if (put == nullptr) continue;
+    EXPECT_GE(put->frontier, frontier);
+    frontier = put->frontier;
+  }
+  uint32_t assigned = 0;
+  for (const AssignedSpan& span : h.TakeAssigned(1)) assigned = span.run.end();
+  EXPECT_EQ(assigned, 16u);
+  EXPECT_LE(assigned, frontier);
+}
+
+TEST(SchedulerTest, ARetryDoesNotBeginBeforeTheFailureIsDurable) {
+  // A crash in between undid the record, and both attempts were reported for one.
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  h.auto_commit = false;
+  h.Finish(1, span, {{0, TaskState::kFailed, Reason::kHandlerError}});
+  const uint64_t failure = h.last_commit[0];
+  h.Advance(absl::Seconds(2));
+  EXPECT_TRUE(h.TakeAssigned(1).empty());
+  EXPECT_FALSE(h.scheduler_.NextDue().has_value());
+  h.Step(Committed{StoreKind::kDurable, failure});
+  EXPECT_EQ(h.TakeAssigned(1).size(), 1u);
+}
+
+TEST(SchedulerTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARestart) {
+  // Its worker still owed it, the new life of the master took it for the next attempt.
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  JobImage stored;
+  stored.job.view.job = JobId(7);
+  stored.job.options.handler = "echo";
+  stored.job.array_count = 1;
+  stored.state = JobState::kActive;
+  stored.frontier = 1;
+  stored.chunks.push_back({{0, 1}, {Epoch(1), 3}, 0});
+  stored.retries.push_back({{0, 1}, Reason::kHandlerError, 1, 0, 0, absl::UnixEpoch(),
+                            {Epoch(1), LeaseSeq(4)}});
+  image.jobs.push_back(stored);
+  Harness h(std::move(image));
+  AssignedSpan span;
+  span.job = JobId(7);
+  span.birth = {Epoch(1), 3};
+  span.lease = LeaseSeq(4);
+  h.Join(1, 1, "p", {Held(span, {0, 1})});
+  const auto welcome = std::get<SendWelcome>(h.sends.at(0).message);
+  ASSERT_EQ(welcome.runs.size(), 1u);
+  EXPECT_FALSE(bool(welcome.runs[0].lease));
+  h.Step(Tick{});
+  EXPECT_EQ(h.TakeAssigned(1).at(0).attempt, 2u);
+}
+
+TEST(SchedulerTest, WhatIsClaimedCountsAgainstTheInFlightLimit) {
+  // After a restart a job at its limit was still listed, and placed without any limit.
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  JobImage stored;
+  stored.job.view.job = JobId(7);
+  stored.job.options.handler = "echo";
+  stored.job.options.max_in_flight = 1;
+  stored.job.array_count = 10;
+  stored.state = JobState::kActive;
+  stored.frontier = 1;
+  stored.chunks.push_back({{0, 10}, {Epoch(1), 3}, 0});
+  image.jobs.push_back(stored);
+  Harness h(std::move(image));
+  AssignedSpan span;
+  span.job = JobId(7);
+  span.birth = {Epoch(1), 3};
+  span.lease = LeaseSeq(4);
+  h.Join(1, 4, "p", {Held(span, {0, 1})});
+  h.Step(Tick{});
+  EXPECT_TRUE(h.TakeAssigned(1).empty());
+}
+
 TEST(SchedulerTest, ARunOfAnotherBirthIsDropped) {
   Harness h;
   h.Create("r", 10);

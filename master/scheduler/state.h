@@ -55,6 +55,7 @@ struct Budget {
   uint32_t failed_attempts = 0;
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
+  LeaseId failed;  // Under which the last recorded attempt failed.
   uint32_t attempt() const { return failed_attempts + crashes + 1; }
   // Suspected too often: it may run only alone on its worker.
   bool solo() const { return suspicions >= kSoloAfter; }
@@ -167,6 +168,7 @@ struct WorkerRecord {
   absl::btree_map<JobId, Pace> paces;
   std::map<std::string, Pace> handler_paces;
   IntervalSet admitted;  // Batch numbers, to tell a repeated batch from a superseded one.
+  IntervalSet refused;   // Of these: superseded at least in part.
   std::vector<RunningTask> running;
   absl::Duration held_asked = -absl::InfiniteDuration();
   std::optional<SendWelcome> welcome;  // Last, to be repeated.
@@ -231,6 +233,8 @@ struct Scheduler::Impl {
   WorkerRecord& Join(const Now& now, Hello& event);
   void Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held,
              SendWelcome* welcome);
+  // The runs of `held` that no failure recorded since has settled.
+  std::vector<Run> NotSettled(const Job& job, const HeldRun& held) const;
   std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
   void Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held);
   void TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs);
@@ -288,9 +292,9 @@ struct Scheduler::Impl {
   // ---- admission.cc ----
   void On(const Now& now, ResultsArrived& event);
   bool Admit(const Now& now, WorkerRecord& worker, ResultBatchArrived& batch);
-  void Settle(const Now& now, Job& job, Run accepted, uint32_t position,
+  void Settle(const Now& now, Job& job, Run accepted, LeaseSeq lease, uint32_t position,
               const std::vector<FailedEntry>& failed, PutResults* write);
-  void SettleFailure(const Now& now, Job& job, TaskIndex index, uint32_t position,
+  void SettleFailure(const Now& now, Job& job, TaskIndex index, LeaseSeq lease, uint32_t position,
                      const FailedEntry& entry, PutResults* write);
   // Admitted outcomes, as one row, to the store and, once committed, to streams.
   void Record(Job& job, PutResults write);
@@ -311,6 +315,9 @@ struct Scheduler::Impl {
   void Put(StoreKind store, Write write, uint64_t bytes = 0);
   // The last commit that holds anything written so far.
   After Latest(StoreKind store) const;
+  bool IsCommitted(const After& after) const {
+    return after.number <= committed[static_cast<int>(after.store)];
+  }
   Job* FindJob(JobId id);
   const Job* FindJob(JobId id) const;
   // 0 for a job that is unknown.
@@ -341,6 +348,7 @@ struct Scheduler::Impl {
   struct RosterEntry {
     WorkerNumber number;
     bool awaited = false;  // After a restart: has not said Hello yet.
+    uint64_t commit = 0;   // That holds it; 0: one of an earlier life.
   };
   std::map<std::string, RosterEntry> roster;
   size_t awaited = 0;
@@ -357,7 +365,9 @@ struct Scheduler::Impl {
   std::set<JobId> changed_jobs;    // Watched, counts changed.
   std::set<JobId> solo_jobs;       // With tasks in Job::solo.
   SessionId emptying;              // Gets nothing more, so that a solo task can run there.
-  std::set<std::pair<absl::Time, JobId>> due;
+  // When buckets fall due, and the commit that holds their failures: a later attempt never begins while
+  // a crash could still undo the record of the one before.
+  std::map<std::pair<absl::Time, JobId>, After> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.
   std::set<JobId> ephemeral_jobs;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/bug.h"
 #include "base/held_hash.h"
 #include "base/strings.h"
 #include "master/scheduler/state.h"
@@ -18,7 +19,7 @@ WorkerRecord* Scheduler::Impl::FindWorker(SessionId session) {
 
 void Scheduler::Impl::On(const Now& now, Hello& event) {
   if (WorkerRecord* known = FindWorker(event.session);
-      known != nullptr && known->welcome.has_value() && known->welcome->number == event.number) {
+      known != nullptr && known->welcome.has_value() && !REEVE_BUG(kDuplicateHello) && known->welcome->number == event.number) {
     known->closed_at = absl::InfiniteDuration();
     known->last_seen = now.monotonic;
     effects.sends.push_back({event.session, *known->welcome, known->welcome_after});
@@ -47,7 +48,10 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
       owned = std::move(workers.at(old_session));
       workers.erase(old_session);
       for (const LeaseSeq seq : owned->leases) leases.at(seq)->session = event.session;
-      if (event.session != old_session) owned->admitted.Clear();
+      if (event.session != old_session) {
+        owned->admitted.Clear();
+        owned->refused.Clear();
+      }
     } else {
       // Its parent's memory file says what ran; if that is gone too, its last heartbeat does.
       const bool told = !event.suspects.empty();
@@ -78,11 +82,13 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
   const auto entry = roster.find(event.worker_id);
   if (entry == roster.end()) {
     worker.number = WorkerNumber(next_worker++);
-    roster[event.worker_id] = {worker.number, false};
-    Put(StoreKind::kDurable, PutRoster{event.worker_id, worker.number});
+    if (!REEVE_BUG(kRosterNotWritten))
+      Put(StoreKind::kDurable, PutRoster{event.worker_id, worker.number});
     worker.roster_commit = Latest(StoreKind::kDurable).number;
+    roster[event.worker_id] = {worker.number, false, worker.roster_commit};
   } else {
     worker.number = entry->second.number;
+    worker.roster_commit = entry->second.commit;
     if (std::exchange(entry->second.awaited, false)) --awaited;
   }
   session_of[worker.worker_id] = worker.session;
@@ -92,22 +98,42 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
   return *workers.emplace(worker.session, std::move(owned)).first->second;
 }
 
+std::vector<Run> Scheduler::Impl::NotSettled(const Job& job, const HeldRun& held) const {
+  IntervalSet open(held.run);
+  for (auto it = job.budgets.lower_bound(held.run.first);
+       it != job.budgets.end() && it->first < held.run.end(); ++it) {
+    // Its failure is recorded and only the acknowledgement was lost: it counts once.
+    if (held.lease <= it->second.failed && !REEVE_BUG(kFailureCountedTwice))
+      open.Remove({it->first, 1});
+  }
+  return open.Runs();
+}
+
 std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held,
                                             const std::set<LeaseSeq>& own) {
   const Chunk* chunk =
       held.run.end() <= job.total && held.run.count > 0 ? &ChunkOf(job, held.run.first) : nullptr;
   if (chunk == nullptr || chunk->birth != held.birth) return {};
   if (held.lease.epoch == epoch && own.contains(held.lease.seq)) {
-    Lease& lease = *leases.at(held.lease.seq);
-    return lease.job == job.id ? CutLease(lease, held.run) : std::vector<Run>{};
+    // An earlier claim of this Hello may have taken the last of it; the rest is recorded.
+    const auto lease = leases.find(held.lease.seq);
+    if (lease == leases.end() || lease->second->job != job.id) return {};
+    return CutLease(*lease->second, held.run);
   }
-  std::vector<Run> runs = job.unclaimed.Intersection(held.run);
+  const std::vector<Run> open = NotSettled(job, held);
+  std::vector<Run> runs;
+  for (const Run part : open) {
+    for (const Run run : job.unclaimed.Intersection(part)) runs.push_back(run);
+  }
   for (const Run run : runs) job.unclaimed.Remove(run);
   // Two workers may hold the same run from different lives of the master: the later lease takes it.
   for (const LeaseSeq seq : std::set<LeaseSeq>(job.leases)) {
     Lease& lease = *leases.at(seq);
     if (!lease.old.epoch || !(lease.old < held.lease)) continue;
-    for (const Run run : CutLease(lease, held.run)) runs.push_back(run);
+    for (const Run part : open) {
+      if (!leases.contains(seq)) break;  // The last of it was taken.
+      for (const Run run : CutLease(lease, part)) runs.push_back(run);
+    }
   }
   std::sort(runs.begin(), runs.end(), [](Run a, Run b) { return a.first < b.first; });
   return runs;
@@ -153,6 +179,9 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       leases.emplace(lease.seq, std::move(owned));
     }
     for (const Run run : dropped.Runs()) welcome->runs.push_back({claim.job, run, {}});
+    if (job == nullptr) continue;
+    UpdateListing(*job);  // It may have reached its limit of tasks in flight.
+    EndIfDone(now, *job);  // This may have been the last run that its cancel waited for.
   }
   // What it was given before and does not name, it does not have.
   std::set<LeaseSeq> lost;
@@ -229,7 +258,7 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
     }
   }
   const bool differs = count != event.held_count || (count > 0 && hash.Finish() != event.held_hash);
-  const bool ask = differs && now.monotonic - worker->held_asked > kHeldQuestion;
+  const bool ask = !REEVE_BUG(kNoReconcile) && differs && now.monotonic - worker->held_asked > kHeldQuestion;
   if (ask) worker->held_asked = now.monotonic;
   effects.sends.push_back({event.session, SendHeartbeatAck{event.number, ask}, {}});
 }
@@ -271,7 +300,7 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     worker->suspect = silent >= options.suspect;
     const bool closed = worker->closed_at != absl::InfiniteDuration() &&
                         now.monotonic - worker->closed_at >= options.reconnect_grace;
-    if (silent >= options.lease || closed) {
+    if ((silent >= options.lease || closed) && !REEVE_BUG(kLeaseNeverExpires)) {
       gone.push_back(session);
       continue;
     }

@@ -7,8 +7,9 @@ namespace {
 
 using Column = std::vector<uint32_t>;
 
-// Reads a message that holds nothing but columns 1..N.
-bool ReadColumns(std::string_view bytes, std::vector<Column>* columns) {
+// Reads a message that holds nothing but columns 1..N. Those after the first `required` were added later:
+// where they are absent they are zeros.
+bool ReadColumns(std::string_view bytes, std::vector<Column>* columns, size_t required = SIZE_MAX) {
   wire::Reader reader(bytes);
   while (reader.Next()) {
     const uint32_t field = reader.field();
@@ -17,6 +18,9 @@ bool ReadColumns(std::string_view bytes, std::vector<Column>* columns) {
     } else {
       reader.Skip();
     }
+  }
+  for (size_t i = required; i < columns->size(); ++i) {
+    if ((*columns)[i].empty()) (*columns)[i].resize(columns->front().size());
   }
   for (const Column& column : *columns) {
     if (column.size() != columns->front().size()) return false;
@@ -80,7 +84,7 @@ bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs) {
 }
 
 std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
-  std::vector<Column> c(8);
+  std::vector<Column> c(11);
   for (const RetryOutcome& retry : retries) {
     const auto due = static_cast<uint64_t>(absl::ToUnixMillis(retry.due));
     c[0].push_back(retry.run.first);
@@ -91,13 +95,16 @@ std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
     c[5].push_back(retry.crashes);
     c[6].push_back(static_cast<uint32_t>(due >> 32));
     c[7].push_back(static_cast<uint32_t>(due));
+    c[8].push_back(static_cast<uint32_t>(retry.lease.epoch.value));
+    c[9].push_back(static_cast<uint32_t>(retry.lease.seq.value >> 32));
+    c[10].push_back(static_cast<uint32_t>(retry.lease.seq.value));
   }
   return WriteColumns(c);
 }
 
 bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
-  std::vector<Column> c(8);
-  if (!ReadColumns(bytes, &c)) return false;
+  std::vector<Column> c(11);
+  if (!ReadColumns(bytes, &c, 8)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
     const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
     if (!Sound(c[0][i], c[1][i]) || c[2][i] > UINT8_MAX) return false;
@@ -106,7 +113,8 @@ bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
                         c[3][i],
                         c[4][i],
                         c[5][i],
-                        absl::FromUnixMillis(due)});
+                        absl::FromUnixMillis(due),
+                        {Epoch(c[8][i]), LeaseSeq(uint64_t{c[9][i]} << 32 | c[10][i])}});
   }
   return true;
 }

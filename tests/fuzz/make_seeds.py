@@ -95,7 +95,7 @@ def columns():
     put("row_codec", "run_beyond_a_job", b"r" + column(1, [2**32 - 1]) + column(2, [5]))
     put("row_codec", "result_runs", b"s" + column(1, [0, 10]) + column(2, [5, 1]) + column(3, [0, 5]) + column(4, [5, 6]))
     put("row_codec", "state_that_wraps", b"s" + column(1, [0]) + column(2, [5]) + column(3, [0]) + column(4, [261]))
-    put("row_codec", "retries", b"t" + b"".join(column(i + 1, [v]) for i, v in enumerate([3, 1, 2, 1, 0, 0, 400, 5])))
+    put("row_codec", "retries", b"t" + b"".join(column(i + 1, [v]) for i, v in enumerate([3, 1, 2, 1, 0, 0, 400, 5, 2, 0, 7])))
     put("row_codec", "counts", b"c" + b"".join(varint(i << 3) + varint(i * 1000) for i in range(1, 9)))
 
 
