@@ -32,16 +32,8 @@ void Checker::OnLife(const Image& image) {
   Require(image.epoch.value > epoch_, "the epoch rises", image.epoch.value);
   epoch_ = image.epoch.value;
   holder_.clear();
+  welcomed_.clear();
   current_.clear();
-}
-
-void Checker::OnSubmit(const WriteBatch& batch) {
-  for (const Write& write : batch.writes) {
-    const auto* put = std::get_if<PutJob>(&write);
-    if (put == nullptr) continue;
-    Require(job_ids_.insert(put->view.job.value).second, "a job id is never given out twice",
-            put->view.job.value);
-  }
 }
 
 void Checker::OnApply(const Write& write) {
@@ -55,6 +47,10 @@ void Checker::Check(const PutJob& put) {
 
 void Checker::Check(const ReserveJobIds& put) {
   Require(put.below >= store_->ids_below(), "reserved job ids only grow", put.below.value);
+}
+
+void Checker::Check(const DropRoster& put) {
+  if (!welcomed_.contains(put.worker_id)) world_->Saw(Seen::kWindowClosed);
 }
 
 void Checker::Check(const PutFrontier& put) {
@@ -134,6 +130,8 @@ void Checker::Check(const PutResults& put) {
             "each failed attempt is counted once", put.job.value, index);
     Require(current_.contains({WordOf(put.body.view(), 0), index}),
             "a recorded failure's lease was current when admitted", put.job.value, index);
+    Require(retried_.insert({WordOf(put.body.view(), 0), index}).second,
+            "a failed attempt is recorded once", put.job.value, index);
   }
 }
 
@@ -169,6 +167,9 @@ void Checker::OnArrived(const ResultsArrived& arrived) {
   if (arrived.epoch.value != epoch_) return;
   for (const ResultBatchArrived& batch : arrived.batches) {
     const uint64_t uid = WordOf(batch.body.view(), 0);
+    const JobRow* row = store_->Find(batch.job);
+    if (row != nullptr && row->state == JobState::kCancelling)
+      world_->Saw(Seen::kCancelVersusFinish);
     for (const LeasedRun& leased : batch.runs) {
       for (TaskIndex i = leased.run.first; i < leased.run.end(); ++i) {
         const auto holder = holder_.find({batch.job, i});
@@ -216,6 +217,7 @@ void Checker::OnAssigned(const Assignment& assignment, const std::string& worker
 
 void Checker::OnWelcome(SessionId, const SendWelcome& welcome, const std::string& worker_id) {
   Require(store_->InRoster(worker_id), "a worker is in the roster before it is welcomed");
+  welcomed_.insert(worker_id);
   for (const WelcomeRun& run : welcome.runs) {
     world_->Saw(run.lease ? Seen::kReattached : Seen::kDropped);
     for (TaskIndex i = run.run.first; run.lease && i < run.run.end(); ++i) {
@@ -266,8 +268,7 @@ void Checker::OnAck(const AckResults& ack) {
       const TaskRow* task =
           row != nullptr && entry.index < row->total() ? &row->tasks[entry.index] : nullptr;
       const bool terminal = task != nullptr && task->state != TaskState::kUnspecified;
-      const bool counted = task != nullptr && entry.state == TaskState::kFailed &&
-                           task->failures >= entry.attempt;
+      const bool counted = retried_.contains({uid->second, entry.index});
       Require(terminal || counted, "a batch acknowledged as recorded is durable", batch.job.value,
               entry.index);
     }

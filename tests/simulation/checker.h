@@ -43,7 +43,6 @@ class Checker final : public StoreWatcher {
 
   // ---- Master ----
   void OnLife(const Image& image);
-  void OnSubmit(const WriteBatch& batch);
   void OnApply(const Write& write) override;
   void OnArrived(const ResultsArrived& arrived);
   void OnAssigned(const Assignment& assignment, const std::string& worker_id);
@@ -73,7 +72,7 @@ class Checker final : public StoreWatcher {
   void Check(const PutResults& put);
   void Check(const PutRoster&) {}
   void Check(const PutFrontier& put);
-  void Check(const DropRoster&) {}
+  void Check(const DropRoster& put);
   void Check(const ReserveJobIds& put);
   void Check(const DropInputs&) {}
   void Check(const DropResults&) {}
@@ -86,14 +85,15 @@ class Checker final : public StoreWatcher {
   World* world_;
   const SimStore* store_ = nullptr;
   uint64_t epoch_ = 0;
-  std::set<uint64_t> job_ids_;           // Ever given out.
   std::set<Birth> births_;               // Durable ones.
+  std::set<std::string> welcomed_;       // Workers that came in this life.
   std::map<std::string, JobId> acked_;   // By request.
   std::map<std::string, JobState> acked_states_;
   // Who may report an index in this life: the last lease given for it.
   absl::btree_map<std::pair<JobId, TaskIndex>, LeaseSeq> holder_;
   // (batch, index) whose lease was current when its frame was stepped.
   std::set<std::pair<uint64_t, TaskIndex>> current_;
+  std::set<std::pair<uint64_t, TaskIndex>> retried_;  // (batch, index): durable as a failed attempt.
   std::vector<BatchRecord> batches_;
   std::map<std::pair<SessionId, uint64_t>, uint64_t> batch_of_;
   struct Executions {

@@ -109,7 +109,7 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   config.workers = static_cast<uint32_t>(random.Between(1, 4));
   config.slots = static_cast<uint32_t>(random.Between(1, 4));
   config.heal_at = random.Between(5, 25) * kSecond;
-  config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 150) * kSecond;
+  config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 400) * kSecond;
   config.delay_min = random.Between(20, 300);
   static constexpr int64_t kSpreads[] = {500, 5 * kMs, 60 * kMs, 300 * kMs};
   config.delay_max = config.delay_min + kSpreads[random.Below(config.strict ? 3 : 4)];

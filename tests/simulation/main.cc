@@ -4,6 +4,8 @@
 //   simulation --seed 4711 --trace               one history, event by event
 //   simulation --seed 4711 --shrink              the smallest configuration that breaks the same
 //   simulation --mode safety|liveness|both       default: both
+//   simulation --bug no-fencing …                with a bug planted (base/bug.h)
+//   simulation --mutations                       plants every bug in turn: the mutation score
 
 #include <algorithm>
 #include <cinttypes>
@@ -13,6 +15,7 @@
 #include <string>
 
 #include "tests/simulation/isolated.h"
+#include "tests/simulation/mutations.h"
 #include "tests/simulation/shrink.h"
 
 namespace reeve::sim {
@@ -23,7 +26,7 @@ constexpr uint64_t kSeedsAtOnce = 1000;
 struct Flags {
   uint64_t seeds = 1000, first = 1;
   std::optional<uint64_t> seed;
-  bool trace = false, shrink = false;
+  bool trace = false, shrink = false, mutations = false;
   Modes modes = Modes::kBoth;
 };
 
@@ -82,10 +85,27 @@ int RunOne(const Flags& flags) {
   return 0;
 }
 
+int RunMutations(const Flags& flags) {
+  int missed = 0;
+  for (const Mutation& mutation : Mutations()) {
+    const BatchResult result = Hunt(mutation, flags.seeds);
+    if (result.failed.has_value()) {
+      std::printf("%-30s seed %6" PRIu64 "  %s\n", mutation.name, result.failed->seed,
+                  result.outcome.broken.c_str());
+    } else {
+      ++missed;
+      std::printf("%-30s not found in %" PRIu64 " seeds\n", mutation.name, flags.seeds);
+    }
+  }
+  const size_t all = Mutations().size();
+  std::printf("%zu of %zu bugs found\n", all - static_cast<size_t>(missed), all);
+  return missed == 0 ? 0 : 1;
+}
+
 int Usage() {
   std::fprintf(stderr,
                "usage: simulation [--seeds N] [--first K] [--seed S] [--trace] [--shrink] "
-               "[--mode safety|liveness|both]\n");
+               "[--mode safety|liveness|both] [--bug NAME] [--mutations]\n");
   return 2;
 }
 
@@ -98,6 +118,8 @@ int Main(int argc, char** argv) {
       flags.trace = true;
     } else if (name == "--shrink") {
       flags.shrink = true;
+    } else if (name == "--mutations") {
+      flags.mutations = true;
     } else if (value == nullptr) {
       return Usage();
     } else if (name == "--seeds") {
@@ -106,6 +128,10 @@ int Main(int argc, char** argv) {
       flags.first = std::strtoull(argv[++i], nullptr, 10);
     } else if (name == "--seed") {
       flags.seed = std::strtoull(argv[++i], nullptr, 10);
+    } else if (name == "--bug") {
+      const std::optional<Mutation> mutation = FindMutation(argv[++i]);
+      if (!mutation.has_value()) return Usage();
+      planted_bug = mutation->bug;
     } else if (name == "--mode") {
       const std::string mode = argv[++i];
       flags.modes = mode == "safety"     ? Modes::kSafety
@@ -115,6 +141,7 @@ int Main(int argc, char** argv) {
       return Usage();
     }
   }
+  if (flags.mutations) return RunMutations(flags);
   return flags.seed.has_value() ? RunOne(flags) : RunMany(flags);
 }
 

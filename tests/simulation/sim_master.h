@@ -99,6 +99,7 @@ class SimMaster {
   Pool<InputsLoaded> loads_;
   bool turn_set_ = false;
   uint64_t timer_ = 0;
+  int64_t told_at_ = 0;
   int64_t stalled_until_ = 0, collector_stalled_until_ = 0, next_probe_ = 0;
   std::optional<uint32_t> crash_detail_;
   int64_t crash_back_ = 0;

@@ -1,0 +1,48 @@
+#include "tests/simulation/mutations.h"
+
+namespace reeve::sim {
+
+const std::vector<Mutation>& Mutations() {
+  static const std::vector<Mutation> kAll = {
+      {Bug::kAckBeforeCommit, "ack-before-commit"},
+      {Bug::kNoFencing, "no-fencing"},
+      {Bug::kNoDedupe, "no-dedupe"},
+      {Bug::kRerunOnRestart, "rerun-on-restart"},
+      {Bug::kResultAckBeforeCommit, "result-ack-before-commit"},
+      {Bug::kWorkerNoResend, "worker-no-resend"},
+      {Bug::kLeaseNeverExpires, "lease-never-expires"},
+      {Bug::kFailureRecordNotPersisted, "failure-record-not-persisted"},
+      {Bug::kNoReconcile, "no-reconcile"},
+      {Bug::kStaleClearsNew, "stale-clears-new"},
+      {Bug::kDuplicateHello, "duplicate-hello"},
+      {Bug::kFrontierIgnored, "frontier-ignored"},
+      {Bug::kFrontierLowered, "frontier-lowered"},
+      {Bug::kRosterNotWritten, "roster-not-written"},
+      {Bug::kRosterNotAwaited, "roster-not-awaited"},
+      {Bug::kRepeatAckedAtOnce, "repeat-acked-at-once"},
+      {Bug::kCancelNotWritten, "cancel-not-written"},
+      {Bug::kAppendOffsetIgnored, "append-offset-ignored"},
+      {Bug::kAssignedTwice, "assigned-twice"},
+      {Bug::kFinishedNotNamed, "finished-not-named"},
+      {Bug::kRecallOfRunning, "recall-of-running"},
+      {Bug::kBatchNumbersKept, "batch-numbers-kept"},
+      {Bug::kHelloNumberRises, "hello-number-rises"},
+      {Bug::kFailureCountedTwice, "failure-counted-twice"}};
+  return kAll;
+}
+
+std::optional<Mutation> FindMutation(std::string_view name) {
+  for (const Mutation& mutation : Mutations()) {
+    if (name == mutation.name) return mutation;
+  }
+  return std::nullopt;
+}
+
+BatchResult Hunt(const Mutation& mutation, uint64_t limit) {
+  planted_bug = mutation.bug;
+  BatchResult result = RunSeeds(1, limit, Modes::kBoth);
+  planted_bug = Bug::kNone;
+  return result;
+}
+
+}  // namespace reeve::sim
