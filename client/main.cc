@@ -1,5 +1,12 @@
 // reeve: the command line.
 
+#include <cstdlib>
+
 #include "client/commands/registration.h"
 
-int main(int argc, char** argv) { return reeve::RunReeve(argc, argv); }
+int main(int argc, char** argv) {
+  // Between calls only gRPC's backup poller drives a connection that is being made; at its default
+  // of 5 s, a `reeve up` or a stream that comes back waits so long for a master that is there.
+  setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "100", 0);
+  return reeve::RunReeve(argc, argv);
+}
