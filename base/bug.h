@@ -1,8 +1,8 @@
 // Switches that plant a bug, so that the simulation can show that it would find it.
 //
-// In every ordinary build REEVE_BUG(name) is the constant false and costs nothing. The simulation builds
-// the scheduler and the agent a second time with REEVE_BUGS defined; then it is true for the one bug
-// that is planted.
+// In every ordinary build REEVE_BUG(name) is the constant false and costs nothing. The simulation
+// builds the scheduler and the agent a second time with REEVE_BUGS defined; then it is true for the
+// one bug that is planted.
 
 #ifndef REEVE_BASE_BUG_H_
 #define REEVE_BASE_BUG_H_

@@ -38,8 +38,8 @@ std::vector<Point>& Points() {
 }
 
 absl::Status Malformed(absl::string_view text) {
-  return absl::InvalidArgumentError(
-      StrCat("REEVE_FAILPOINTS: `", ToStd(text), "` is not NAME=kill|exit70|error|stall:SECONDS[:HIT]"));
+  return absl::InvalidArgumentError(StrCat("REEVE_FAILPOINTS: `", ToStd(text),
+                                           "` is not NAME=kill|exit70|error|stall:SECONDS[:HIT]"));
 }
 
 absl::Status Parse(absl::string_view text, Point* point) {
@@ -62,7 +62,8 @@ absl::Status Parse(absl::string_view text, Point* point) {
   } else {
     return Malformed(text);
   }
-  if (next < parts.size() && (!absl::SimpleAtoi(parts[next++], &point->at_hit) || point->at_hit < 1))
+  if (next < parts.size() &&
+      (!absl::SimpleAtoi(parts[next++], &point->at_hit) || point->at_hit < 1))
     return Malformed(text);
   return next == parts.size() ? absl::OkStatus() : Malformed(text);
 }

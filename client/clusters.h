@@ -36,8 +36,8 @@ std::string DefaultStateFolder();
 std::string TokenFileOf(const Address& address);
 
 // The token for `address`: from `token_file` if given, otherwise from TokenFileOf(address); empty
-// if that is not there. Errors: a usage error if `token_file` cannot be read, or if the token is not
-// made of visible ASCII characters.
+// if that is not there. Errors: a usage error if `token_file` cannot be read, or if the token is
+// not made of visible ASCII characters.
 absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file);
 
 // Makes `folder` and what is above it, for the owner alone.

@@ -97,8 +97,8 @@ uint64_t ResidentBytes() {
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-// A message without end grows inside libzmq, where no bound of ours reaches. Ending here and going on
-// from the store is better than what the kernel would choose to kill.
+// A message without end grows inside libzmq, where no bound of ours reaches. Ending here and going
+// on from the store is better than what the kernel would choose to kill.
 void WatchMemory(uint64_t most_bytes) {
   std::thread([most_bytes] {
     for (;;) {
@@ -136,8 +136,8 @@ int Serve(const Flags& flags) {
   if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
 
   const bool check = flags.check || (*folder)->HasMark(kCheckMark);
-  auto durable = OpenSqliteStore(
-      {.path = (*folder)->database(), .create = flags.init, .check = check});
+  auto durable =
+      OpenSqliteStore({.path = (*folder)->database(), .create = flags.init, .check = check});
   if (durable.ok()) (*folder)->Unmark(kCheckMark);
   if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
   auto memory = NewMemoryStore({});
@@ -157,20 +157,20 @@ int Serve(const Flags& flags) {
   MasterLoop loop;
   DiskRoom room((*folder)->path());
   const auto on_fault = [&folder](const absl::Status& status) {
-    // What stands in the store is unknown: go on from what it says after a restart, once it is checked.
+    // What stands in the store is unknown: go on from what it says after a restart, once it is
+    // checked.
     REEVE_LOG_ERROR("the store failed, ending why={}", status.ToString());
     (*folder)->Mark(kCheckMark);
     _exit(kExitFault);
   };
   StoreThread store_thread(
       durable->get(), &room,
-      [&loop](uint64_t number) { loop.PostInternal(Committed{StoreKind::kDurable, number}); },
+      [&loop](uint64_t number) {
+        loop.PostInternal(Committed{StoreKind::kDurable, number});
+      },
       on_fault);
   Collector collector(
-      context,
-      {.endpoint = collect,
-       .epoch = epoch,
-       .sessions = &sessions},
+      context, {.endpoint = collect, .epoch = epoch, .sessions = &sessions},
       {.results = [&loop](ResultsArrived results,
                           size_t bytes) { return loop.PostResults(std::move(results), bytes); },
        .logs =
@@ -259,8 +259,9 @@ int main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the token; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
-  app.add_flag("--check", flags.check,
-               "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
+  app.add_flag(
+      "--check", flags.check,
+      "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
   app.add_option("--max-active-jobs", flags.max_active_jobs,
                  "Jobs that have not ended; more are refused until some end")
       ->capture_default_str();
@@ -274,8 +275,9 @@ int main(int argc, char** argv) {
                  "Resident memory in MiB above which the master ends with 70, to recover")
       ->check(CLI::Range(128, 1 << 24))
       ->capture_default_str();
-  app.add_option("--advertise-collector", flags.advertise_collector,
-                 "Endpoint of the collector as workers are told it, when it is not where it listens")
+  app.add_option(
+         "--advertise-collector", flags.advertise_collector,
+         "Endpoint of the collector as workers are told it, when it is not where it listens")
       ->group("");
   app.set_version_flag("--version", StrCat("reeve-master ", kVersion));
   app.footer("Example: reeve-master --state-dir /var/lib/reeve --init");

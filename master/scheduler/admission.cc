@@ -157,7 +157,8 @@ void Scheduler::Impl::Record(Job& job, PutResults write) {
 }
 
 void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq lease,
-                             uint32_t position, const std::vector<FailedEntry>& failed, PutResults* write) {
+                             uint32_t position, const std::vector<FailedEntry>& failed,
+                             PutResults* write) {
   if (job.state == JobState::kCancelling) return GiveBack(now, job, {accepted});
   auto entry = std::lower_bound(failed.begin(), failed.end(), position,
                                 [](const FailedEntry& f, uint32_t p) { return f.position < p; });

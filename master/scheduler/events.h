@@ -237,10 +237,10 @@ struct Tick {};
 // Take nothing more, assign nothing more.
 struct DrainMaster {};
 
-using Event = std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob,
-                           Hello, Heartbeat, Recalled, Released, Goodbye, ConnectionClosed,
-                           ResultsArrived, Committed, InputsLoaded, DiskLow, CursorMoved, Tick,
-                           DrainMaster>;
+using Event =
+    std::variant<CreateJob, OpenAppender, AppendTasks, CloseAppender, CloseJob, CancelJob, Hello,
+                 Heartbeat, Recalled, Released, Goodbye, ConnectionClosed, ResultsArrived,
+                 Committed, InputsLoaded, DiskLow, CursorMoved, Tick, DrainMaster>;
 
 }  // namespace reeve
 

@@ -51,8 +51,7 @@ JobView Scheduler::Impl::ViewOf(const Job& job) const {
 
 void Scheduler::Impl::ReplyJob(CallId call, const Job& job) {
   // The ids given out are reserved in the durable store whatever store the job lives in.
-  const After after =
-      REEVE_BUG(kAckBeforeCommit) ? After{} : Latest(StoreKind::kDurable);
+  const After after = REEVE_BUG(kAckBeforeCommit) ? After{} : Latest(StoreKind::kDurable);
   effects.replies.push_back({call, JobReply{absl::OkStatus(), ViewOf(job)}, after});
 }
 
@@ -344,7 +343,8 @@ void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
     const Lease& lease = *leases.at(seq);
     for (const Run run : lease.runs.Runs()) sends[lease.session].runs.push_back({seq, run});
   }
-  // After the commit: a crash before it leaves the job as it was, and nothing was stopped for nothing.
+  // After the commit: a crash before it leaves the job as it was, and nothing was stopped for
+  // nothing.
   for (auto& [session, send] : sends)
     effects.sends.push_back({session, std::move(send), Latest(job.store)});
   effects.jobs.push_back({ViewOf(job), job.last_seq, {}, Latest(job.store)});

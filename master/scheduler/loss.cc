@@ -1,9 +1,9 @@
 // What becomes of tasks whose worker is gone: who is suspected, who goes on, who ends.
 //
-// Three budgets are kept apart. An attempt that failed counts in admission.cc. A worker process that
-// died is one crash for the task that its crash note names, or that ran alone; without a note it is one
-// suspicion, free, for each task that was running. Everybody else on the worker was only interrupted and
-// goes back to the queue.
+// Three budgets are kept apart. An attempt that failed counts in admission.cc. A worker process
+// that died is one crash for the task that its crash note names, or that ran alone; without a note
+// it is one suspicion, free, for each task that was running. Everybody else on the worker was only
+// interrupted and goes back to the queue.
 
 #include <algorithm>
 #include <utility>
@@ -73,8 +73,8 @@ void Scheduler::Impl::Charge(const Now& now, Job& job, TaskIndex index, bool cra
   UpdateListing(job);
 }
 
-// The worker died while no lease of this life named it: the master has restarted since. Whoever held
-// the task may still come back with it, so it stays where it is.
+// The worker died while no lease of this life named it: the master has restarted since. Whoever
+// held the task may still come back with it, so it stays where it is.
 void Scheduler::Impl::ChargeUnclaimed(const Now& now, const Hello& event) {
   for (const HeldRun& suspect : event.suspects) {
     const TaskIndex index = suspect.run.first;

@@ -237,8 +237,7 @@ void Scheduler::Impl::PlaceSolo(const Now& now) {
   SessionId keep;
   for (const JobId id : std::vector<JobId>(solo_jobs.begin(), solo_jobs.end())) {
     Job& job = *jobs.at(id);
-    while (!job.solo.empty() &&
-           !ResultsFull(job) &&
+    while (!job.solo.empty() && !ResultsFull(job) &&
            (job.options.max_in_flight == 0 || job.in_flight < job.options.max_in_flight)) {
       WorkerRecord* worker = WorkerForSolo(job);
       if (worker == nullptr) break;
@@ -272,8 +271,8 @@ void Scheduler::Impl::Place(const Now& now) {
       for (const SessionId session : work.workers) {
         WorkerRecord& worker = *workers.at(session);
         const uint32_t slots = Slots(worker, LaneOf(worker, handler));
-        room = room || (Takes(worker) &&
-                        worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
+        room = room ||
+               (Takes(worker) && worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
       }
       if (!room) break;
     }

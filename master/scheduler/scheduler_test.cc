@@ -498,8 +498,8 @@ TEST(SchedulerTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARe
   stored.state = JobState::kActive;
   stored.frontier = 1;
   stored.chunks.push_back({{0, 1}, {Epoch(1), 3}, 0});
-  stored.retries.push_back({{0, 1}, Reason::kHandlerError, 1, 0, 0, absl::UnixEpoch(),
-                            {Epoch(1), LeaseSeq(4)}});
+  stored.retries.push_back(
+      {{0, 1}, Reason::kHandlerError, 1, 0, 0, absl::UnixEpoch(), {Epoch(1), LeaseSeq(4)}});
   image.jobs.push_back(stored);
   Harness h(std::move(image));
   AssignedSpan span;

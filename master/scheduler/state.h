@@ -2,8 +2,8 @@
 //
 // The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls),
 // workers.cc (sessions, heartbeats, leases), placement.cc (ready work to credit), admission.cc
-// (results, the one fence), loss.cc (who is to blame for a lost worker), recovery.cc (start), views.cc
-// (reads, invariants).
+// (results, the one fence), loss.cc (who is to blame for a lost worker), recovery.cc (start),
+// views.cc (reads, invariants).
 
 #ifndef REEVE_MASTER_SCHEDULER_STATE_H_
 #define REEVE_MASTER_SCHEDULER_STATE_H_
@@ -63,8 +63,8 @@ struct Budget {
 
 // Whom the end of a worker's leases blames. A worker that left in good order blames nobody.
 struct Blame {
-  bool died = false;                // The process is gone, or its host.
-  bool named = false;               // `running` holds the culprit alone, named by a crash note.
+  bool died = false;                 // The process is gone, or its host.
+  bool named = false;                // `running` holds the culprit alone, named by a crash note.
   std::vector<RunningTask> running;  // What ran when it died.
 };
 
@@ -365,8 +365,8 @@ struct Scheduler::Impl {
   std::set<JobId> changed_jobs;    // Watched, counts changed.
   std::set<JobId> solo_jobs;       // With tasks in Job::solo.
   SessionId emptying;              // Gets nothing more, so that a solo task can run there.
-  // When buckets fall due, and the commit that holds their failures: a later attempt never begins while
-  // a crash could still undo the record of the one before.
+  // When buckets fall due, and the commit that holds their failures: a later attempt never begins
+  // while a crash could still undo the record of the one before.
   std::map<std::pair<absl::Time, JobId>, After> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.

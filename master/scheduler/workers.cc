@@ -19,7 +19,8 @@ WorkerRecord* Scheduler::Impl::FindWorker(SessionId session) {
 
 void Scheduler::Impl::On(const Now& now, Hello& event) {
   if (WorkerRecord* known = FindWorker(event.session);
-      known != nullptr && known->welcome.has_value() && !REEVE_BUG(kDuplicateHello) && known->welcome->number == event.number) {
+      known != nullptr && known->welcome.has_value() && !REEVE_BUG(kDuplicateHello) &&
+      known->welcome->number == event.number) {
     known->closed_at = absl::InfiniteDuration();
     known->last_seen = now.monotonic;
     effects.sends.push_back({event.session, *known->welcome, known->welcome_after});
@@ -180,7 +181,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
     }
     for (const Run run : dropped.Runs()) welcome->runs.push_back({claim.job, run, {}});
     if (job == nullptr) continue;
-    UpdateListing(*job);  // It may have reached its limit of tasks in flight.
+    UpdateListing(*job);   // It may have reached its limit of tasks in flight.
     EndIfDone(now, *job);  // This may have been the last run that its cancel waited for.
   }
   // What it was given before and does not name, it does not have.
@@ -258,7 +259,8 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
     }
   }
   const bool differs = count != event.held_count || (count > 0 && hash.Finish() != event.held_hash);
-  const bool ask = !REEVE_BUG(kNoReconcile) && differs && now.monotonic - worker->held_asked > kHeldQuestion;
+  const bool ask =
+      !REEVE_BUG(kNoReconcile) && differs && now.monotonic - worker->held_asked > kHeldQuestion;
   if (ask) worker->held_asked = now.monotonic;
   effects.sends.push_back({event.session, SendHeartbeatAck{event.number, ask}, {}});
 }

@@ -161,7 +161,8 @@ void AppendStream::Post() {
   if (absl::IsResourceExhausted(posted)) {
     alarm_.Set(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kRetryMs, GPR_TIMESPAN)),
-        // Moved out when it fires: an alarm keeps its callback, and with it would keep this for ever.
+        // Moved out when it fires: an alarm keeps its callback, and with it would keep this for
+        // ever.
         [self = self_](bool) mutable {
           const auto stream = std::move(self);
           MutexLock lock(&stream->mu_);

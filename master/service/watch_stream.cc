@@ -153,8 +153,8 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
           found->store, [self, ended](StoreReader& reader) { self->Read(reader, ended); });
       if (posted) return;
       MutexLock lock(&self->mu_);
-      self->End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                          "too many reads wait", absl::Milliseconds(200)));
+      self->End(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
+                          absl::Milliseconds(200)));
     });
   }
 

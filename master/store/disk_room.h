@@ -1,7 +1,7 @@
 // Room on the store's disk: told when it becomes little, and a reserve for when it is gone.
 //
-// Submissions are refused first, below the low-water mark; results come last: when the disk is full in
-// spite of it, the reserve is given up so that what workers hand in is still recorded.
+// Submissions are refused first, below the low-water mark; results come last: when the disk is full
+// in spite of it, the reserve is given up so that what workers hand in is still recorded.
 //
 // Thread: is_low from any; the others from the store's.
 
@@ -15,8 +15,8 @@ namespace reeve {
 
 class DiskRoom {
  public:
-  // `folder`: the state folder. The low-water mark is 1 GiB or 5 % of the disk, whichever is more, but at
-  // most 10 %; the reserve a quarter of that, at most 64 MiB.
+  // `folder`: the state folder. The low-water mark is 1 GiB or 5 % of the disk, whichever is more,
+  // but at most 10 %; the reserve a quarter of that, at most 64 MiB.
   explicit DiskRoom(const std::string& folder);
 
   // Less is free than the mark. Cost: a system call.

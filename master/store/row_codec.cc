@@ -7,8 +7,8 @@ namespace {
 
 using Column = std::vector<uint32_t>;
 
-// Reads a message that holds nothing but columns 1..N. Those after the first `required` were added later:
-// where they are absent they are zeros.
+// Reads a message that holds nothing but columns 1..N. Those after the first `required` were added
+// later: where they are absent they are zeros.
 bool ReadColumns(std::string_view bytes, std::vector<Column>* columns, size_t required = SIZE_MAX) {
   wire::Reader reader(bytes);
   while (reader.Next()) {

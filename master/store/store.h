@@ -81,7 +81,8 @@ class Store {
   virtual absl::StatusOr<Image> Load() = 0;
 
   // Commits `batches`, ascending, as one transaction; durable when it returns OK.
-  // Errors: RESOURCE_EXHAUSTED  the disk is full, and nothing of it happened: it may be tried again.
+  // Errors: RESOURCE_EXHAUSTED  the disk is full, and nothing of it happened: it may be tried
+  // again.
   //         any other           the outcome is unknown.
   virtual absl::Status Commit(absl::Span<const WriteBatch> batches) = 0;
 

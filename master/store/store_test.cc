@@ -5,9 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <future>
-
 #include <fstream>
+#include <future>
 
 #include "base/input_batch.h"
 #include "base/state_folder.h"

@@ -114,8 +114,7 @@ bool StoreThread::Impl::Commit(std::vector<WriteBatch> taken) {
   return true;
 }
 
-StoreThread::StoreThread(Store* store, DiskRoom* room,
-                         std::function<void(uint64_t)> on_committed,
+StoreThread::StoreThread(Store* store, DiskRoom* room, std::function<void(uint64_t)> on_committed,
                          std::function<void(const absl::Status&)> on_failure)
     : impl_(std::make_unique<Impl>()) {
   impl_->store = store;

@@ -19,10 +19,10 @@ class DiskRoom;
 
 class StoreThread {
  public:
-  // `room`: of the store's disk, or null; outlives the thread. A commit for which the disk has no room
-  // gives up the reserve, and is then tried again until there is room.
-  // `on_committed(number)`: every batch up to `number` is durable. `on_failure`: a commit failed;
-  // the default logs and exits 70.
+  // `room`: of the store's disk, or null; outlives the thread. A commit for which the disk has no
+  // room gives up the reserve, and is then tried again until there is room. `on_committed(number)`:
+  // every batch up to `number` is durable. `on_failure`: a commit failed; the default logs and
+  // exits 70.
   StoreThread(Store* store, DiskRoom* room, std::function<void(uint64_t number)> on_committed,
               std::function<void(const absl::Status&)> on_failure = {});
   ~StoreThread();

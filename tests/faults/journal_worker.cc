@@ -8,7 +8,8 @@
 //   e JOB INDEX ATTEMPT PID NANOSECONDS      (ended)
 //
 // each forced to the disk unless REEVE_JOURNAL_SYNC is 0. The result is the SHA-256 of the input, a
-// blank, and the input. An input may begin with words that say how to run, each followed by a blank:
+// blank, and the input. An input may begin with words that say how to run, each followed by a
+// blank:
 //
 //   sleep=S     sleeps S seconds, wakes when cancelled        stubborn=S  sleeps without looking up
 //   big=N       returns N bytes                               segv        dies of a bad pointer
@@ -35,9 +36,7 @@ namespace {
 
 int OpenJournal() {
   const char* path = std::getenv("REEVE_JOURNAL");
-  const int fd = path == nullptr
-                     ? -1
-                     : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int fd = path == nullptr ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd >= 0) return fd;
   std::fprintf(stderr, "journal_worker: REEVE_JOURNAL is not set or cannot be opened\n");
   std::exit(78);
@@ -52,10 +51,10 @@ void Note(char what, reeve::TaskContext& task) {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   char line[128];
-  const int length = std::snprintf(
-      line, sizeof line, "%c %llu %u %u %d %lld\n", what,
-      static_cast<unsigned long long>(task.job().value), task.index(), task.attempt(), getpid(),
-      static_cast<long long>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+  const int length =
+      std::snprintf(line, sizeof line, "%c %llu %u %u %d %lld\n", what,
+                    static_cast<unsigned long long>(task.job().value), task.index(), task.attempt(),
+                    getpid(), static_cast<long long>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
   // One write: lines of threads and processes do not mix.
   if (write(fd, line, static_cast<size_t>(length)) != length) std::abort();
   if (sync && fdatasync(fd) != 0) std::abort();
@@ -88,7 +87,8 @@ absl::StatusOr<size_t> Obey(reeve::TaskContext& task, std::string_view input) {
     const std::string_view name = word.substr(0, word.find('='));
     const std::string value(name.size() < word.size() ? word.substr(name.size() + 1) : "");
     if (name == "sleep") {
-      if (!task.Sleep(absl::Seconds(std::atof(value.c_str())))) return absl::CancelledError("woken");
+      if (!task.Sleep(absl::Seconds(std::atof(value.c_str()))))
+        return absl::CancelledError("woken");
     } else if (name == "stubborn") {
       absl::SleepFor(absl::Seconds(std::atof(value.c_str())));
     } else if (name == "big") {

@@ -1,12 +1,13 @@
 // A library for LD_PRELOAD that lies between a program and the system.
 //
-// POWER_CUT_LOG names a file, POWER_CUT_FOLDER a folder: every write, truncation and sync of a file in that folder is noted in the
-// log, with its bytes. A test kills the program and rebuilds the folder from the log as a power cut would have left it: what was
-// synced is there, of what was not only some. Records: one letter (`w` write, `t` truncate, `s` sync), then little-endian u32 length
+// POWER_CUT_LOG names a file, POWER_CUT_FOLDER a folder: every write, truncation and sync of a file
+// in that folder is noted in the log, with its bytes. A test kills the program and rebuilds the
+// folder from the log as a power cut would have left it: what was synced is there, of what was not
+// only some. Records: one letter (`w` write, `t` truncate, `s` sync), then little-endian u32 length
 // of the path, u64 offset or size, u32 length of the bytes, the path, the bytes.
 //
-// FAIL_MALLOC_AT=N makes the N-th allocation of 64 bytes or more fail, once, counted from the moment the file that FAIL_MALLOC_WHEN
-// names exists.
+// FAIL_MALLOC_AT=N makes the N-th allocation of 64 bytes or more fail, once, counted from the
+// moment the file that FAIL_MALLOC_WHEN names exists.
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -96,7 +97,9 @@ ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t at) {
   if (written > 0) Note('w', fd, static_cast<uint64_t>(at), bytes, static_cast<uint32_t>(written));
   return written;
 }
-ssize_t pwrite(int fd, const void* bytes, size_t count, off_t at) { return pwrite64(fd, bytes, count, at); }
+ssize_t pwrite(int fd, const void* bytes, size_t count, off_t at) {
+  return pwrite64(fd, bytes, count, at);
+}
 
 int ftruncate64(int fd, off64_t size) {
   static const auto next = Next<int (*)(int, off64_t)>("ftruncate64");

@@ -1,7 +1,7 @@
 // A worker with handlers that misbehave, or that need each other.
 
-#include <csignal>
 #include <barrier>
+#include <csignal>
 
 #include "worker/sdk/worker.h"
 
@@ -15,7 +15,8 @@ absl::StatusOr<std::string> Meet(reeve::TaskContext&, std::string_view) {
   return std::string("met");
 }
 
-// The input `poison` takes the process down with a fault, `vanish` without one; others take a moment.
+// The input `poison` takes the process down with a fault, `vanish` without one; others take a
+// moment.
 absl::StatusOr<std::string> Risk(reeve::TaskContext& task, std::string_view input) {
   if (input == "poison") std::raise(SIGSEGV);
   if (input == "vanish") std::raise(SIGKILL);

@@ -107,7 +107,8 @@ void Checker::Check(const PutResults& put) {
   const JobRow* row = store_->Find(put.job);
   if (row == nullptr) return Require(false, "results belong to a job", put.job.value);
   Require(!IsTerminal(row->state), "an ended job gets no results", put.job.value);
-  Require(put.seq == row->last_seq + 1, "results are numbered without gaps", put.job.value, put.seq);
+  Require(put.seq == row->last_seq + 1, "results are numbered without gaps", put.job.value,
+          put.seq);
   for (const ResultRun& run : put.runs) {
     for (uint32_t i = 0; i < run.run.count; ++i) {
       const TaskIndex index = run.run.first + i;

@@ -85,15 +85,16 @@ class Checker final : public StoreWatcher {
   World* world_;
   const SimStore* store_ = nullptr;
   uint64_t epoch_ = 0;
-  std::set<Birth> births_;               // Durable ones.
-  std::set<std::string> welcomed_;       // Workers that came in this life.
-  std::map<std::string, JobId> acked_;   // By request.
+  std::set<Birth> births_;              // Durable ones.
+  std::set<std::string> welcomed_;      // Workers that came in this life.
+  std::map<std::string, JobId> acked_;  // By request.
   std::map<std::string, JobState> acked_states_;
   // Who may report an index in this life: the last lease given for it.
   absl::btree_map<std::pair<JobId, TaskIndex>, LeaseSeq> holder_;
   // (batch, index) whose lease was current when its frame was stepped.
   std::set<std::pair<uint64_t, TaskIndex>> current_;
-  std::set<std::pair<uint64_t, TaskIndex>> retried_;  // (batch, index): durable as a failed attempt.
+  std::set<std::pair<uint64_t, TaskIndex>>
+      retried_;  // (batch, index): durable as a failed attempt.
   std::vector<BatchRecord> batches_;
   std::map<std::pair<SessionId, uint64_t>, uint64_t> batch_of_;
   struct Executions {

@@ -94,9 +94,9 @@ void Hurry(Random& random, SimConfig* config) {
 
 const char* Name(FaultKind kind) {
   static constexpr const char* kNames[] = {
-      "master-crash", "carry-crash",  "master-stall", "commit-fails", "slow-store",
-      "worker-crash", "worker-death", "worker-stall", "worker-drain", "cut-to-master",
-      "cut-to-worker", "break",       "collector-stall"};
+      "master-crash",  "carry-crash",  "master-stall",   "commit-fails", "slow-store",
+      "worker-crash",  "worker-death", "worker-stall",   "worker-drain", "cut-to-master",
+      "cut-to-worker", "break",        "collector-stall"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -113,7 +113,8 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   config.delay_min = random.Between(20, 300);
   static constexpr int64_t kSpreads[] = {500, 5 * kMs, 60 * kMs, 300 * kMs};
   config.delay_max = config.delay_min + kSpreads[random.Below(config.strict ? 3 : 4)];
-  if (random.Chance(400)) config.duplicate_permille = static_cast<uint32_t>(random.Between(20, 250));
+  if (random.Chance(400))
+    config.duplicate_permille = static_cast<uint32_t>(random.Between(20, 250));
   if (random.Chance(300)) config.reply_loss_permille = 150;
   if (!config.strict) {
     if (random.Chance(400)) config.loss_permille = static_cast<uint32_t>(random.Between(5, 200));
@@ -152,11 +153,12 @@ std::string Describe(const Fault& fault) {
 
 std::string Describe(const SimConfig& config) {
   std::ostringstream out;
-  out << "seed=" << config.seed << " mode=" << (config.mode == Mode::kSafety ? "safety" : "liveness")
+  out << "seed=" << config.seed
+      << " mode=" << (config.mode == Mode::kSafety ? "safety" : "liveness")
       << " strict=" << config.strict << " workers=" << config.workers << " slots=" << config.slots
       << " heal=" << config.heal_at / kMs << "ms end=" << config.end_at / kMs << "ms\n"
-      << "  delay=" << config.delay_min << ".." << config.delay_max << "us loss="
-      << config.loss_permille << " duplicate=" << config.duplicate_permille
+      << "  delay=" << config.delay_min << ".." << config.delay_max
+      << "us loss=" << config.loss_permille << " duplicate=" << config.duplicate_permille
       << " reply-loss=" << config.reply_loss_permille << " reorder=" << config.reorder
       << " commit=" << config.commit_min << ".." << config.commit_max << "us\n";
   for (size_t i = 0; i < config.jobs.size(); ++i) {

@@ -24,18 +24,18 @@ enum class Mode : uint8_t {
 };
 
 enum class FaultKind : uint8_t {
-  kMasterCrash,   // detail bit 0: the transaction under way is committed all the same.
-  kCarryCrash,    // The master dies within its next turn, after step detail % 6; else as above.
-  kMasterStall,   // SIGSTOP for `duration`.
-  kCommitFails,   // The next commit fails; detail bit 0: it is committed all the same.
-  kSlowStore,     // Commits take `duration` longer for `duration`.
-  kWorkerCrash,   // Back after `duration` as a new process; detail bit 0: nobody sees it die.
-  kWorkerDeath,   // As above, for ever.
-  kWorkerStall,   // SIGSTOP for `duration`.
-  kWorkerDrain,   // SIGTERM; started again `duration` after it ended.
-  kCutToMaster,   // Frames in one direction are lost (lossy seeds) or held back for `duration`.
+  kMasterCrash,  // detail bit 0: the transaction under way is committed all the same.
+  kCarryCrash,   // The master dies within its next turn, after step detail % 6; else as above.
+  kMasterStall,  // SIGSTOP for `duration`.
+  kCommitFails,  // The next commit fails; detail bit 0: it is committed all the same.
+  kSlowStore,    // Commits take `duration` longer for `duration`.
+  kWorkerCrash,  // Back after `duration` as a new process; detail bit 0: nobody sees it die.
+  kWorkerDeath,  // As above, for ever.
+  kWorkerStall,  // SIGSTOP for `duration`.
+  kWorkerDrain,  // SIGTERM; started again `duration` after it ended.
+  kCutToMaster,  // Frames in one direction are lost (lossy seeds) or held back for `duration`.
   kCutToWorker,
-  kBreak,         // The connection is reset. detail % 2: dispatch or collector.
+  kBreak,  // The connection is reset. detail % 2: dispatch or collector.
   kCollectorStall,
 };
 inline constexpr int kFaultKinds = 13;

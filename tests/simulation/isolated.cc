@@ -42,8 +42,8 @@ std::string LastWords(int fd) {
 
 // Runs `body` in a child. Its death is a broken invariant of the seed it was at.
 Shared InChild(const std::function<void(Shared*)>& body) {
-  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                      -1, 0);
+  void* memory =
+      mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   auto* shared = new (memory) Shared();
   const int words = memfd_create("words", MFD_CLOEXEC);
   std::fflush(nullptr);

@@ -1,11 +1,11 @@
 // The simulation by hand.
 //
-//   simulation --seeds 100000 --first 1          many seeds; stops at the first that breaks something
-//   simulation --seed 4711 --trace               one history, event by event
-//   simulation --seed 4711 --shrink              the smallest configuration that breaks the same
-//   simulation --mode safety|liveness|both       default: both
-//   simulation --bug no-fencing …                with a bug planted (base/bug.h)
-//   simulation --mutations                       plants every bug in turn: the mutation score
+//   simulation --seeds 100000 --first 1          many seeds; stops at the first that breaks
+//   something simulation --seed 4711 --trace               one history, event by event simulation
+//   --seed 4711 --shrink              the smallest configuration that breaks the same simulation
+//   --mode safety|liveness|both       default: both simulation --bug no-fencing … with a bug
+//   planted (base/bug.h) simulation --mutations                       plants every bug in turn: the
+//   mutation score
 
 #include <algorithm>
 #include <cinttypes>
@@ -48,8 +48,8 @@ int RunMany(const Flags& flags) {
   uint64_t seeds = 0, events = 0, hash = 0;
   Counters counters{};
   while (seeds < flags.seeds) {
-    const BatchResult result = RunSeeds(flags.first + seeds,
-                                        std::min(kSeedsAtOnce, flags.seeds - seeds), flags.modes);
+    const BatchResult result =
+        RunSeeds(flags.first + seeds, std::min(kSeedsAtOnce, flags.seeds - seeds), flags.modes);
     seeds += result.seeds;
     events += result.events;
     hash = Mix(hash, result.hash);
@@ -80,7 +80,8 @@ int RunOne(const Flags& flags) {
     Explain(config, outcome.broken, flags.shrink);
     return 1;
   }
-  std::printf("seed %" PRIu64 ": nothing is broken, %" PRIu64 " events, trace hash %016" PRIx64 "\n",
+  std::printf("seed %" PRIu64 ": nothing is broken, %" PRIu64 " events, trace hash %016" PRIx64
+              "\n",
               config.seed, outcome.events, outcome.hash);
   return 0;
 }

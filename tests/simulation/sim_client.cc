@@ -11,7 +11,9 @@ constexpr int64_t kPatience = 2 * kSecond;
 constexpr uint64_t kAhead = 2;  // Appends under way, in batches.
 constexpr uint64_t kInlineAppender = 999;
 
-std::string AppenderName(uint32_t appender) { return std::string(1, static_cast<char>('a' + appender)); }
+std::string AppenderName(uint32_t appender) {
+  return std::string(1, static_cast<char>('a' + appender));
+}
 
 }  // namespace
 
@@ -228,7 +230,8 @@ void SimClients::OnAppendReply(const Call& call, CallId id, const AppendReply& r
     if (stream.committed < PlanOf(call.client).count) {
       // Now and then it forgets what it knows and sends a batch again.
       if (stream.committed > 0 && world_->clients.Chance(50))
-        stream.sent = stream.committed - std::min<uint64_t>(stream.committed, PlanOf(call.client).batch);
+        stream.sent =
+            stream.committed - std::min<uint64_t>(stream.committed, PlanOf(call.client).batch);
       return Append(call.client, call.appender);
     }
     stream.done = true;

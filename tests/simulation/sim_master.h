@@ -1,6 +1,6 @@
-// The master around the real Scheduler: what master/runtime/master_loop.cc (`Carry`), the dispatcher
-// and the collector do, without sockets and threads. Each life has a scheduler of its own, made from
-// what the store remembers.
+// The master around the real Scheduler: what master/runtime/master_loop.cc (`Carry`), the
+// dispatcher and the collector do, without sockets and threads. Each life has a scheduler of its
+// own, made from what the store remembers.
 
 #ifndef REEVE_TESTS_SIMULATION_SIM_MASTER_H_
 #define REEVE_TESTS_SIMULATION_SIM_MASTER_H_

@@ -80,8 +80,8 @@ void SimWorker::SetTimer() {
   const absl::Duration next = agent_->NextDeadline();
   ++timer_;
   if (next == absl::InfiniteDuration()) return;
-  const int64_t at = next <= Clock() ? world_->now + 1
-                                     : absl::ToInt64Microseconds(next - absl::Seconds(1)) + 1;
+  const int64_t at =
+      next <= Clock() ? world_->now + 1 : absl::ToInt64Microseconds(next - absl::Seconds(1)) + 1;
   world_->At(at, Kind::kWorkerTimer, number_, process_, timer_);
 }
 
@@ -159,7 +159,7 @@ void SimWorker::OnWelcome(const Frame& frame, const SendWelcome& welcome) {
 
 void SimWorker::OnAssign(const Assignment& assignment) {
   for (const AssignedSpan& span : assignment.spans) {
-    SimSpan payload{{},        span.job,          span.birth,  span.run,
+    SimSpan payload{{},           span.job,           span.birth,  span.run,
                     span.attempt, KeyOf(span.record), span.inputs, span.inputs_first};
     agent::Assigned event{span.job,     span.lease,    span.run,       span.birth,
                           span.attempt, Lane::kThread, next_payload_++};

@@ -1,6 +1,5 @@
 // Twenty thousand seeds; what they must have seen; and that a seed means one history.
 
-
 #include "gtest/gtest.h"
 #include "tests/simulation/isolated.h"
 

@@ -1,5 +1,5 @@
-// What all parts of a simulated cluster share: the clock, the queue of what will happen, chance, the
-// trace, and the first broken invariant.
+// What all parts of a simulated cluster share: the clock, the queue of what will happen, chance,
+// the trace, and the first broken invariant.
 //
 // Thread: one.
 
@@ -27,17 +27,17 @@ enum class Kind : uint8_t {
   kWorkerTurn,   // who, a: process.
   kWorkerTimer,  // who, a: process, b: token.
   kWorkerStart,
-  kTaskDone,    // who, a: process, b: slot << 32 | serial.
-  kConnect,     // who, a: channel, b: process.
-  kToMaster,    // who, a: frame, b: route.
-  kToWorker,    // who, a: frame, b: route.
-  kCommitDone,  // a: life.
-  kCommitTold,  // a: life, b: number.
-  kLoaded,      // a: life, b: load.
-  kApi,         // a: event: a call arrives.
-  kReply,       // a: reply.
-  kClientTimer, // who: client, a: which, b: token.
-  kFault,       // a: index.
+  kTaskDone,     // who, a: process, b: slot << 32 | serial.
+  kConnect,      // who, a: channel, b: process.
+  kToMaster,     // who, a: frame, b: route.
+  kToWorker,     // who, a: frame, b: route.
+  kCommitDone,   // a: life.
+  kCommitTold,   // a: life, b: number.
+  kLoaded,       // a: life, b: load.
+  kApi,          // a: event: a call arrives.
+  kReply,        // a: reply.
+  kClientTimer,  // who: client, a: which, b: token.
+  kFault,        // a: index.
   kHeal,
 };
 
@@ -71,12 +71,18 @@ enum class Seen : uint8_t {
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
 inline constexpr std::array<const char*, kSeenCount> kSeenNames = {
-    "stale result refused",  "re-attach adopted",   "lease expired",       "assignment resent",
-    "lost span noticed",     "duplicate Hello",     "commit answer lost",  "recall cut",
-    "cancel versus finish",  "appender resumed",    "append repeated",     "request repeated",
-    "results resent",        "frontier extended",   "run dropped by Welcome", "WhoAreYou",
-    "connection closed",     "worker drained",      "inputs loaded",       "task retried",
-    "task failed for good",  "budget restored",     "crash within a turn", "re-attach window closed"};
+    "stale result refused",   "re-attach adopted",
+    "lease expired",          "assignment resent",
+    "lost span noticed",      "duplicate Hello",
+    "commit answer lost",     "recall cut",
+    "cancel versus finish",   "appender resumed",
+    "append repeated",        "request repeated",
+    "results resent",         "frontier extended",
+    "run dropped by Welcome", "WhoAreYou",
+    "connection closed",      "worker drained",
+    "inputs loaded",          "task retried",
+    "task failed for good",   "budget restored",
+    "crash within a turn",    "re-attach window closed"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.

@@ -34,7 +34,8 @@ void Agent::On(absl::Duration now, agent::Begin& event) {
 }
 
 void Agent::SayHello(absl::Duration now) {
-  // Repeated under the same number: a Welcome that takes longer than the patience here still counts.
+  // Repeated under the same number: a Welcome that takes longer than the patience here still
+  // counts.
   if (!std::exchange(greeting_, true) || REEVE_BUG(kHelloNumberRises)) {
     ++hello_number_;
     DropOutdated();
@@ -93,7 +94,8 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   heartbeat_ = event.heartbeat;
   orphan_timeout_ = event.orphan_timeout;
   next_beat_ = now;
-  // What was dropped before was not named in Hello: a new lease for its index means another attempt.
+  // What was dropped before was not named in Hello: a new lease for its index means another
+  // attempt.
   for (auto& [key, span] : spans_) {
     std::erase_if(span.portions, [](const auto& portion) { return !portion.second.lease.seq; });
     for (auto& [first, portion] : span.portions) portion.lease = {};
@@ -130,8 +132,8 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   Renumber();
 }
 
-// A frame with the old leases may still be on its way. Under a number of its own it can neither be taken
-// for the batch as it is now, nor can its refusal settle that one.
+// A frame with the old leases may still be on its way. Under a number of its own it can neither be
+// taken for the batch as it is now, nor can its refusal settle that one.
 void Agent::Renumber() {
   std::map<uint64_t, Batch> batches = std::exchange(batches_, {});
   to_send_.clear();
@@ -146,8 +148,8 @@ void Agent::Renumber() {
   }
 }
 
-// A worker may hold an index twice: a failed attempt whose record died with a master, and the attempt
-// that followed it. Welcome names indexes, so only the later one may be claimed.
+// A worker may hold an index twice: a failed attempt whose record died with a master, and the
+// attempt that followed it. Welcome names indexes, so only the later one may be claimed.
 void Agent::DropOutdated() {
   std::vector<AgentHeld> held = Held();
   std::stable_sort(held.begin(), held.end(),
@@ -224,7 +226,8 @@ void Agent::Relabel(const agent::Welcomed::Run_& labelled) {
 // ---- Work ----
 
 void Agent::On(absl::Duration, agent::Assigned& event) {
-  if (!welcomed_ || (event.lease <= seen_seq_ && !REEVE_BUG(kAssignedTwice))) return;  // Sent twice.
+  if (!welcomed_ || (event.lease <= seen_seq_ && !REEVE_BUG(kAssignedTwice)))
+    return;  // Sent twice.
   seen_seq_ = event.lease;
   const SpanKey key(next_span_++);
   Span& span = spans_[key];
@@ -327,8 +330,8 @@ void Agent::On(absl::Duration, agent::Reported& event) {
 }
 
 void Agent::On(absl::Duration, agent::ResultsAcked& event) {
-  // Hello has named these batches: what becomes of them, Welcome says. A refusal of their old leases may
-  // overtake it on the other connection.
+  // Hello has named these batches: what becomes of them, Welcome says. A refusal of their old
+  // leases may overtake it on the other connection.
   if (greeting_) return;
   const bool was_full = spool_full();
   for (const uint64_t number : event.numbers) {
@@ -448,8 +451,9 @@ AgentEffects Agent::TakeEffects(absl::Duration now) {
 }
 
 absl::Duration Agent::NextDeadline() const {
-  absl::Duration next = std::min(
-      {hello_at_, next_resend_, drain_deadline_ + (drain_forced_ ? kFlushWithin : absl::ZeroDuration())});
+  absl::Duration next =
+      std::min({hello_at_, next_resend_,
+                drain_deadline_ + (drain_forced_ ? kFlushWithin : absl::ZeroDuration())});
   if (welcomed_) next = std::min(next, next_beat_);
   return next;
 }

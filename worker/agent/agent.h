@@ -234,7 +234,7 @@ class Agent {
   struct Batch {
     AgentEffects::Batch content;
     Birth birth;
-    Epoch epoch;  // Of its leases.
+    Epoch epoch;           // Of its leases.
     IntervalSet unwanted;  // Dropped by a master; stays so.
     absl::Duration sent = -absl::InfiniteDuration();
   };

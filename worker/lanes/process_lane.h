@@ -20,7 +20,8 @@ class SpawnChannel;
 struct ProcessLaneOptions {
   uint32_t slots = 1;
   std::string scratch_root;  // Scratch folders of attempts are made below.
-  // What runs is noted in `slots` slots from `first_note` on; null: nothing is noted. Outlives the lane.
+  // What runs is noted in `slots` slots from `first_note` on; null: nothing is noted. Outlives the
+  // lane.
   CrashNotes* notes = nullptr;
   uint32_t first_note = 0;
   // From SIGTERM to SIGKILL.

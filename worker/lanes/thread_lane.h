@@ -21,8 +21,8 @@ class CrashNotes;
 
 class ThreadLane final : public TaskLane {
  public:
-  // `handlers`, `sink` and `notes` outlive the lane. Slot i notes what it runs in slot i of `notes`;
-  // null: nothing is noted.
+  // `handlers`, `sink` and `notes` outlive the lane. Slot i notes what it runs in slot i of
+  // `notes`; null: nothing is noted.
   ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink,
              CrashNotes* notes = nullptr);
   ~ThreadLane() override;

@@ -1,8 +1,8 @@
 // Where results wait to be acknowledged: in memory up to a bound, then in a file without a name.
 //
-// The file dies with the process, as the results do: a worker that is gone has lost its leases, and its
-// tasks run again. So nothing is synced. A result that the file does not take (full, or the disk is) stays
-// in memory; the agent takes no more work once its own bound is reached.
+// The file dies with the process, as the results do: a worker that is gone has lost its leases, and
+// its tasks run again. So nothing is synced. A result that the file does not take (full, or the
+// disk is) stays in memory; the agent takes no more work once its own bound is reached.
 //
 // Thread: any; buffers may outlive the spool.
 
@@ -18,8 +18,8 @@
 namespace reeve {
 
 struct SpoolOptions {
-  std::string folder;                    // Of the file, made when it is first needed.
-  uint64_t memory_bytes = 64u << 20;     // Kept in memory.
+  std::string folder;                       // Of the file, made when it is first needed.
+  uint64_t memory_bytes = 64u << 20;        // Kept in memory.
   uint64_t file_bytes = uint64_t{1} << 30;  // Most in the file.
 };
 

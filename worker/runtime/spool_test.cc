@@ -14,7 +14,8 @@ SpoolOptions Small() {
 TEST(SpoolTest, BeyondItsMemoryResultsLieInTheFileAndReadTheSame) {
   Spool spool(Small());
   std::vector<Buffer> kept;
-  for (char letter = 'a'; letter < 'g'; ++letter) kept.push_back(spool.Keep(std::string(5'000, letter)));
+  for (char letter = 'a'; letter < 'g'; ++letter)
+    kept.push_back(spool.Keep(std::string(5'000, letter)));
   EXPECT_EQ(spool.memory_bytes(), 10'000u);
   EXPECT_EQ(spool.file_bytes(), 20'000u);
   for (size_t i = 0; i < kept.size(); ++i)

@@ -96,9 +96,9 @@ void CrashNotes::Keep() {
     if (task == 0 || named) continue;
     named = (task & RunningNote::kCulprit) != 0;
     if (named) count = 0;
-    shared_->kept(slots_)[count++] = {
-        JobId(note.job_.load()), {Epoch(note.birth_epoch_.load()), note.birth_counter_.load()},
-        static_cast<TaskIndex>(task)};
+    shared_->kept(slots_)[count++] = {JobId(note.job_.load()),
+                                      {Epoch(note.birth_epoch_.load()), note.birth_counter_.load()},
+                                      static_cast<TaskIndex>(task)};
   }
   Clear();
   // A process that died before it was given anything leaves what it was to tell.

@@ -1,11 +1,12 @@
 // The memory that outlives a worker process: which tasks it runs, and which one took it down.
 //
-// Shared memory between the supervising parent and the worker proper, made before the fork. Each slot
-// of a lane notes what it begins and ends, at the cost of a store each; a signal handler marks the task of
-// the thread that faulted. When the worker has died, however (kill -9 too), the parent keeps what ran for
-// the next process, which tells the master in its Hello.
+// Shared memory between the supervising parent and the worker proper, made before the fork. Each
+// slot of a lane notes what it begins and ends, at the cost of a store each; a signal handler marks
+// the task of the thread that faulted. When the worker has died, however (kill -9 too), the parent
+// keeps what ran for the next process, which tells the master in its Hello.
 //
-// Thread: a note belongs to the thread of its slot; Keep and Clear to the parent, while no worker lives.
+// Thread: a note belongs to the thread of its slot; Keep and Clear to the parent, while no worker
+// lives.
 
 #ifndef REEVE_WORKER_SUPERVISOR_CRASH_NOTES_H_
 #define REEVE_WORKER_SUPERVISOR_CRASH_NOTES_H_
@@ -30,8 +31,8 @@ class RunningNote {
   void Begin(TaskIndex index) { task_.store(kRunning | index, std::memory_order_release); }
   void End() { task_.store(0, std::memory_order_release); }
 
-  // A fault of the calling thread from now on blames this note's task. Gives the thread a stack of its own
-  // for the signal handler, so that an overflow of its stack is named, too.
+  // A fault of the calling thread from now on blames this note's task. Gives the thread a stack of
+  // its own for the signal handler, so that an overflow of its stack is named, too.
   void Attach();
 
  private:
@@ -64,8 +65,8 @@ class CrashNotes {
 
   RunningNote* slot(uint32_t index);
 
-  // From now on a fault in this process marks the task of its thread, and then ends the process as it
-  // would have ended anyway. In the worker proper, once.
+  // From now on a fault in this process marks the task of its thread, and then ends the process as
+  // it would have ended anyway. In the worker proper, once.
   static void CatchFaults();
 
   // The worker died: what it ran (the culprit alone, if it is known) is kept until Forget.
