@@ -231,7 +231,11 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
       case kStartOffset: reader.Packed(&b.start_offset_us_, kMaxEntries); break;
       case kRunTime: reader.Packed(&b.run_us_, kMaxEntries); break;
       case kStartTime: reader.Varint(&start_time); break;
-      case kWorker: reader.Bytes(&b.worker_); break;
+      case kWorker:
+        reader.Bytes(&b.worker_);
+        // The last one stands, but protobuf refuses a message for any of them.
+        if (!IsWorkerName(b.worker_)) return Bad("`worker` is no name of a worker");
+        break;
       default: reader.Skip();
     }
   }
@@ -245,7 +249,6 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     next = uint64_t{firsts[i]} + counts[i];
     if (position > kMaxEntries || next > UINT32_MAX) return Bad("too many entries");
   }
-  if (!IsWorkerName(b.worker_)) return Bad("`worker` is no name of a worker");
   if (static_cast<int64_t>(start_time) > kLatestUs || static_cast<int64_t>(start_time) < -kLatestUs)
     return Bad("`start_time_us` is out of range");
   b.count_ = static_cast<uint32_t>(position);

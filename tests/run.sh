@@ -19,8 +19,8 @@ bazel test --disk_cache="$cache" --build_event_json_file="$events" --keep_going 
 fuzzed=$(mktemp)
 trap 'rm -f "$events" "$fuzzed"' EXIT
 if [ $# = 0 ]; then
-  echo "== fuzz: tests/fuzz/run --seconds 3"
-  tests/fuzz/run --seconds 3 2>&1 | tee "$fuzzed" || true
+  echo "== fuzz: tests/fuzz/run --runs 20000"
+  tests/fuzz/run --runs 20000 2>&1 | tee "$fuzzed" || true
   grep -q '^[0-9]* passed, [0-9]* failed$' "$fuzzed" || echo "failed: tests/fuzz/run" >>"$fuzzed"
 fi
 

