@@ -51,25 +51,31 @@ void Scheduler::Impl::LoseRuns(const Now& now, Job& job, const std::vector<Run>&
   GiveBack(now, job, runs);
 }
 
+RetryOutcome Scheduler::Impl::CountDeath(const Now& now, Job& job, TaskIndex index, bool crash) {
+  Budget& budget = job.budgets[index];
+  ++(crash ? budget.crashes : budget.suspicions);
+  ++(crash ? totals.crashes : totals.suspicions);
+  RetryOutcome outcome;
+  outcome.run = {index, 1};
+  outcome.reason = crash ? Reason::kWorkerLost : Reason::kNone;
+  outcome.failed_attempts = budget.failed_attempts;
+  outcome.suspicions = budget.suspicions;
+  outcome.crashes = budget.crashes;
+  outcome.due = now.wall;
+  if (crash && budget.crashes < kMaxCrashes) ++job.retried;  // It will be tried again.
+  return outcome;
+}
+
 void Scheduler::Impl::Charge(const Now& now, Job& job, TaskIndex index, bool crash,
                              PutResults* write) {
-  Budget& budget = job.budgets[index];
-  crash ? ++budget.crashes : ++budget.suspicions;
-  ++(crash ? totals.crashes : totals.suspicions);
-  if (budget.crashes >= kMaxCrashes) return FailRuns(now, job, {{index, 1}}, Reason::kPoisoned);
-  absl::Time due = now.wall;
+  RetryOutcome outcome = CountDeath(now, job, index, crash);
+  if (outcome.crashes >= kMaxCrashes) return FailRuns(now, job, {{index, 1}}, Reason::kPoisoned);
   if (crash) {
-    ++job.retried;
-    due = Postpone(now, job, index, budget.crashes);
+    outcome.due = Postpone(now, job, index, outcome.crashes);
   } else {
     AddReady(job, {index, 1});
   }
-  write->retries.push_back({{index, 1},
-                            crash ? Reason::kWorkerLost : Reason::kNone,
-                            budget.failed_attempts,
-                            budget.suspicions,
-                            budget.crashes,
-                            due});
+  write->retries.push_back(outcome);
   UpdateListing(job);
 }
 
@@ -82,24 +88,16 @@ void Scheduler::Impl::ChargeUnclaimed(const Now& now, const Hello& event) {
     if (job == nullptr || !job->unclaimed.Contains(index) || job->options.at_most_once ||
         ChunkOf(*job, index).birth != suspect.birth)
       continue;
-    Budget& budget = job->budgets[index];
-    const bool crash = event.culprit_named || budget.solo();
-    crash ? ++budget.crashes : ++budget.suspicions;
-    ++(crash ? totals.crashes : totals.suspicions);
-    if (budget.crashes >= kMaxCrashes) {
+    const bool crash = event.culprit_named || job->budgets[index].solo();
+    const RetryOutcome outcome = CountDeath(now, *job, index, crash);
+    if (outcome.crashes >= kMaxCrashes) {
       job->unclaimed.Remove({index, 1});
       FailRuns(now, *job, {{index, 1}}, Reason::kPoisoned);
       EndIfDone(now, *job);
       continue;
     }
-    if (crash) ++job->retried;
     PutResults write;
-    write.retries.push_back({{index, 1},
-                             crash ? Reason::kWorkerLost : Reason::kNone,
-                             budget.failed_attempts,
-                             budget.suspicions,
-                             budget.crashes,
-                             now.wall});
+    write.retries.push_back(outcome);
     Record(*job, std::move(write));
   }
 }

@@ -257,6 +257,8 @@ struct Scheduler::Impl {
   // One suspicion or crash more for a task that is nowhere now; puts it where it goes on, or ends
   // it.
   void Charge(const Now& now, Job& job, TaskIndex index, bool crash, PutResults* write);
+  // Counts it: the one place that does. Returns: what to record, unless the task ends by it.
+  RetryOutcome CountDeath(const Now& now, Job& job, TaskIndex index, bool crash);
   // Ends tasks of the master's own accord: no worker reports them.
   void FailRuns(const Now& now, Job& job, const std::vector<Run>& runs, Reason reason);
 
