@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -46,8 +47,9 @@ struct Report {
   std::vector<std::pair<std::string, double>> more;
 };
 
+// NaN if there are none.
 double Percentile(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
+  if (values.empty()) return std::nan("");
   std::sort(values.begin(), values.end());
   return values[static_cast<size_t>(share * static_cast<double>(values.size() - 1))];
 }
@@ -151,6 +153,7 @@ void Print(Session& session, const Report& report) {
           .EndObject();
     }
     json.EndArray().Key("median_tasks_per_second").Number(median);
+    // Without samples (spawn): null.
     json.Key("p50_us").Number(Percentile(report.latencies_us, 0.5));
     json.Key("p99_us").Number(Percentile(report.latencies_us, 0.99));
     json.Key("results_verified").Number(report.verified);
@@ -165,8 +168,11 @@ void Print(Session& session, const Report& report) {
   StrAppend(&text, "rate       ", HumanCount(median), " tasks/s (",
             HumanCount(Percentile(rates, 0)), " to ", HumanCount(Percentile(rates, 1)), ", ",
             rates.size(), " runs)\n");
-  StrAppend(&text, "latency    p50 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.5)),
-            " us, p99 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.99)), " us\n");
+  if (report.batch > 1) StrAppend(&text, "batch      ", report.batch, " tasks a message\n");
+  if (!report.latencies_us.empty()) {
+    StrAppend(&text, "latency    p50 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.5)),
+              " us, p99 ", static_cast<int64_t>(Percentile(report.latencies_us, 0.99)), " us\n");
+  }
   StrAppend(&text, "verified   ", report.verified, " of ", report.tasks, " results\n");
   StrAppend(&text, "memory     ", HumanBytes(report.master_resident_bytes), " at the master\n");
   for (const auto& [name, value] : report.more) StrAppend(&text, name, "  ", value, "\n");
@@ -216,6 +222,7 @@ class ThroughputRun {
   const uint64_t tasks_;
   std::vector<bool> seen_;
   std::vector<std::atomic<double>> sent_;
+  double began_ = 0;
   uint64_t verified_ = 0;
 };
 
@@ -263,8 +270,8 @@ absl::Status ThroughputRun::Read(uint64_t job, Report* report) {
       ++verified_;
     });
     for (const PositionedRun& run : (*batch)->head_runs()) {
-      if (!options_.array)
-        report->latencies_us.push_back((now - sent_[run.first / options_.batch].load()) * 1e6);
+      const double sent = options_.array ? began_ : sent_[run.first / options_.batch].load();
+      report->latencies_us.push_back((now - sent) * 1e6);
     }
   }
 }
@@ -278,14 +285,14 @@ absl::Status ThroughputRun::Run(Report* report) {
   } else {
     request.set_open(true);
   }
-  const double began = Seconds();
+  began_ = Seconds();
   const auto job = bench_.client().CreateJob(request);
   if (!job.ok()) return job.status();
   absl::Status fed;
   std::thread feeder;
   if (!options_.array) feeder = std::thread([&] { fed = Feed(job->job_id()); });
   const absl::Status read = Read(job->job_id(), report);
-  report->seconds.push_back(Seconds() - began);
+  report->seconds.push_back(Seconds() - began_);
   if (feeder.joinable()) feeder.join();
   report->verified =
       report->seconds.size() == 1 ? verified_ : std::min(report->verified, verified_);
@@ -321,7 +328,6 @@ absl::StatusOr<int> RunBenchThroughput(Session& session, const BenchOptions& opt
   Report report;
   report.benchmark = "throughput";
   report.tasks = options.tasks == 0 ? 1'000'000 : options.tasks;
-  if (report.tasks > kMaxTasksPerJob) return UsageError("--tasks: at most 100,000,000");
   report.payload_bytes = options.array ? 0 : options.payload_bytes;
   report.durability = options.durability;
   report.batch = options.array ? 0 : options.batch;

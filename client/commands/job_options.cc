@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "client/exit_code.h"
 #include "client/input/duration.h"
+#include "client/output/json.h"
 
 namespace reeve {
 namespace {
@@ -32,12 +33,15 @@ absl::Status AddPairs(std::string_view option, const std::vector<std::string>& p
   for (const std::string& pair : pairs) {
     const size_t equals = pair.find('=');
     const std::string name = pair.substr(0, equals);
+    if (!IsUtf8(pair)) return UsageError(StrCat(option, ": not UTF-8"));
     if (name.empty() || (equals == std::string::npos && !may_copy)) {
       return UsageError(StrCat(option, " '", pair, "': want NAME=VALUE"));
     }
     if (equals != std::string::npos) {
       (*map)[name] = pair.substr(equals + 1);
     } else if (const char* value = std::getenv(name.c_str()); value != nullptr) {
+      if (!IsUtf8(value))
+        return UsageError(StrCat(option, " '", name, "': its value is not UTF-8"));
       (*map)[name] = value;
     } else {
       return UsageError(StrCat(option, " '", name, "': not set here; give NAME=VALUE"));
@@ -74,9 +78,25 @@ absl::Status SetArgv(const JobOptions& options, InputUse use, v1::Command* comma
   return absl::OkStatus();
 }
 
+// The API's texts are UTF-8. Bytes that are not can be inputs, and a command that takes none is its
+// own input (see SingleInput): there, what the job shows of it is made readable.
+absl::Status CheckArgv(InputUse use, v1::Command* command) {
+  for (std::string& word : *command->mutable_argv()) {
+    if (IsUtf8(word)) continue;
+    if (use != InputUse::kNone) {
+      return UsageError("the command is not UTF-8; give such bytes as inputs");
+    }
+    for (char& c : word) {
+      if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& master,
                         v1::Command* command) {
   if (const absl::Status status = SetArgv(options, use, command); !status.ok()) return status;
+  if (const absl::Status status = CheckArgv(use, command); !status.ok()) return status;
   if (use == InputUse::kNone) {
     command->set_input_mode(v1::Command::ARGV);
     command->set_shell(false);  // SingleInput spells the shell out.
@@ -85,9 +105,13 @@ absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& 
   }
   command->set_stdin_from_input(use == InputUse::kStdin);
   // A master on loopback has its workers here: they can run where the client stands.
+  if (!IsUtf8(options.workdir.value_or(""))) return UsageError("--workdir: not UTF-8");
   if (options.workdir.has_value()) {
     command->set_working_directory(*options.workdir);
   } else if (master.is_loopback()) {
+    if (!IsUtf8(CurrentDirectory())) {
+      return UsageError("the working directory's name is not UTF-8; give --workdir");
+    }
     command->set_working_directory(CurrentDirectory());
   }
   return AddPairs("--env", options.environment, true, command->mutable_environment());
@@ -95,7 +119,6 @@ absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& 
 
 absl::Status SetLimits(const JobOptions& options, v1::JobSpec* spec) {
   if (options.retries.has_value()) {
-    if (*options.retries > 999) return UsageError("--retries: at most 999");
     spec->set_max_attempts(*options.retries + 1);
   }
   if (!options.time_limit.empty()) {
@@ -147,6 +170,9 @@ bool HasReplacement(std::string_view argument, bool is_record) {
 
 absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use,
                                          const Address& master) {
+  for (const std::string* text : {&options.name, &options.handler}) {
+    if (!IsUtf8(*text)) return UsageError("--name, --handler: not UTF-8");
+  }
   v1::JobSpec spec;
   spec.set_name(options.name);
   spec.set_handler(IsCommand(options) ? "exec" : options.handler);

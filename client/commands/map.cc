@@ -307,15 +307,15 @@ absl::StatusOr<int> MapRun::Conclude(FollowEnd end, const ResultFollower& follow
   const int code = ReportEnd(&console, *job, follower.printer().unnamed_failures());
   // Somebody else cancelled the job while it was fed: that is the news, not the refused inputs.
   if (input_error_.ok() || job->state() == v1::Job::CANCELLED) return code;
-  console.Note(StrCat("the ", follower.printer().count(),
-                      " inputs before the error were run as job ", job_.job_id()));
+  console.Note(StrCat("what came before the error (", follower.printer().count(),
+                      " inputs) was run as job ", job_.job_id()));
   return input_error_;
 }
 
 absl::StatusOr<int> MapRun::Leave(FollowEnd end, uint64_t cursor) {
   Console& console = session_->console();
   if (feeder_ != nullptr) {
-    console.Note(StrCat(feeder_->sent_count(), " inputs were sent; no more are read"));
+    console.Note(StrCat("inputs sent: ", feeder_->sent_count(), "; no more are read"));
   }
   const std::string behind = cursor == 0 ? "" : StrCat(" --cursor ", cursor);
   ReportDetached(&console, job_.job_id(),

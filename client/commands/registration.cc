@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "base/ids.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "client/commands/api.h"
@@ -74,10 +75,12 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
       ->expected(1)
       ->take_all();
   verb->add_option("--workdir", job->workdir, "Working directory; \"\" for a scratch directory");
-  verb->add_option("--retries", job->retries, "Further attempts of a task that fails");
+  verb->add_option("--retries", job->retries, "Further attempts of a task that fails")
+      ->check(CLI::Range(0, 999));
   verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
   verb->add_option("--durability", job->durability, "durable (default) or ephemeral");
-  verb->add_option("--priority", job->priority, "-100 to 100; higher goes first");
+  verb->add_option("--priority", job->priority, "-100 to 100; higher goes first")
+      ->check(CLI::Range(-100, 100));
   verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
   verb->add_flag("--at-most-once", job->at_most_once,
                  "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
@@ -95,6 +98,14 @@ void AddInputOptions(CLI::App* verb, MapOptions* map) {
   verb->add_option("--timeout", map->timeout, "Stop waiting after this; the job goes on");
 }
 
+// A local cluster is named by its folder and port; an address would be ignored.
+absl::StatusOr<int> WithoutMaster(Program* p, std::string_view verb, const Action& action) {
+  if (p->master.empty()) return action();
+  return UsageError(StrCat("--master: `", verb,
+                           "` is about a local cluster; name it by --state-dir",
+                           verb == "up" ? " and --port" : ""));
+}
+
 void AddLocalVerbs(CLI::App* app, Program* p) {
   CLI::App* up = AddVerb(app, "up", "Start a local cluster, or what is missing of it",
                          "reeve up --workers 2 --detach");
@@ -105,12 +116,18 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
   up->add_option("--state-dir", p->up.state_folder, "Folder of the state");
   up->add_option("--port", p->up.port, "Port of the API; the next two are used, too");
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
-  up->callback([p] { p->action = [p] { return RunUp(p->session, p->up); }; });
+  up->callback([p] {
+    p->action = [p] { return WithoutMaster(p, "up", [p] { return RunUp(p->session, p->up); }); };
+  });
 
   CLI::App* down = AddVerb(app, "down", "Stop a detached local cluster", "reeve down");
   down->add_option("--state-dir", p->down.state_folder, "Folder of the state");
   down->add_option("--timeout", p->down.timeout, "How long to wait before killing");
-  down->callback([p] { p->action = [p] { return RunDown(p->session, p->down); }; });
+  down->callback([p] {
+    p->action = [p] {
+      return WithoutMaster(p, "down", [p] { return RunDown(p->session, p->down); });
+    };
+  });
 }
 
 void AddWorkVerbs(CLI::App* app, Program* p) {
@@ -142,7 +159,8 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
   AddJobOptions(submit, &p->map.job);
   AddInputOptions(submit, &p->map);
   submit->add_option("--input", p->map.input, "The input");
-  submit->add_option("--count", p->map.count, "So many tasks with the same input");
+  submit->add_option("--count", p->map.count, "So many tasks with the same input")
+      ->check(CLI::Range(uint32_t{1}, kMaxTasksPerJob));
   submit->add_flag("--wait", p->map.wait, "Wait until it has ended");
   submit->callback([p] {
     p->map.job.command = p->line.command;
@@ -169,7 +187,8 @@ void AddFollowVerbs(CLI::App* app, Program* p) {
   results->add_option("--timeout", p->results.timeout, "Stop waiting after this: exit code 124");
   results->callback([p] { p->action = [p] { return RunResults(p->session, p->results); }; });
 
-  CLI::App* logs = AddVerb(app, "logs", "Print what tasks wrote", "reeve logs last --task 3,7-9");
+  CLI::App* logs = AddVerb(app, "logs", "Print what the last attempts of tasks wrote",
+                           "reeve logs last --task 3,7-9");
   logs->add_option("job", p->logs.job, "The job")->required();
   logs->add_flag("-f,--follow", p->logs.follow, "Wait for more until it has ended");
   logs->add_option("--task", p->logs.tasks, "Only these tasks: 3,7-9");
@@ -180,7 +199,8 @@ void AddListOptions(CLI::App* verb, ListOptions* list) {
   verb->add_option("--state", list->states, "Only in this state; may be repeated")
       ->expected(1)
       ->take_all();
-  verb->add_option("--limit", list->limit, "At most so many");
+  verb->add_option("--limit", list->limit, "At most so many")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{kMaxTasksPerJob}));
   verb->add_flag("-a,--all", list->all, "All of them");
 }
 
@@ -235,8 +255,11 @@ void AddBenchVerbs(CLI::App* app, Program* p) {
   const auto add = [&](const std::string& name, const std::string& what, const std::string& example,
                        auto function) {
     CLI::App* verb = AddVerb(bench, name, what, example);
-    verb->add_option("--tasks", p->bench.tasks, "How many tasks");
-    verb->add_option("--runs", p->bench.runs, "How many times")->capture_default_str();
+    verb->add_option("--tasks", p->bench.tasks, "How many tasks")
+        ->check(CLI::Range(uint64_t{1}, uint64_t{kMaxTasksPerJob}));
+    verb->add_option("--runs", p->bench.runs, "How many times")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000));
     verb->add_option("--payload-bytes", p->bench.payload_bytes, "Input and result of a task")
         ->capture_default_str();
     verb->add_option("--durability", p->bench.durability, "durable or ephemeral")
@@ -314,8 +337,14 @@ std::vector<std::string> NamesOf(const CLI::App& app) {
   return names;
 }
 
-// What was meant by a word that is no verb, or an option that is none.
-std::string SuggestFor(CLI::App& app, const std::vector<std::string>& words) {
+std::string Unknown(std::string_view kind, std::string_view word, const std::string& meant) {
+  return StrCat("there is no ", kind, " `", word, "`",
+                meant.empty() ? " (see reeve --help)" : StrCat("; did you mean `", meant, "`?"));
+}
+
+// What is wrong about a word that is no verb, or an option that is none, and what was meant; "" if
+// neither is there.
+std::string ExplainWords(CLI::App& app, const std::vector<std::string>& words) {
   CLI::App* at = &app;
   for (const std::string& word : words) {
     if (word.rfind("-", 0) == 0) {
@@ -324,16 +353,15 @@ std::string SuggestFor(CLI::App& app, const std::vector<std::string>& words) {
       options.insert(options.end(), common.begin(), common.end());
       const std::string name = word.substr(0, word.find('='));
       if (std::find(options.begin(), options.end(), name) != options.end()) continue;
-      const std::string meant = Suggest(name, options);
-      return meant.empty() ? "" : StrCat("did you mean `", meant, "`?");
+      return Unknown("option", name, Suggest(name, options));
     }
     CLI::App* next = nullptr;
     for (CLI::App* verb : at->get_subcommands([](const CLI::App*) { return true; })) {
       if (verb->get_name() == word) next = verb;
     }
     if (next == nullptr) {
-      const std::string meant = Suggest(word, NamesOf(*at));
-      return meant.empty() || NamesOf(*at).empty() ? "" : StrCat("did you mean `", meant, "`?");
+      if (NamesOf(*at).empty()) return "";
+      return Unknown("verb", word, Suggest(word, NamesOf(*at)));
     }
     at = next;
   }
@@ -385,9 +413,13 @@ int RunReeve(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
     program.session.console().set_json(program.json);
-    const std::string hint = SuggestFor(app, program.line.options);
+    // A value that is wrong is explained by the error; only a word too many has another meaning.
+    const int kind = error.get_exit_code();
+    const bool is_word = kind == static_cast<int>(CLI::ExitCodes::ExtrasError) ||
+                         kind == static_cast<int>(CLI::ExitCodes::RequiredError);
+    const std::string unknown = is_word ? ExplainWords(app, program.line.options) : "";
     program.session.console().Fail(
-        UsageError(StrCat(error.what(), hint.empty() ? " (see reeve --help)" : "; ", hint)));
+        UsageError(unknown.empty() ? StrCat(error.what(), " (see reeve --help)") : unknown));
     return kExitUsage;
   }
   program.session.console().set_json(program.json);

@@ -70,6 +70,7 @@ std::string DescribeTask(const v1::Task& task) {
 struct TaskName {
   uint64_t job_id;
   uint32_t index;
+  uint32_t attempt;  // 0: not given.
 };
 
 absl::StatusOr<TaskName> FindTask(Session& session, const std::string& text) {
@@ -79,7 +80,16 @@ absl::StatusOr<TaskName> FindTask(Session& session, const std::string& text) {
                        ? session.SelectJob("last")
                        : absl::StatusOr<uint64_t>(selector->job.ids.front());
   if (!job.ok()) return job.status();
-  return TaskName{*job, selector->index};
+  return TaskName{*job, selector->index, selector->attempt};
+}
+
+// The master keeps the last attempt of a task.
+absl::Status CheckAttempt(const TaskName& name, const v1::Task& task) {
+  if (name.attempt == 0 || name.attempt == task.attempt()) return absl::OkStatus();
+  return absl::NotFoundError(StrCat(
+      "attempt ", name.attempt, " of task ", name.job_id, "/", name.index,
+      name.attempt < task.attempt() ? " is not kept; the last is " : " has not begun; the last is ",
+      task.attempt()));
 }
 
 }  // namespace
@@ -120,6 +130,7 @@ absl::StatusOr<int> RunTaskGet(Session& session, const std::string& text) {
   if (!name.ok()) return name.status();
   const auto task = (*client)->GetTask(name->job_id, name->index);
   if (!task.ok()) return task.status();
+  if (const absl::Status status = CheckAttempt(*name, *task); !status.ok()) return status;
   session.Print(*task, DescribeTask(*task));
   return kExitOk;
 }
@@ -131,6 +142,7 @@ absl::StatusOr<int> RunTaskWhy(Session& session, const std::string& text) {
   if (!name.ok()) return name.status();
   const auto answer = (*client)->ExplainTask(name->job_id, name->index);
   if (!answer.ok()) return answer.status();
+  if (const absl::Status s = CheckAttempt(*name, answer->task()); !s.ok()) return s;
   std::string lines = StrCat("task ", name->job_id, "/", name->index, ": ",
                              v1::Task::State_Name(answer->task().state()), "\n");
   for (const std::string& sentence : answer->explanations()) {

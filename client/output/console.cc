@@ -1,5 +1,6 @@
 #include "client/output/console.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -82,7 +83,11 @@ void Console::HideProgress() {
 
 void Console::ShowProgress() {
   if (progress_.empty()) return;
-  WriteAll(STDERR_FILENO, progress_);
+  // One line, however narrow: what wraps could not be taken back.
+  winsize size = {};
+  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  const size_t width = is_known ? size.ws_col - 1u : progress_.size();
+  WriteAll(STDERR_FILENO, std::string_view(progress_).substr(0, width));
   is_shown_ = true;
 }
 

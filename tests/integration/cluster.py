@@ -126,7 +126,7 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, *args):
-        return [str(REEVE), *map(str, args)]
+        return [str(REEVE), *(arg if isinstance(arg, bytes) else str(arg) for arg in args)]
 
     def reeve(self, *args, stdin=None, timeout=300, text=True, cwd=None, env=None):
         """Runs `reeve ARGS` to its end."""

@@ -168,13 +168,35 @@ class CommandLineTest(unittest.TestCase):
             (("run", "--"), 2, ""),
             (("job", "get", "999999"), 4, "999999"),
             (("task", "get", "999999/3"), 4, "999999"),
-            (("mpa", "--", "true"), 2, "map"),
+            (("mpa", "--", "true"), 2, "there is no verb `mpa`; did you mean `map`?"),
+            (("job", "gt"), 2, "there is no verb `gt`; did you mean `get`?"),
+            (("run", "--retries", "-1", "--", "true"), 2, "not in range 0 to 999"),
+            (("run", "--priority", "101", "--", "true"), 2, "not in range -100 to 100"),
+            (("submit", "--handler", "echo", "--count", "0"), 2, "--count"),
+            (("ps", "--limit", "0"), 2, "--limit"),
+            (("bench", "spawn", "--tasks", "0"), 2, "--tasks"),
+            (("up", "--master", "127.0.0.1:1"), 2, "--state-dir and --port"),
+            (("map", "--", "echo", b"\xff", "{}", ":::", "1"), 2, "not UTF-8"),
+            (("run", "--name", b"\xff", "--", "true"), 2, "not UTF-8"),
             (("map", "--orderd", "--", "true"), 2, "--ordered"),
             (("map", "--array", "5", "--bogus", "--", "true"), 2, ""),
             (("wait", "not-a-job"), 2, "not-a-job"),
         ]:
             done = self.reeve(*args)
             self.assertEqual(done.returncode, code, (args, done.stdout, done.stderr))
+            self.assertIn(word, done.stderr)
+
+    def test_a_command_alone_may_hold_any_bytes(self):
+        done = self.reeve("run", "--", "sh", "-c", 'printf %s "$1" | od -An -tx1', "sh", b"a\xff\xfe")
+        self.assertEqual((done.returncode, done.stdout.split()), (0, ["61", "ff", "fe"]), done.stderr)
+
+    def test_only_the_last_attempt_of_a_task_can_be_asked_for(self):
+        self.reeve("run", "--name", "thrice", "--retries", "2", "--", "sh", "-c", "echo $REEVE_ATTEMPT; exit 3")
+        job = json.loads(self.reeve("ps", "--json", "--limit", "1").stdout)["jobs"][0]["job_id"]
+        self.assertIn("EXIT_NONZERO 3", self.reeve("task", "get", f"{job}/0#3").stdout)
+        for attempt, word in ((1, "is not kept"), (4, "has not begun")):
+            done = self.reeve("task", "get", f"{job}/0#{attempt}")
+            self.assertEqual(done.returncode, 4)
             self.assertIn(word, done.stderr)
 
     def test_an_input_over_the_limit_is_refused_and_named(self):
@@ -215,6 +237,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(document["results_verified"], 20)
         document = json.loads(self.reeve("bench", "spawn", "--tasks", "50", "--json").stdout)
         self.assertEqual(document["results_verified"], 50)
+        self.assertIsNone(document["p50_us"])
 
 
 class BarrierTest(unittest.TestCase):
