@@ -237,6 +237,7 @@ std::string Dispatcher::Impl::WelcomeBytes(const SendWelcome& welcome) const {
     wire.add_lease(run.lease.value);
   }
   wire.set_local_cluster(welcome.local_cluster);
+  wire.set_seen_seq(welcome.seen_seq.value);
   return wire.SerializeAsString();
 }
 

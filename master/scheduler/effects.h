@@ -170,6 +170,7 @@ struct SendWelcome {
   std::string refused;
   std::vector<WelcomeRun> runs;
   bool local_cluster = false;
+  LeaseSeq seen_seq;  // Assignments up to it are void.
 };
 struct SendHeartbeatAck {
   uint64_t number = 0;

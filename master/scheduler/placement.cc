@@ -109,7 +109,7 @@ uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
 
 uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   if (!Takes(worker)) return 0;
-  if (worker.roster_commit > committed[static_cast<int>(StoreKind::kDurable)]) return 0;
+  if (!IsCommitted(worker.welcome_after)) return 0;
   const Lane lane = LaneOf(worker, job.options.handler);
   if (Slots(worker, lane) == 0) return 0;
   const uint64_t held = worker.held[static_cast<int>(lane)];
@@ -221,7 +221,7 @@ WorkerRecord* Scheduler::Impl::WorkerForSolo(const Job& job) {
   for (const SessionId session : work->second.workers) {
     WorkerRecord& worker = *workers.at(session);
     if (!worker.takes_work() || Slots(worker, LaneOf(worker, job.options.handler)) == 0 ||
-        worker.roster_commit > committed[static_cast<int>(StoreKind::kDurable)]) {
+        !IsCommitted(worker.welcome_after)) {
       continue;
     }
     if (worker.holds_nothing()) return &worker;

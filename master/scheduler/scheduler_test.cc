@@ -271,6 +271,65 @@ TEST(SchedulerTest, WhatAWorkerDoesNotHoldThoughItSawItIsGivenOutAgain) {
   EXPECT_EQ(Count(h.TakeAssigned(1)), 2u);
 }
 
+// A heartbeat with the full set was overtaken by the Assign that followed it, or by a later
+// heartbeat: what it did not name was taken for lost and ran twice.
+TEST(SchedulerTest, AHeartbeatKnowsNothingOfWhatItsWorkerSawLater) {
+  Harness h;
+  h.Join(1, 2);
+  h.Create("r", 2);
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  Heartbeat beat;
+  beat.session = SessionId(1);
+  beat.lanes[1] = {2, 0};
+  beat.number = 2;
+  beat.seen_seq = spans.back().lease;
+  beat.held.emplace();
+  for (const AssignedSpan& span : spans)
+    beat.held->push_back({span.job, span.birth, {Epoch(1), span.lease}, span.run});
+  h.Step(beat);
+  Heartbeat before = beat;
+  before.seen_seq = {};
+  before.held.emplace();
+  h.Step(before);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  before.number = 1;
+  before.seen_seq = beat.seen_seq;
+  h.Step(before);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+}
+
+TEST(SchedulerTest, AHelloThatALaterOneHasOvertakenChangesNothing) {
+  Harness h;
+  h.Join(1, 2);
+  Hello late;
+  late.session = SessionId(1);
+  late.number = 0;
+  late.worker_id = "worker1";
+  late.process_id = "p";
+  late.handlers = {{"echo", Lane::kThread}};
+  late.lanes[1] = {2, 0};
+  h.Create("r", 2);
+  ASSERT_EQ(Count(h.TakeAssigned(1)), 2u);
+  h.sends.clear();
+  h.Step(late);
+  EXPECT_TRUE(h.sends.empty());
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u) << "what it holds is not lost";
+}
+
+// An Assign that came before the Welcome was dropped, and its tasks stood still until the resend.
+TEST(SchedulerTest, NothingIsAssignedBeforeTheWelcomeIsOut) {
+  Harness h;
+  h.Join(1, 2);
+  h.auto_commit = false;
+  h.Create("r", 2);  // Its commit is under way when the worker says Hello again.
+  h.TakeAssigned(1);
+  h.Join(1, 2);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  h.Commit();
+  h.Take();
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 2u);
+}
+
 TEST(SchedulerTest, AnAssignmentTheWorkerNeverSawIsSentAgainUnderTheSameLease) {
   Harness h;
   h.Join(1, 1);

@@ -163,7 +163,6 @@ struct WorkerRecord {
   uint64_t finished = 0;
   bool draining = false, spool_full = false, suspect = false;
   absl::Duration closed_at = absl::InfiniteDuration();
-  uint64_t roster_commit = 0;  // Nothing is assigned before it is done.
   std::set<LeaseSeq> leases;
   absl::btree_map<JobId, Pace> paces;
   std::map<std::string, Pace> handler_paces;
@@ -172,7 +171,8 @@ struct WorkerRecord {
   std::vector<RunningTask> running;
   absl::Duration held_asked = -absl::InfiniteDuration();
   std::optional<SendWelcome> welcome;  // Last, to be repeated.
-  After welcome_after;
+  After welcome_after;                 // Roster included. Nothing is assigned before it is out.
+  uint64_t beat_number = 0;            // Of the last heartbeat.
 
   bool alone = false;  // Holds a solo task.
 
@@ -224,6 +224,7 @@ struct Scheduler::Impl {
 
   // ---- workers.cc ----
   void On(const Now& now, Hello& event);
+  bool IsOvertaken(const Hello& event) const;
   void On(const Now& now, Heartbeat& event);
   void On(const Now& now, Recalled& event);
   void On(const Now& now, Released& event);
@@ -236,7 +237,7 @@ struct Scheduler::Impl {
   // The runs of `held` that no failure recorded since has settled.
   std::vector<Run> NotSettled(const Job& job, const HeldRun& held) const;
   std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
-  void Reconcile(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held);
+  void Reconcile(const Now& now, const WorkerRecord& worker, const Heartbeat& beat);
   void TakeBack(const Now& now, SessionId session, const std::vector<LeasedRun>& runs);
   void RemoveWorker(const Now& now, WorkerRecord& worker, const Blame& blame);
   void DropFromRoster(const WorkerRecord& worker);
@@ -350,7 +351,6 @@ struct Scheduler::Impl {
   struct RosterEntry {
     WorkerNumber number;
     bool awaited = false;  // After a restart: has not said Hello yet.
-    uint64_t commit = 0;   // That holds it; 0: one of an earlier life.
   };
   std::map<std::string, RosterEntry> roster;
   size_t awaited = 0;

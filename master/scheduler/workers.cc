@@ -17,7 +17,17 @@ WorkerRecord* Scheduler::Impl::FindWorker(SessionId session) {
 
 // ---- Joining and leaving ----
 
+// A connection that is cut may still hand over what was said on it, after the next one has spoken.
+bool Scheduler::Impl::IsOvertaken(const Hello& event) const {
+  const auto session = session_of.find(event.worker_id);
+  if (session == session_of.end()) return false;
+  const WorkerRecord& worker = *workers.at(session->second);
+  return worker.process_id == event.process_id && worker.welcome.has_value() &&
+         event.number < worker.welcome->number;
+}
+
 void Scheduler::Impl::On(const Now& now, Hello& event) {
+  if (IsOvertaken(event)) return;
   if (WorkerRecord* known = FindWorker(event.session);
       known != nullptr && known->welcome.has_value() && !REEVE_BUG(kDuplicateHello) &&
       known->welcome->number == event.number) {
@@ -34,6 +44,7 @@ void Scheduler::Impl::On(const Now& now, Hello& event) {
   welcome.worker = worker.number;
   welcome.local_cluster = event.local_cluster;
   Claim(now, worker, event.held, &welcome);
+  welcome.seen_seq = worker.seen_seq;
   worker.welcome = welcome;
   worker.welcome_after = Latest(StoreKind::kDurable);
   effects.sends.push_back({worker.session, std::move(welcome), worker.welcome_after});
@@ -85,11 +96,9 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
     worker.number = WorkerNumber(next_worker++);
     if (!REEVE_BUG(kRosterNotWritten))
       Put(StoreKind::kDurable, PutRoster{event.worker_id, worker.number});
-    worker.roster_commit = Latest(StoreKind::kDurable).number;
-    roster[event.worker_id] = {worker.number, false, worker.roster_commit};
+    roster[event.worker_id] = {worker.number, false};
   } else {
     worker.number = entry->second.number;
-    worker.roster_commit = entry->second.commit;
     if (std::exchange(entry->second.awaited, false)) --awaited;
   }
   session_of[worker.worker_id] = worker.session;
@@ -239,20 +248,22 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->last_seen_wall = now.wall;
   worker->suspect = false;
   worker->closed_at = absl::InfiniteDuration();
+  if (event.number < worker->beat_number) return;  // Overtaken: what it says is not so any more.
+  worker->beat_number = event.number;
   worker->seen_seq = std::max(worker->seen_seq, event.seen_seq);
   worker->lanes = event.lanes;
   worker->draining = event.draining;
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);
   if (event.held.has_value()) {
-    Reconcile(now, *worker, *event.held);
+    Reconcile(now, *worker, event);
     effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
     return;
   }
   HeldHash hash;
   uint64_t count = 0;
   for (const LeaseSeq seq : worker->leases) {
-    if (seq > worker->seen_seq) break;
+    if (seq > event.seen_seq) break;
     for (const Run run : leases.at(seq)->runs.Runs()) {
       hash.Add(seq, run);
       count += run.count;
@@ -265,14 +276,13 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   effects.sends.push_back({event.session, SendHeartbeatAck{event.number, ask}, {}});
 }
 
-// Lost: sent, seen, and yet not there.
-void Scheduler::Impl::Reconcile(const Now& now, WorkerRecord& worker,
-                                const std::vector<HeldRun>& held) {
+// Lost: sent, seen when this was said, and yet not there. What was seen later this cannot know of.
+void Scheduler::Impl::Reconcile(const Now& now, const WorkerRecord& worker, const Heartbeat& beat) {
   absl::btree_map<LeaseSeq, IntervalSet> there;
-  for (const HeldRun& run : held) there[run.lease.seq].Add(run.run);
+  for (const HeldRun& run : *beat.held) there[run.lease.seq].Add(run.run);
   std::vector<std::pair<LeaseSeq, Run>> lost;
   for (const LeaseSeq seq : worker.leases) {
-    if (seq > worker.seen_seq) break;
+    if (seq > beat.seen_seq) break;
     const auto found = there.find(seq);
     for (const Run run : leases.at(seq)->runs.Runs()) {
       if (found == there.end()) {

@@ -74,7 +74,8 @@ def check_submission(client, journal, submission, executions, within, violations
         violations.append(f"(b) {name} has results beyond its tasks")
     for index, times in journal.executions(submission.job_id).items():
         if times > executions:
-            violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed")
+            runs = [f"#{attempt} in process {pid}" for attempt, pid, _ in journal.started[submission.job_id, index]]
+            violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed: {', '.join(runs)}")
 
 
 def check_success(journal, submission, index, result, violations):

@@ -4,8 +4,8 @@ A Proxy forwards connections to a port and does what its fields say, which may b
 
   delay, jitter   seconds that bytes wait            rate        bytes a second, each way; 0: no limit
   stalled         {"up", "down"}: ways that hold     cut_after   {way: bytes} after which a connection is cut (RST), once
-  messages        a function (way, message) -> list of messages, which drops, repeats, holds back, changes; a message is the
-                  list of its frames. It sees whole ZMTP messages after the handshake.
+  messages        a function (connection, way, message) -> list of messages for the same connection and way, which drops,
+                  repeats, holds back, changes; a message is the list of its frames. It sees whole ZMTP messages after the handshake.
 
 "up" is from worker to master.
 """
@@ -68,7 +68,7 @@ class Proxy:
                 threading.Thread(target=self.pump, args=(way, source, sink, (near, far)), daemon=True).start()
 
     def pump(self, way, source, sink, pair):
-        passed, stream = 0, Zmtp()
+        passed, stream, name = 0, Zmtp(), (self.port, pair[0].getpeername())
         import random
         jitter = random.Random(self.port)
         try:
@@ -83,7 +83,7 @@ class Proxy:
                 if self.rate:
                     time.sleep(len(data) / self.rate)
                 if self.messages is not None:
-                    data = stream.rewrite(data, lambda m: self.messages(way, m))
+                    data = stream.rewrite(data, lambda m: self.messages(name, way, m))
                 most = self.cut_after.get(way)
                 if most is not None and passed + len(data) >= most:
                     self.cut_after.pop(way)

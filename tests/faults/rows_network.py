@@ -202,8 +202,8 @@ class Shuffler:
         self.types = {proxy.TYPES[t] for t in types}
         self.held, self.touched = {}, 0
 
-    def __call__(self, way, frames):
-        out = [frames]
+    def __call__(self, connection, way, frames):
+        out, way = [frames], (connection, way)  # Held back on its own connection: never does ZMTP hand a message to another.
         if proxy.type_of(frames) in self.types and self.random.random() < self.share:
             self.touched += 1
             if not self.hold:

@@ -153,6 +153,7 @@ void SimWorker::OnWelcome(const Frame& frame, const SendWelcome& welcome) {
   event.epoch = frame.epoch;
   event.refused = welcome.refused;
   event.heartbeat = absl::Microseconds(world_->config.heartbeat);
+  event.seen_seq = welcome.seen_seq;
   for (const WelcomeRun& run : welcome.runs) event.runs.push_back({run.job, run.run, run.lease});
   agent_->Step(Clock(), std::move(event));
 }

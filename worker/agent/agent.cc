@@ -107,7 +107,7 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
       leased.lease = {};
     }
   }
-  seen_seq_ = {};
+  seen_seq_ = event.seen_seq;
   for (const agent::Welcomed::Run_& run : event.runs) Relabel(run);
   // What got no new lease is not wanted any more.
   for (auto& [key, span] : spans_) {

@@ -69,6 +69,7 @@ struct Welcomed {
   absl::Duration orphan_timeout = absl::Minutes(40);
   absl::Duration hello_spread;
   std::vector<Run_> runs;
+  LeaseSeq seen_seq;  // Assignments up to it are void.
 };
 
 struct AskedWho {};

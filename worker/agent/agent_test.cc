@@ -80,6 +80,17 @@ TEST_F(AgentTest, AnAssignmentSentTwiceStartsOnce) {
   EXPECT_FALSE(bool(Assign(1, {0, 10})));
 }
 
+TEST_F(AgentTest, AnAssignmentMadeBeforeTheWelcomeIsVoidHoweverLateItComes) {
+  Begin();
+  agent::Welcomed welcome;
+  welcome.number = number_;
+  welcome.epoch = Epoch(1);
+  welcome.seen_seq = LeaseSeq(7);
+  Step(welcome);
+  EXPECT_FALSE(bool(Assign(7, {0, 10})));
+  EXPECT_TRUE(bool(Assign(8, {0, 10})));
+}
+
 TEST_F(AgentTest, ResultsAreKeptUntilTheyAreAcknowledged) {
   Begin();
   Join();

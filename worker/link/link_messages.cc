@@ -60,6 +60,7 @@ absl::StatusOr<agent::Welcomed> FromWire(const link::v1::Welcome& wire, Epoch ep
   event.heartbeat = absl::Milliseconds(std::clamp(wire.heartbeat_ms(), 10u, 60'000u));
   event.orphan_timeout = absl::Milliseconds(std::max(wire.orphan_timeout_ms(), 1'000u));
   event.hello_spread = absl::Milliseconds(wire.hello_spread_ms());
+  event.seen_seq = LeaseSeq(wire.seen_seq());
   const int n = wire.lease_size();
   if (wire.job_id_size() != n || wire.first_size() != n || wire.count_size() != n)
     return absl::InvalidArgumentError("columns of a Welcome differ");

@@ -149,6 +149,8 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
 }
 
 void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message) {
+  // To another worker; only the refusal of a protocol names nobody.
+  if (message.head.session && message.head.session != session) return;
   // An old master that still speaks is not obeyed.
   if (message.head.epoch < agent.epoch()) return;
   const bool greeting =
