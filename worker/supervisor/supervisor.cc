@@ -14,12 +14,14 @@
 #include <cstdlib>
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "worker/supervisor/crash_notes.h"
+#include "worker/supervisor/orphans.h"
 #include "worker/supervisor/spawn_protocol.h"
 
 namespace reeve {
@@ -120,6 +122,8 @@ class Supervisor {
   void Spawn(SpawnRequest request);
   void Tell(const SpawnEvent& event);
   void KillAll();
+  void Sweep(std::optional<uint64_t> ended);
+  std::set<pid_t> OwnChildren() const;
   void OnWorkerExit(int status);
 
   const SupervisorOptions options_;
@@ -128,8 +132,14 @@ class Supervisor {
   pid_t worker_pid_ = 0;
   std::string incoming_, outgoing_;
   std::deque<int> received_;  // Descriptors, three a spawn.
+  struct Command {
+    std::optional<uint64_t> id;  // None: of a worker proper that is gone.
+    uint64_t mark = 0;           // Unlike ids not used again by the next worker proper.
+  };
   std::map<uint64_t, pid_t> running_;
-  std::map<pid_t, uint64_t> id_of_;
+  std::map<pid_t, Command> commands_;  // Until they are reaped.
+  uint64_t next_mark_ = 1;
+  Orphans orphans_;
   absl::Duration backoff_;
   absl::Time started_;
   bool stopping_ = false;
@@ -167,12 +177,27 @@ void Supervisor::StartWorker() {
 }
 
 void Supervisor::KillAll() {
-  for (const auto& [pid, id] : id_of_) kill(-pid, SIGKILL);
+  for (const auto& [pid, command] : commands_) kill(-pid, SIGKILL);
+  orphans_.KillAll(OwnChildren());
+}
+
+std::set<pid_t> Supervisor::OwnChildren() const {
+  std::set<pid_t> own;
+  if (worker_pid_ > 0) own.insert(worker_pid_);
+  for (const auto& [pid, command] : commands_) own.insert(pid);
+  return own;
+}
+
+void Supervisor::Sweep(std::optional<uint64_t> ended) {
+  std::set<uint64_t> running;
+  for (const auto& [pid, command] : commands_) running.insert(command.mark);
+  orphans_.Sweep(running, ended, OwnChildren());
 }
 
 void Supervisor::OnWorkerExit(int status) {
   KillAll();
   running_.clear();
+  for (auto& [pid, command] : commands_) command.id.reset();
   for (const int fd : received_) close(fd);
   received_.clear();
   close(socket_);
@@ -207,14 +232,21 @@ void Supervisor::Reap() {
       OnWorkerExit(status);
       continue;
     }
-    const auto it = id_of_.find(pid);
-    if (it == id_of_.end()) continue;
+    orphans_.Forget(pid);
+    const auto it = commands_.find(pid);
+    if (it == commands_.end()) {
+      Sweep({});  // An orphan: what it leaves is ours now.
+      continue;
+    }
+    const Command command = it->second;
+    commands_.erase(it);
+    Sweep(command.mark);
+    if (!command.id.has_value()) continue;
     SpawnEvent event;
     event.kind = SpawnEvent::Kind::kExited;
-    event.id = it->second;
+    event.id = *command.id;
     event.wait_status = status;
-    running_.erase(it->second);
-    id_of_.erase(it);
+    running_.erase(*command.id);
     Tell(event);
   }
 }
@@ -245,6 +277,8 @@ void Supervisor::Spawn(SpawnRequest request) {
     fault.error = errno;
     tell[0] = tell[1] = -1;
   }
+  const uint64_t mark = next_mark_++;
+  request.environment.push_back(orphans_.Mark(mark));
   ExecPlan plan = MakePlan(request);
   pid_t pid = -1;
   if (fault.error == 0) {
@@ -266,7 +300,7 @@ void Supervisor::Spawn(SpawnRequest request) {
   }
   setpgid(pid, pid);
   running_[request.id] = pid;
-  id_of_[pid] = request.id;
+  commands_[pid] = {request.id, mark};
   event.kind = SpawnEvent::Kind::kStarted;
   event.pid = pid;
   Tell(event);
@@ -345,9 +379,9 @@ int Supervisor::Run() {
       if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
     }
   }
-  KillAll();
-  while (waitpid(-1, nullptr, 0) > 0) {
-  }
+  do {
+    orphans_.KillAll({});
+  } while (waitpid(-1, nullptr, 0) > 0);
   return *exit_;
 }
 

@@ -6,7 +6,8 @@
 // process with threads is unsafe.
 //
 // Each command is the leader of a process group. When the leader ends, the rest of the group is
-// killed; when the worker proper dies, all groups are.
+// killed, and with it whatever descendant has left the group (orphans.h); when the worker proper
+// dies, all are. A command sees one more variable than it was given, REEVE_COMMAND.
 //
 // Thread: RunSupervised runs on the main thread; SpawnChannel belongs to one thread of the worker
 // proper.
