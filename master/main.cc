@@ -12,6 +12,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
@@ -181,10 +182,8 @@ int Serve(const Flags& flags) {
            }});
 
   MasterLoop::Parts parts;
-  timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
   parts.scheduler = std::make_unique<Scheduler>(MakeSchedulerOptions(flags), std::move(*image),
-                                                Now{absl::DurationFromTimespec(ts), absl::Now()});
+                                                Now{Monotonic(), absl::Now()});
   parts.make_dispatcher = [&] {
     Dispatcher::Options options{.endpoint = dispatch,
                                 .token = *token,

@@ -136,6 +136,7 @@ absl::Status SetLimits(const JobOptions& options, v1::JobSpec* spec) {
   spec->set_priority(options.priority);
   spec->set_max_in_flight(options.max_in_flight);
   spec->set_at_most_once(options.at_most_once);
+  spec->set_exclusive(options.exclusive);
   return absl::OkStatus();
 }
 

@@ -30,6 +30,7 @@ struct JobOptions {
   int32_t priority = 0;
   uint32_t max_in_flight = 0;
   bool at_most_once = false;
+  bool exclusive = false;
   std::optional<std::vector<std::string>> command;  // What stood behind `--`.
 };
 

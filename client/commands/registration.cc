@@ -84,6 +84,8 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
   verb->add_flag("--at-most-once", job->at_most_once,
                  "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
+  verb->add_flag("--exclusive", job->exclusive,
+                 "Never run a task at two places at once, not even when its worker is cut off");
 }
 
 void AddInputOptions(CLI::App* verb, MapOptions* map) {

@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
@@ -27,12 +28,6 @@ bool SameSecret(std::string_view a, std::string_view b) {
   for (size_t i = 0; i < a.size() && i < b.size(); ++i)
     differs |= static_cast<unsigned char>(a[i] ^ b[i]);
   return differs == 0;
-}
-
-absl::Duration Monotonic() {
-  timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return absl::DurationFromTimespec(ts);
 }
 
 }  // namespace

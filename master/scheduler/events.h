@@ -39,6 +39,7 @@ struct JobOptions {
   int32_t priority = 0;        // -100 to 100; higher first.
   bool ephemeral = false;      // Lives in the memory store.
   bool at_most_once = false;
+  bool exclusive = false;  // Never at two places at once: lost with the lease, never earlier.
 };
 
 // ---- From the API ----

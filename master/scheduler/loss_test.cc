@@ -269,5 +269,23 @@ TEST_F(LossTest, AfterARestartWhatNobodyClaimsOfAnAtMostOnceJobFailsAndTheRestGo
   EXPECT_EQ(restarted.jobs.back().view.counts.succeeded, 7u);
 }
 
+TEST_F(LossTest, AnExclusiveTaskIsNotGivenAwayBeforeItsLeaseHasEnded) {
+  JobOptions options;
+  options.exclusive = true;
+  Begin(1, options);
+  h.Join(2, 4);
+  h.Step(ConnectionClosed{SessionId(1)});
+  for (int i = 0; i < 14; ++i) {
+    h.Advance(absl::Seconds(1));
+    Heartbeat beat;
+    beat.session = SessionId(2);
+    beat.lanes[static_cast<int>(Lane::kThread)] = {4, 0};
+    h.Step(std::move(beat));
+  }
+  EXPECT_TRUE(h.TakeAssigned(2).empty());
+  h.Advance(absl::Seconds(2));
+  EXPECT_EQ(Count(h.TakeAssigned(2)), 1u);
+}
+
 }  // namespace
 }  // namespace reeve

@@ -249,6 +249,7 @@ struct Scheduler::Impl {
   // The indexes go back to the queue (or are cancelled) free of charge.
   void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
   void CheckWorkers(const Now& now);
+  bool HoldsExclusive(const WorkerRecord& worker) const;
 
   // ---- loss.cc ----
   void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs, const Blame& blame);

@@ -303,6 +303,12 @@ void Scheduler::Impl::Reconcile(const Now& now, const WorkerRecord& worker, cons
   }
 }
 
+// Such a task may go on until its worker kills it, shortly before its lease ends.
+bool Scheduler::Impl::HoldsExclusive(const WorkerRecord& worker) const {
+  return std::any_of(worker.leases.begin(), worker.leases.end(),
+                     [&](LeaseSeq seq) { return jobs.at(leases.at(seq)->job)->options.exclusive; });
+}
+
 void Scheduler::Impl::CheckWorkers(const Now& now) {
   next_check = now.monotonic + absl::Milliseconds(500);
   std::vector<SessionId> gone;
@@ -311,7 +317,8 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     const absl::Duration silent = now.monotonic - worker->last_seen;
     worker->suspect = silent >= options.suspect;
     const bool closed = worker->closed_at != absl::InfiniteDuration() &&
-                        now.monotonic - worker->closed_at >= options.reconnect_grace;
+                        now.monotonic - worker->closed_at >= options.reconnect_grace &&
+                        !HoldsExclusive(*worker);
     if ((silent >= options.lease || closed) && !REEVE_BUG(kLeaseNeverExpires)) {
       gone.push_back(session);
       continue;

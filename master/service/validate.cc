@@ -97,6 +97,8 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   }
   if (spec->at_most_once() && spec->max_attempts() > 1)
     return Bad("spec.at_most_once: a task has one attempt, max_attempts must be 1");
+  if (spec->exclusive() && !exec)
+    return Bad("spec.exclusive: for the handler `exec` only; a thread cannot be killed");
   if (spec->max_attempts() == 0 && spec->at_most_once()) spec->set_max_attempts(1);
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
@@ -187,6 +189,7 @@ absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::
   event.options.max_in_flight = spec.max_in_flight();
   event.options.priority = spec.priority();
   event.options.at_most_once = spec.at_most_once();
+  event.options.exclusive = spec.exclusive();
   event.options.ephemeral = spec.durability() == v1::JobSpec::EPHEMERAL;
   store::v1::JobRecord record;
   if (request.has_array()) *record.mutable_array() = request.array();

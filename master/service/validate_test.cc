@@ -43,6 +43,15 @@ TEST(ValidateTest, DefaultsAreFilledIn) {
   EXPECT_EQ(Check(Command())->options.max_attempts, 1u);
 }
 
+TEST(ValidateTest, OnlyCommandsCanBeExclusive) {
+  v1::CreateJobRequest request = Command();
+  request.mutable_spec()->set_exclusive(true);
+  EXPECT_TRUE(Check(request)->options.exclusive);
+  request = Echo();
+  request.mutable_spec()->set_exclusive(true);
+  EXPECT_FALSE(Check(request).ok());
+}
+
 TEST(ValidateTest, AnAtMostOnceJobHasOneAttemptATask) {
   v1::CreateJobRequest request = Echo();
   request.mutable_spec()->set_at_most_once(true);

@@ -22,7 +22,9 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x52454556;  // "REEV"
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
+// From version 1.
+constexpr char kAddExclusive[] = "ALTER TABLE jobs ADD COLUMN exclusive INTEGER DEFAULT 0";
 // Frames of 4 KiB after which a commit also moves the log into the database.
 constexpr char kCheckpointFrames[] = "PRAGMA wal_autocheckpoint=8192";
 constexpr int kForgetPerIdle = 10;
@@ -31,7 +33,7 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE jobs(job INTEGER PRIMARY KEY, handler BLOB, max_attempts INTEGER, max_in_flight INTEGER,
     priority INTEGER, at_most_once INTEGER, array_count INTEGER, create_us INTEGER, request_id BLOB,
-    content_hash INTEGER, crc INTEGER, record BLOB);
+    content_hash INTEGER, crc INTEGER, record BLOB, exclusive INTEGER);
   CREATE TABLE job_state(job INTEGER PRIMARY KEY, state INTEGER, frontier INTEGER, end_us INTEGER,
     counts BLOB, cancelled BLOB);
   CREATE INDEX active ON job_state(job) WHERE state < 4;
@@ -180,7 +182,8 @@ class SqliteReader final : public StoreReader {
     const std::string columns =
         "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, "
         "array_count, create_us, "
-        "state, end_us, counts, cancelled, crc, record FROM jobs JOIN job_state USING (job) ";
+        "state, end_us, counts, cancelled, crc, record, exclusive FROM jobs JOIN job_state USING "
+        "(job) ";
     REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job = ?").c_str(), &job_));
     REEVE_RETURN_IF_ERROR(
         Add((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
@@ -212,6 +215,7 @@ class SqliteReader final : public StoreReader {
     job.options.max_in_flight = static_cast<uint32_t>(row.Int(3));
     job.options.priority = static_cast<int32_t>(row.Int(4));
     job.options.at_most_once = row.Int(5) != 0;
+    job.options.exclusive = row.Int(14) != 0;
     job.array_count = static_cast<uint32_t>(row.Int(6));
     job.view.create_time = absl::FromUnixMicros(row.Int(7));
     job.view.state = static_cast<JobState>(row.Int(8));
@@ -298,6 +302,7 @@ class SqliteStore final : public Store {
   absl::Status Put(const PutJob& put);
   absl::Status Put(const PutJobState& put);
   absl::Status CheckPages();
+  absl::Status Migrate();
   absl::Status WriteAll(absl::Span<const WriteBatch> batches);
   absl::Status Put(const PutInputs& put);
   absl::Status Put(const PutResults& put);
@@ -331,6 +336,13 @@ absl::Status SqliteStore::CheckPages() {
   return said == "ok" ? absl::OkStatus() : absl::DataLossError(StrCat("it is damaged: ", said));
 }
 
+absl::Status SqliteStore::Migrate() {
+  REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
+  REEVE_RETURN_IF_ERROR(db_->Execute(kAddExclusive));
+  REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
+  return db_->Execute("COMMIT");
+}
+
 absl::Status SqliteStore::Open(bool fresh) {
   if (!fresh) {
     if (options_.check) REEVE_RETURN_IF_ERROR(CheckPages());
@@ -346,6 +358,7 @@ absl::Status SqliteStore::Open(bool fresh) {
           StrCat(options_.path, " was written by a newer Reeve (schema ", *version,
                  ", this one knows ", kSchemaVersion, ")"));
     }
+    if (*version < kSchemaVersion) REEVE_RETURN_IF_ERROR(Migrate());
   }
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA journal_mode=WAL"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA synchronous=FULL"));
@@ -366,7 +379,8 @@ absl::Status SqliteStore::PrepareAll() {
   REEVE_RETURN_IF_ERROR(Add("BEGIN IMMEDIATE", &begin_));
   REEVE_RETURN_IF_ERROR(Add("COMMIT", &commit_));
   REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
+  REEVE_RETURN_IF_ERROR(
+      Add("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
   REEVE_RETURN_IF_ERROR(Add("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
   REEVE_RETURN_IF_ERROR(
       Add("UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
@@ -418,7 +432,8 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
   auto jobs = db_->Prepare(
       "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
       "create_us, "
-      "request_id, content_hash, crc, record, state, frontier FROM job_state JOIN jobs USING (job) "
+      "request_id, content_hash, crc, record, state, frontier, exclusive FROM job_state JOIN jobs "
+      "USING (job) "
       "WHERE state < 4 ORDER BY jobs.job");
   if (!jobs.ok()) return jobs.status();
   for (;;) {
@@ -432,6 +447,7 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.options.max_in_flight = static_cast<uint32_t>(jobs->Int(3));
     job.job.options.priority = static_cast<int32_t>(jobs->Int(4));
     job.job.options.at_most_once = jobs->Int(5) != 0;
+    job.job.options.exclusive = jobs->Int(14) != 0;
     job.job.array_count = static_cast<uint32_t>(jobs->Int(6));
     job.job.view.create_time = absl::FromUnixMicros(jobs->Int(7));
     job.job.request_id = jobs->Bytes(8);
@@ -537,6 +553,7 @@ absl::Status SqliteStore::Put(const PutJob& put) {
                             .Bind(static_cast<int64_t>(put.content_hash))
                             .Bind(Checksum({}, put.view.record.view()))
                             .Bind(put.view.record.view())
+                            .Bind(put.options.exclusive)
                             .Run());
   const std::string counts = EncodeCounts(put.view.counts);
   return new_state_.Bind(job)

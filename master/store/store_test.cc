@@ -258,6 +258,33 @@ TEST(SqliteStoreTest, AStrangersFileAndANewerSchemaAreRefused) {
   EXPECT_NE(refused.status().ToString().find("newer"), std::string::npos);
 }
 
+TEST(SqliteStoreTest, AStoreOfTheVersionBeforeIsBroughtUpToDate) {
+  const std::string path = FreshFolder() + "/reeve.db";
+  {
+    const auto store = *OpenSqliteStore({.path = path, .create = true});
+    ASSERT_TRUE(store->Load().ok());
+    ASSERT_TRUE(store->Commit({Batch(1, {Job(1)})}).ok());
+  }
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
+                    "'); c.execute('alter table jobs drop column exclusive'); c.execute('pragma "
+                    "user_version=1'); c.commit()\"")
+                       .c_str()),
+            0);
+  for (int opening = 1; opening <= 2; ++opening) {
+    const auto store = OpenSqliteStore({.path = path});
+    ASSERT_TRUE(store.ok()) << store.status();
+    const auto image = (*store)->Load();
+    ASSERT_EQ(image->jobs.size(), static_cast<size_t>(opening));
+    EXPECT_FALSE(image->jobs[0].job.options.exclusive);
+    PutJob job = Job(static_cast<uint64_t>(opening) + 1);
+    job.options.exclusive = true;
+    ASSERT_TRUE((*store)->Commit({Batch(1, {job})}).ok());
+  }
+  const auto image = (*OpenSqliteStore({.path = path}))->Load();
+  ASSERT_EQ(image->jobs.size(), 3u);
+  EXPECT_TRUE(image->jobs[2].job.options.exclusive);
+}
+
 TEST(SqliteStoreTest, ADamagedChunkIsToldAndNotHandedOut) {
   const std::string path = FreshFolder() + "/reeve.db";
   {

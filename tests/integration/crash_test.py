@@ -1,9 +1,12 @@
-"""Tasks that take their worker process down, among tasks that do not."""
+"""Tasks that take their worker process down, among tasks that do not; tasks that must not run at two places."""
 
 import json
+import os
+import pathlib
+import signal
 import unittest
 
-from cluster import Cluster, RUNFILES
+from cluster import Cluster, RUNFILES, wait_for
 
 ODD_WORKER = RUNFILES / "tests/integration/odd_worker"
 
@@ -31,6 +34,25 @@ class CrashTest(unittest.TestCase):
 
     def test_a_task_that_kills_its_worker_without_a_note_is_found_by_running_alone(self):
         self.run_among_others("vanish", workers=2)
+
+    def test_an_exclusive_command_of_a_worker_that_stands_still_ends_before_another_begins(self):
+        with Cluster(workers=2, slots=1, env={"REEVE_TIME_SCALE": "0.2"}) as cluster:
+            lines = cluster.folder / "lines"
+            # A second holder of the lock would say so; an interruption costs no attempt.
+            script = (f"exec 9>>{lines}.lock; flock -n 9 || echo overlap >>{lines}; echo begin $PPID >>{lines}; "
+                      f"test $(grep -c begin {lines}) -ge 2 || sleep 1000")
+            job = cluster.reeve("submit", "-q", "--exclusive", "--workdir", "", "--", "sh", "-c", script).stdout.strip()
+            wait_for(lambda: lines.exists() and "begin" in lines.read_text(), "the command")
+            parent = int(lines.read_text().split()[1])
+            proper = int(pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()[0])
+            os.kill(proper, signal.SIGSTOP)
+            try:
+                done = cluster.reeve("wait", job, "--timeout", "60s")
+            finally:
+                os.kill(proper, signal.SIGCONT)
+            self.assertEqual(done.returncode, 0, (done.stderr, lines.read_text()))
+            self.assertEqual([line.split()[0] for line in lines.read_text().splitlines()], ["begin", "begin"])
+            self.assertIn('"attempt": 1', cluster.reeve("task", "get", f"{job}/0", "--json").stdout)
 
 
 if __name__ == "__main__":

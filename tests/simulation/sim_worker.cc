@@ -129,7 +129,7 @@ void SimWorker::Receive(Frame& frame) {
   } else if (std::holds_alternative<SendWhoAreYou>(frame.body)) {
     agent_->Step(Clock(), agent::AskedWho{});
   } else if (const auto* ack = std::get_if<SendHeartbeatAck>(&frame.body)) {
-    agent_->Step(Clock(), agent::HeartbeatAcked{ack->send_held});
+    agent_->Step(Clock(), agent::HeartbeatAcked{ack->number, ack->send_held});
   } else if (const auto* assignment = std::get_if<Assignment>(&frame.body)) {
     OnAssign(*assignment);
   } else if (const auto* recall = std::get_if<SendRecall>(&frame.body)) {

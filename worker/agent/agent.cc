@@ -14,6 +14,8 @@ constexpr int kExitRefused = 78;
 // Batches that the socket did not take are tried again after this.
 constexpr absl::Duration kResendSoon = absl::Milliseconds(50);
 constexpr absl::Duration kLookForUnacknowledged = absl::Seconds(1);
+// Of heartbeats whose answer is awaited.
+constexpr size_t kBeatsRemembered = 64;
 // A drain waits so long, after the tasks had their grace, for a master to take results.
 constexpr absl::Duration kFlushWithin = absl::Seconds(5);
 
@@ -38,6 +40,7 @@ void Agent::SayHello(absl::Duration now) {
   // counts.
   if (!std::exchange(greeting_, true) || REEVE_BUG(kHelloNumberRises)) {
     ++hello_number_;
+    hello_sent_ = now;
     DropOutdated();
   }
   hello_at_ = now + options_.hello_repeat;
@@ -88,6 +91,8 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
   if (!greeting_ || event.number != hello_number_) return;
   greeting_ = false;
   welcomed_ = ever_welcomed_ = true;
+  beats_sent_.clear();
+  Answered(hello_sent_);
   effects_.suspects_told = !std::exchange(before_, {}).suspects.empty();
   hello_at_ = absl::InfiniteDuration();
   epoch_ = event.epoch;
@@ -225,11 +230,16 @@ void Agent::Relabel(const agent::Welcomed::Run_& labelled) {
 
 // ---- Work ----
 
-void Agent::On(absl::Duration, agent::Assigned& event) {
+void Agent::On(absl::Duration now, agent::Assigned& event) {
   if (!welcomed_ || (event.lease <= seen_seq_ && !REEVE_BUG(kAssignedTwice)))
     return;  // Sent twice.
   seen_seq_ = event.lease;
+  if (event.exclusive && now >= exclusive_until()) {
+    effects_.released.push_back({event.lease, event.run});  // It was on its way for too long.
+    return;
+  }
   const SpanKey key(next_span_++);
+  if (event.exclusive) exclusive_.insert(key);
   Span& span = spans_[key];
   span.job = event.job;
   span.birth = event.birth;
@@ -276,6 +286,7 @@ void Agent::EndIfFinished(SpanKey key) {
   if (it == spans_.end() || !it->second.unfinished.empty()) return;
   for (const auto& [first, portion] : it->second.portions) span_of_.erase(portion.lease.seq);
   spans_.erase(it);
+  exclusive_.erase(key);
   effects_.ended.push_back(key);
 }
 
@@ -356,7 +367,25 @@ void Agent::On(absl::Duration now, agent::NotSent& event) {
 
 void Agent::On(absl::Duration now, agent::Heard&) { last_heard_ = now; }
 
+void Agent::Answered(absl::Duration sent) {
+  if (sent <= answered_) return;
+  answered_ = sent;
+  effects_.exclusive_until = exclusive_until();
+}
+
+// Their lease may end at any moment, and another worker get them.
+void Agent::StopExclusive() {
+  for (const SpanKey key : exclusive_) {
+    for (const Run run : spans_.at(key).unfinished.Runs()) effects_.cancels.push_back({key, run});
+  }
+  exclusive_.clear();
+}
+
 void Agent::On(absl::Duration now, agent::HeartbeatAcked& event) {
+  if (const auto sent = beats_sent_.find(event.number); sent != beats_sent_.end()) {
+    Answered(sent->second);
+    beats_sent_.erase(beats_sent_.begin(), std::next(sent));
+  }
   if (!event.send_held || !welcomed_) return;
   Beat(now);
   effects_.heartbeat->held = Held();
@@ -366,6 +395,8 @@ void Agent::Beat(absl::Duration now) {
   next_beat_ = now + heartbeat_;
   AgentEffects::Heartbeat beat;
   beat.number = ++beat_number_;
+  beats_sent_[beat.number] = now;
+  if (beats_sent_.size() > kBeatsRemembered) beats_sent_.erase(beats_sent_.begin());
   beat.seen_seq = seen_seq_;
   beat.draining = draining_;
   beat.spool_full = spool_full();
@@ -404,6 +435,7 @@ void Agent::On(absl::Duration now, agent::Tick&) {
     return;
   }
   if (welcomed_ && now >= next_beat_) Beat(now);
+  if (now >= exclusive_until()) StopExclusive();
   if (now >= next_resend_) {
     next_resend_ = batches_.empty() ? absl::InfiniteDuration() : now + kLookForUnacknowledged;
     for (const auto& [number, batch] : batches_) {
@@ -455,6 +487,7 @@ absl::Duration Agent::NextDeadline() const {
       std::min({hello_at_, next_resend_,
                 drain_deadline_ + (drain_forced_ ? kFlushWithin : absl::ZeroDuration())});
   if (welcomed_) next = std::min(next, next_beat_);
+  if (!exclusive_.empty()) next = std::min(next, exclusive_until());
   return next;
 }
 

@@ -38,6 +38,9 @@ struct AgentOptions {
   absl::Duration drain_grace = absl::Seconds(10);
   // Longest wait for a first Welcome.
   absl::Duration connect_timeout = absl::Seconds(30);
+  // Exclusive tasks end so long after the last sign that the master hears this worker was sent:
+  // less than a lease.
+  absl::Duration exclusive_hold = absl::Seconds(12);
 };
 
 // ---- What comes in ----
@@ -83,6 +86,7 @@ struct Assigned {
   uint32_t attempt = 1;
   Lane lane = Lane::kThread;
   uint64_t payload = 0;
+  bool exclusive = false;
 };
 
 struct RecallAsked {
@@ -94,6 +98,7 @@ struct CancelAsked {
   Run run;
 };
 struct HeartbeatAcked {
+  uint64_t number = 0;
   bool send_held = false;
 };
 struct ResultsAcked {
@@ -201,6 +206,8 @@ struct AgentEffects {
   std::vector<AgentLeased> recalled;
   std::vector<AgentLeased> released;
   std::vector<Batch> results;
+  // Exclusive tasks may run until then (monotonic), no longer.
+  std::optional<absl::Duration> exclusive_until;
   std::vector<SpanKey> ended;  // Nothing of the span is in a lane any more.
   std::optional<std::string> goodbye;
   // The worker ends with this code, for this reason.
@@ -257,6 +264,9 @@ class Agent {
 
   void SayHello(absl::Duration now);
   void Beat(absl::Duration now);
+  void Answered(absl::Duration sent);
+  void StopExclusive();
+  absl::Duration exclusive_until() const { return answered_ + options_.exclusive_hold; }
   void Relabel(const agent::Welcomed::Run_& run);
   void Renumber();
   void DropOutdated();
@@ -281,7 +291,11 @@ class Agent {
   absl::Duration orphan_timeout_ = absl::Minutes(40);
   absl::Duration next_beat_ = absl::InfiniteDuration();
   uint64_t beat_number_ = 0;
-  agent::Begin before_;  // Told until a master knows it.
+  std::map<uint64_t, absl::Duration> beats_sent_;        // Not answered yet, the newest only.
+  absl::Duration hello_sent_;                            // First, under its number.
+  absl::Duration answered_ = -absl::InfiniteDuration();  // When what was answered was sent.
+  std::set<SpanKey> exclusive_;                          // Spans of exclusive jobs, still wanted.
+  agent::Begin before_;                                  // Told until a master knows it.
   LeaseSeq seen_seq_;
   uint64_t next_span_ = 1, next_batch_ = 1;
   std::map<SpanKey, Span> spans_;

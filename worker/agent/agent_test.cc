@@ -148,7 +148,7 @@ TEST_F(AgentTest, HeartbeatsCarryCountAndHashOfWhatIsHeld) {
   HeldHash hash;
   hash.Add(LeaseSeq(5), {0, 10});
   EXPECT_EQ(effects_.heartbeat->held_hash, hash.Finish());
-  Step(agent::HeartbeatAcked{true});
+  Step(agent::HeartbeatAcked{0, true});
   ASSERT_TRUE(effects_.heartbeat.has_value());
   ASSERT_TRUE(effects_.heartbeat->held.has_value());
   EXPECT_EQ(effects_.heartbeat->held->at(0).run, (reeve::Run{0, 10}));
@@ -286,6 +286,60 @@ TEST_F(AgentTest, WhatRanWhenTheProcessBeforeDiedIsToldUntilAMasterKnows) {
   EXPECT_TRUE(effects_.suspects_told);
   Step(agent::AskedWho{});
   EXPECT_TRUE(effects_.hello->suspects.empty());
+}
+
+class ExclusiveTest : public AgentTest {
+ protected:
+  void SetUp() override {
+    Begin();
+    Join();
+  }
+  void AssignExclusive(uint64_t lease, reeve::Run run) {
+    Step(agent::Assigned{
+        JobId(1), LeaseSeq(lease), run, {Epoch(1), 1}, 1, Lane::kProcess, lease, true});
+  }
+  uint64_t Beat() {
+    now_ += absl::Seconds(1);
+    Step(agent::Tick{});
+    return effects_.heartbeat->number;
+  }
+};
+
+TEST_F(ExclusiveTest, AnAnswerLetsExclusiveTasksRunFromWhenItsHeartbeatWasSent) {
+  const uint64_t first = Beat();
+  const absl::Duration sent = now_;
+  Beat();
+  now_ += absl::Milliseconds(500);
+  Step(agent::HeartbeatAcked{first});
+  EXPECT_EQ(effects_.exclusive_until, sent + absl::Seconds(12));
+  Step(agent::HeartbeatAcked{first});
+  EXPECT_FALSE(effects_.exclusive_until.has_value()) << "an answer that comes twice is no news";
+}
+
+TEST_F(ExclusiveTest, WithoutAnAnswerTheyAreStoppedAndGivenBackBeforeTheLeaseEnds) {
+  AssignExclusive(1, {0, 2});
+  const SpanKey span = effects_.starts.back().span;
+  const SpanKey other = Assign(2, {5, 1});
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  EXPECT_TRUE(effects_.cancels.empty());
+  EXPECT_LE(agent_.NextDeadline(), absl::Seconds(22));
+  now_ += absl::Seconds(1);
+  Step(agent::Tick{});
+  ASSERT_EQ(effects_.cancels.size(), 1u) << "other jobs run on";
+  EXPECT_EQ(effects_.cancels[0].span, span);
+  EXPECT_NE(effects_.cancels[0].span, other);
+  Step(agent::Cut{span, {{0, 2}}, agent::Cut::Why::kCancel});
+  ASSERT_EQ(effects_.released.size(), 1u);
+  EXPECT_EQ(effects_.released[0].lease, LeaseSeq(1));
+}
+
+TEST_F(ExclusiveTest, AnAssignmentThatComesTooLateDoesNotBegin) {
+  now_ += absl::Seconds(12);
+  AssignExclusive(1, {0, 3});
+  EXPECT_TRUE(effects_.starts.empty());
+  ASSERT_EQ(effects_.released.size(), 1u);
+  EXPECT_EQ(effects_.released[0].run, (reeve::Run{0, 3}));
 }
 
 }  // namespace

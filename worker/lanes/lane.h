@@ -51,6 +51,7 @@ struct JobContext {
   bool has_shared_input = false;
   std::string shared_input;
   bool local_cluster = false;  // The client's working directory may be used.
+  bool exclusive = false;      // See TaskLane::SetExclusiveDeadline.
 };
 
 // Inputs of a span, in order, as they came in one Assign.
@@ -142,6 +143,10 @@ class TaskLane {
   // told (token, SIGTERM, then SIGKILL of the group) and reported CANCELLED, or as they end; a
   // thread that ignores its token for 10 s is reported CANCELLED and its slot is stuck.
   virtual std::vector<Run> Cancel(SpanKey span, Run run) = 0;
+
+  // Tasks of exclusive jobs may begin and run until `until` (as Boottime says it); those that run
+  // then are killed and reported CANCELLED. None may before the first call.
+  virtual void SetExclusiveDeadline(absl::Duration until) = 0;
 
   // Gives the lane's results the worker's name (`w-3`), known after Welcome.
   virtual void SetWorkerName(std::string name) = 0;

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/doorbell.h"
 #include "base/interval_set.h"
 #include "base/log.h"
@@ -41,12 +42,6 @@ constexpr size_t kReadBytes = 64u << 10;
 constexpr absl::Duration kLiveAfter = absl::Milliseconds(150);
 constexpr int kTickMs = 50;
 constexpr size_t kReportBytes = 1u << 20;
-
-absl::Duration Monotonic() {
-  timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return absl::DurationFromTimespec(ts);
-}
 
 // The part of the worker's environment that commands see.
 std::vector<std::string> InheritedEnvironment() {
@@ -121,6 +116,8 @@ struct ProcessLane::Impl {
   std::map<uint64_t, std::unique_ptr<Attempt>> attempts ABSL_GUARDED_BY(mu);
   std::vector<std::pair<uint64_t, int>> kills ABSL_GUARDED_BY(mu);
   std::string worker_name ABSL_GUARDED_BY(mu);
+  absl::Duration exclusive_until ABSL_GUARDED_BY(mu);
+  bool is_deadline_new ABSL_GUARDED_BY(mu) = false;
   bool stopping ABSL_GUARDED_BY(mu) = false;
   uint64_t next_id = 1;
   std::vector<RunningNote*> free_notes ABSL_GUARDED_BY(mu);
@@ -243,6 +240,7 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   }
   SpawnRequest request;
   request.id = attempt->id;
+  request.exclusive = job.exclusive;
   request.environment = EnvironmentOf(*work, index, attempt->scratch);
   request.working_directory =
       job.command.working_directory.empty() ? attempt->scratch : job.command.working_directory;
@@ -459,7 +457,9 @@ void ProcessLane::Impl::OnEvent(const SpawnEvent& event) {
   if (it == attempts.end()) return;
   Attempt& attempt = *it->second;
   if (event.kind == SpawnEvent::Kind::kStarted) return;
+  if (event.fenced) attempt.cancelled = true;
   if (event.kind == SpawnEvent::Kind::kExited) return OnExit(attempt, event.wait_status);
+  if (event.fenced) return OnExit(attempt, 0);
   if (event.directory) {
     return FailNow(attempt, Reason::kBadInput,
                    StrCat("cannot enter the working directory ",
@@ -538,6 +538,7 @@ void ProcessLane::Impl::Loop() {
       if (it != attempts.end() && signal == SIGTERM)
         it->second->kill_at = Monotonic() + options.kill_grace;
     }
+    if (std::exchange(is_deadline_new, false)) channel->SetExclusiveDeadline(exclusive_until);
     CheckTimes();
     StartSome();
     Report();
@@ -612,6 +613,15 @@ std::vector<Run> ProcessLane::Cancel(SpanKey key, Run run) {
   }
   impl_->doorbell.Ring();
   return dropped;
+}
+
+void ProcessLane::SetExclusiveDeadline(absl::Duration until) {
+  {
+    MutexLock lock(&impl_->mu);
+    impl_->exclusive_until = until;
+    impl_->is_deadline_new = true;
+  }
+  impl_->doorbell.Ring();
 }
 
 void ProcessLane::SetWorkerName(std::string name) {

@@ -37,6 +37,7 @@ class ProcessLane final : public TaskLane {
   void Start(LaneSpan span) override;
   std::vector<Run> Cut(SpanKey span, TaskIndex from) override;
   std::vector<Run> Cancel(SpanKey span, Run run) override;
+  void SetExclusiveDeadline(absl::Duration until) override;
   void SetWorkerName(std::string name) override;
   uint32_t slots() const override;
   uint32_t stuck() const override;

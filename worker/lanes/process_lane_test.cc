@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/result_batch.h"
 #include "gtest/gtest.h"
@@ -226,6 +227,25 @@ TEST(SupervisorTest, AWorkerThatDiesIsStartedAgainAndItsCommandsAreKilled) {
     std::ofstream(marker) << sink.WaitForLive(2);
     kill(getpid(), SIGKILL);
     pause();
+  }));
+}
+
+TEST(ProcessLaneTest, AnExclusiveCommandDoesNotBeginWithoutADeadlineAndEndsAtIt) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    const auto exclusive = [](JobContext& job) { job.exclusive = true; };
+    LaneSpan early = With(Command({"touch", "/no/such/folder"}), exclusive);
+    lane.Start(std::move(early));
+    const Outcome none = sink.WaitFor(1).at(0);
+    EXPECT_EQ(none.state, TaskState::kCancelled);
+    EXPECT_EQ(none.error_output, "") << "it never ran";
+    lane.SetExclusiveDeadline(Boottime() + absl::Milliseconds(300));
+    LaneSpan late = With(Command({"sh", "-c", "trap '' TERM; echo begun; sleep 1000"}), exclusive);
+    late.key = SpanKey(2);
+    late.run = {1, 1};
+    lane.Start(std::move(late));
+    const Outcome fenced = sink.WaitFor(2).at(1);
+    EXPECT_EQ(fenced.state, TaskState::kCancelled);
+    EXPECT_EQ(fenced.output, "begun\n");
   }));
 }
 

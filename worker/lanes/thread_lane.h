@@ -30,6 +30,7 @@ class ThreadLane final : public TaskLane {
   void Start(LaneSpan span) override;
   std::vector<Run> Cut(SpanKey span, TaskIndex from) override;
   std::vector<Run> Cancel(SpanKey span, Run run) override;
+  void SetExclusiveDeadline(absl::Duration) override {}  // Exclusive jobs are commands.
   void SetWorkerName(std::string name) override;
   uint32_t slots() const override;
   uint32_t stuck() const override;

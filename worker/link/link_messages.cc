@@ -49,6 +49,7 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   job->has_shared_input = wire.spec().has_shared_input();
   job->shared_input = wire.spec().shared_input();
   job->local_cluster = local_cluster;
+  job->exclusive = wire.spec().exclusive();
   return job;
 }
 
@@ -107,6 +108,7 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
     work.event.run = work.span.run;
     work.event.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
     work.event.attempt = wire.attempt(i);
+    work.event.exclusive = work.span.job->exclusive;
     const uint32_t entries = wire.input_entries(i);
     if (entries > static_cast<uint32_t>(wire.input_bytes_size() - entry)) {
       return absl::InvalidArgumentError("an Assign has too few input lengths");

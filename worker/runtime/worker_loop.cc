@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/doorbell.h"
 #include "base/failpoint.h"
 #include "base/inbox.h"
@@ -28,12 +29,6 @@ constexpr size_t kMaxRunning = 1024;
 // A worker whose threads are stuck to this share (one in so many) starts anew.
 constexpr uint32_t kStuckShare = 2;
 constexpr int kExitStuck = 75;
-
-absl::Duration Monotonic() {
-  timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return absl::DurationFromTimespec(ts);
-}
 
 }  // namespace
 
@@ -167,7 +162,7 @@ void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message)
     case FrameType::kDrain: return agent.Step(now, agent::Drain{});
     case FrameType::kHeartbeatAck: {
       link::v1::HeartbeatAck wire;
-      if (parse(&wire)) agent.Step(now, agent::HeartbeatAcked{wire.send_held()});
+      if (parse(&wire)) agent.Step(now, agent::HeartbeatAcked{wire.number(), wire.send_held()});
       return;
     }
     case FrameType::kRecall: {
@@ -360,6 +355,10 @@ void WorkerLoop::Impl::Carry(absl::Duration now, AgentEffects effects) {
     for (std::string& page : ToWire(*effects.hello, options.identity, LaneStatuses())) {
       (void)Send(*dispatch, FrameType::kHello, std::move(page));
     }
+  }
+  if (effects.exclusive_until.has_value()) {
+    const absl::Duration left = *effects.exclusive_until - Monotonic();
+    for (auto& [kind, lane] : lanes) lane->SetExclusiveDeadline(Boottime() + left);
   }
   for (const AgentEffects::Start& start : effects.starts) {
     Failpoint("worker.assigned");

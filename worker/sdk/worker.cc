@@ -90,6 +90,7 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
   options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
   options.agent.hello_repeat = Scaled(options.agent.hello_repeat);
+  options.agent.exclusive_hold = Scaled(options.agent.exclusive_hold);
   options.agent.results_repeat = Scaled(options.agent.results_repeat);
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);

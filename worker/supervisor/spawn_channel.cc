@@ -60,6 +60,10 @@ void SpawnChannel::Kill(uint64_t id, int signal) {
   SendAll(fd_, EncodeKill(id, signal), nullptr, 0);
 }
 
+void SpawnChannel::SetExclusiveDeadline(absl::Duration until) {
+  SendAll(fd_, EncodeDeadline(until), nullptr, 0);
+}
+
 bool SpawnChannel::Receive(std::vector<SpawnEvent>* events) {
   bool open = true;
   for (;;) {

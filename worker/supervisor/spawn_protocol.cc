@@ -20,6 +20,7 @@ std::string EncodeSpawn(const SpawnRequest& request) {
   PutTexts(request.argv, &writer);
   PutTexts(request.environment, &writer);
   writer.Text(request.working_directory);
+  writer.Number(request.exclusive ? 1 : 0);
   return writer.Finish();
 }
 
@@ -27,6 +28,12 @@ std::string EncodeKill(uint64_t id, int signal) {
   RecordWriter writer(SpawnMessage::kKill);
   writer.Number(id);
   writer.Number(static_cast<uint64_t>(signal));
+  return writer.Finish();
+}
+
+std::string EncodeDeadline(absl::Duration until) {
+  RecordWriter writer(SpawnMessage::kDeadline);
+  writer.Number(static_cast<uint64_t>(absl::ToInt64Nanoseconds(until)));
   return writer.Finish();
 }
 
@@ -38,6 +45,7 @@ std::string EncodeEvent(const SpawnEvent& event) {
   writer.Number(static_cast<uint64_t>(event.error));
   writer.Number(event.directory ? 1 : 0);
   writer.Number(static_cast<uint64_t>(event.wait_status));
+  writer.Number(event.fenced ? 1 : 0);
   return writer.Finish();
 }
 
@@ -47,6 +55,7 @@ bool DecodeSpawn(std::string_view body, SpawnRequest* request) {
   TakeTexts(&reader, &request->argv);
   TakeTexts(&reader, &request->environment);
   request->working_directory = reader.Text();
+  request->exclusive = reader.Number() != 0;
   return reader.ok() && reader.at_end() && !request->argv.empty();
 }
 
@@ -54,6 +63,12 @@ bool DecodeKill(std::string_view body, uint64_t* id, int* signal) {
   RecordReader reader(body);
   *id = reader.Number();
   *signal = static_cast<int>(reader.Number());
+  return reader.ok() && reader.at_end();
+}
+
+bool DecodeDeadline(std::string_view body, absl::Duration* until) {
+  RecordReader reader(body);
+  *until = absl::Nanoseconds(static_cast<int64_t>(reader.Number()));
   return reader.ok() && reader.at_end();
 }
 
@@ -66,6 +81,7 @@ bool DecodeEvent(std::string_view body, SpawnEvent* event) {
   event->error = static_cast<int>(reader.Number());
   event->directory = reader.Number() != 0;
   event->wait_status = static_cast<int>(reader.Number());
+  event->fenced = reader.Number() != 0;
   return reader.ok() && reader.at_end() && kind >= 1 && kind <= 3;
 }
 

@@ -16,7 +16,7 @@
 
 namespace reeve {
 
-enum class SpawnMessage : uint8_t { kSpawn = 1, kKill = 2, kEvent = 3 };
+enum class SpawnMessage : uint8_t { kSpawn = 1, kKill = 2, kEvent = 3, kDeadline = 4 };
 
 // Larger than any command the API lets through.
 inline constexpr uint32_t kMaxSpawnMessage = 8u << 20;
@@ -81,11 +81,13 @@ class RecordReader {
 // Whole records, length and type included.
 std::string EncodeSpawn(const SpawnRequest& request);
 std::string EncodeKill(uint64_t id, int signal);
+std::string EncodeDeadline(absl::Duration until);
 std::string EncodeEvent(const SpawnEvent& event);
 // Descriptors travel beside the record and are not set. Returns: false if `body` is no such record:
 // a worker that writes over its memory must not take the supervisor with it.
 bool DecodeSpawn(std::string_view body, SpawnRequest* request);
 bool DecodeKill(std::string_view body, uint64_t* id, int* signal);
+bool DecodeDeadline(std::string_view body, absl::Duration* until);
 bool DecodeEvent(std::string_view body, SpawnEvent* event);
 
 // Takes one whole record off the front of `buffer`. Returns: false if there is none yet.

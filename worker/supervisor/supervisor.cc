@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "worker/supervisor/crash_notes.h"
@@ -125,6 +126,8 @@ class Supervisor {
   void Sweep(std::optional<uint64_t> ended);
   std::set<pid_t> OwnChildren() const;
   void OnWorkerExit(int status);
+  void Fence();
+  int PollTimeout() const;
 
   const SupervisorOptions options_;
   const std::function<int(SpawnChannel&)>& worker_;
@@ -135,11 +138,13 @@ class Supervisor {
   struct Command {
     std::optional<uint64_t> id;  // None: of a worker proper that is gone.
     uint64_t mark = 0;           // Unlike ids not used again by the next worker proper.
+    bool exclusive = false, fenced = false;
   };
   std::map<uint64_t, pid_t> running_;
   std::map<pid_t, Command> commands_;  // Until they are reaped.
   uint64_t next_mark_ = 1;
   Orphans orphans_;
+  absl::Duration exclusive_until_ = absl::ZeroDuration();
   absl::Duration backoff_;
   absl::Time started_;
   bool stopping_ = false;
@@ -246,6 +251,7 @@ void Supervisor::Reap() {
     event.kind = SpawnEvent::Kind::kExited;
     event.id = *command.id;
     event.wait_status = status;
+    event.fenced = command.fenced;
     running_.erase(*command.id);
     Tell(event);
   }
@@ -272,10 +278,12 @@ void Supervisor::Spawn(SpawnRequest request) {
   event.id = request.id;
   const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
   SpawnFault fault;
-  int tell[2];
-  if (pipe2(tell, O_CLOEXEC) != 0) {
+  event.fenced = request.exclusive && Boottime() >= exclusive_until_;
+  int tell[2] = {-1, -1};
+  if (event.fenced) {
+    fault.error = ECANCELED;
+  } else if (pipe2(tell, O_CLOEXEC) != 0) {
     fault.error = errno;
-    tell[0] = tell[1] = -1;
   }
   const uint64_t mark = next_mark_++;
   request.environment.push_back(orphans_.Mark(mark));
@@ -300,7 +308,7 @@ void Supervisor::Spawn(SpawnRequest request) {
   }
   setpgid(pid, pid);
   running_[request.id] = pid;
-  commands_[pid] = {request.id, mark};
+  commands_[pid] = {request.id, mark, request.exclusive};
   event.kind = SpawnEvent::Kind::kStarted;
   event.pid = pid;
   Tell(event);
@@ -313,6 +321,11 @@ void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
     if (!DecodeKill(body, &id, &signal)) return;
     const auto it = running_.find(id);
     if (it != running_.end()) kill(-it->second, signal);
+    return;
+  }
+  if (type == SpawnMessage::kDeadline) {
+    absl::Duration until;
+    if (DecodeDeadline(body, &until)) exclusive_until_ = until;
     return;
   }
   if (type != SpawnMessage::kSpawn || received_.size() < 3) return;
@@ -358,6 +371,24 @@ void Supervisor::OnSocket() {
   while (TakeRecord(&incoming_, &type, &body)) OnRecord(type, body);
 }
 
+// Exclusive commands whose worker proper has not been heard by the master for too long.
+void Supervisor::Fence() {
+  if (Boottime() < exclusive_until_) return;
+  for (auto& [pid, command] : commands_) {
+    if (command.exclusive && !std::exchange(command.fenced, true)) kill(-pid, SIGKILL);
+  }
+}
+
+int Supervisor::PollTimeout() const {
+  const bool any = std::any_of(commands_.begin(), commands_.end(), [](const auto& command) {
+    return command.second.exclusive && !command.second.fenced;
+  });
+  if (!any) return -1;
+  const absl::Duration left =
+      std::clamp(exclusive_until_ - Boottime(), absl::ZeroDuration(), absl::Minutes(1));
+  return static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1))));
+}
+
 int Supervisor::Run() {
   sigset_t wanted;
   sigemptyset(&wanted);
@@ -369,7 +400,8 @@ int Supervisor::Run() {
   while (!exit_.has_value()) {
     pollfd fds[2] = {{signals_, POLLIN, 0},
                      {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0}};
-    poll(fds, socket_ >= 0 ? 2 : 1, -1);
+    poll(fds, socket_ >= 0 ? 2 : 1, PollTimeout());
+    Fence();
     if (fds[0].revents != 0) OnSignals();
     if (socket_ >= 0 && (fds[1].revents & POLLIN) != 0) OnSocket();
     if (socket_ >= 0 && !outgoing_.empty()) {

@@ -31,6 +31,7 @@ struct SpawnRequest {
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=VALUE
   std::string working_directory;
+  bool exclusive = false;  // Only until the deadline set last.
   int standard_input = -1, standard_output = -1,
       standard_error = -1;  // Passed on; the caller closes its own.
 };
@@ -45,6 +46,7 @@ struct SpawnEvent {
       0;  // kFailed: errno of what went wrong; ENOENT: no such program, or no such directory.
   bool directory = false;  // kFailed: it was the working directory.
   int wait_status = 0;     // kExited: as wait(2) gives it.
+  bool fenced = false;     // kFailed, kExited: exclusive, and its deadline had passed.
 };
 
 // The worker proper's end of the line.
@@ -61,6 +63,9 @@ class SpawnChannel {
   absl::Status Spawn(const SpawnRequest& request);
   // To the whole group. Nothing happens if it has ended.
   void Kill(uint64_t id, int signal);
+  // Exclusive commands may run until `until` (see base/clock.h, Boottime). The supervisor kills them then, also
+  // when the worker proper hangs or is stopped.
+  void SetExclusiveDeadline(absl::Duration until);
   // Reads what is there. False: the supervisor is gone.
   bool Receive(std::vector<SpawnEvent>* events);
 
