@@ -79,7 +79,8 @@ std::string ConfigFolder() { return XdgFolder("XDG_CONFIG_HOME", ".config"); }
 std::string DefaultStateFolder() { return XdgFolder("XDG_STATE_HOME", ".local/state"); }
 
 std::string TokenFileOf(const Address& address) {
-  return StrCat(ConfigFolder(), "/clusters/", address.host, "_", address.port, ".token");
+  const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
+  return StrCat(ConfigFolder(), "/clusters/", host, "_", address.port, ".token");
 }
 
 absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file) {

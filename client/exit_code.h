@@ -22,6 +22,8 @@ enum ExitCode : int {
   kExitUnschedulable = 6,
   kExitCancelled = 7,
   kExitTimeout = 124,
+  kExitInterrupted = 130,  // A second Ctrl-C, or one that left a job behind.
+  kExitReaderGone = 141,   // Nobody read standard output any more, as after SIGPIPE.
 };
 
 // What the caller gave cannot be right: exits 2.

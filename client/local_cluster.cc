@@ -136,6 +136,7 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
   if (status.ok()) status = cluster->ChooseAddress();
   if (status.ok()) status = cluster->StartMembers();
   if (status.ok()) status = cluster->WaitUntilReady(canceller);
+  if (status.ok()) status = cluster->PublishToken();
   if (status.ok()) return cluster;
   cluster->Stop(absl::Seconds(5));
   return status;
@@ -177,11 +178,16 @@ absl::Status LocalCluster::ChooseAddress() {
     return LocalError(StrCat("the cluster on ", options_.state_folder, " runs at ",
                              known->ToString(), " already; `reeve down` stops it"));
   }
-  // Where `reeve` looks for the way in.
+  const absl::Status status = WriteSecretFile(file, address_.ToString() + "\n");
+  return status.ok() ? status : LocalError(ToStd(status.message()));
+}
+
+// Where `reeve` looks for the way in. Only once the master there is known to be ours: the file may
+// be that of another cluster.
+absl::Status LocalCluster::PublishToken() const {
   const std::string token_file = TokenFileOf(address_);
   absl::Status status = MakeFolders(token_file.substr(0, token_file.rfind('/')));
   if (status.ok()) status = WriteSecretFile(token_file, token_ + "\n");
-  if (status.ok()) status = WriteSecretFile(file, address_.ToString() + "\n");
   return status.ok() ? status : LocalError(ToStd(status.message()));
 }
 

@@ -77,6 +77,7 @@ class LocalCluster {
   explicit LocalCluster(LocalClusterOptions options) : options_(std::move(options)) {}
   absl::Status PrepareFolder();
   absl::Status ChooseAddress();
+  absl::Status PublishToken() const;
   absl::Status StartMembers();
   absl::Status StartMember(ProcessSpec spec);
   absl::Status WaitUntilReady(Canceller& canceller);

@@ -150,6 +150,11 @@ absl::StatusOr<int> RunApiDescribe(Session& session, const std::string& symbol) 
   } else {
     return NoSuchSymbol(symbol);
   }
+  if (session.console().is_json()) {
+    JsonWriter json;
+    json.BeginObject().Key("symbol").String(name).Key("text").String(text).EndObject();
+    text = json.text() + "\n";
+  }
   session.console().Out(text);
   return kExitOk;
 }

@@ -65,7 +65,8 @@ std::function<std::optional<uint64_t>()> RunningCount(JobClient* client, uint64_
   };
 }
 
-int ReportEnd(Console* console, const v1::Job& job, uint64_t unnamed_failures) {
+int ReportEnd(Session* session, const v1::Job& job, uint64_t unnamed_failures) {
+  Console* const console = &session->console();
   const uint64_t id = job.job_id();
   if (job.state() == v1::Job::CANCELLED) {
     console->Note(StrCat("job ", id, " was cancelled; ", job.counts().succeeded(), " of ",
@@ -74,13 +75,14 @@ int ReportEnd(Console* console, const v1::Job& job, uint64_t unnamed_failures) {
     const std::string more =
         unnamed_failures > 0 ? StrCat(" (", unnamed_failures, " not shown)") : std::string();
     console->Note(StrCat(job.counts().failed(), " of ", job.counts().total(), " tasks failed", more,
-                         "; see: reeve task list ", id, " --state failed"));
+                         "; see: ", session->Command(), " task list ", id, " --state failed"));
   }
   return ExitCodeOf(job);
 }
 
-void ReportDetached(Console* console, uint64_t job_id, std::string_view command) {
-  console->Note(StrCat("job ", job_id, " goes on; come back with: ", command));
+void ReportDetached(Session* session, uint64_t job_id, std::string_view command) {
+  session->console().Note(
+      StrCat("job ", job_id, " goes on; come back with: ", session->Command(), " ", command));
 }
 
 }  // namespace reeve

@@ -62,9 +62,9 @@ class ResultFollower {
 std::function<std::optional<uint64_t>()> RunningCount(JobClient* client, uint64_t job_id);
 
 // Says how an ended job ended, if not well, and what to do next. Returns: the exit code.
-int ReportEnd(Console* console, const v1::Job& job, uint64_t unnamed_failures);
-// `job 42 goes on; come back with: reeve results 42 --follow`.
-void ReportDetached(Console* console, uint64_t job_id, std::string_view command);
+int ReportEnd(Session* session, const v1::Job& job, uint64_t unnamed_failures);
+// `job 42 goes on; come back with: reeve results 42 --follow`. `command`: without `reeve`.
+void ReportDetached(Session* session, uint64_t job_id, std::string_view command);
 
 }  // namespace reeve
 

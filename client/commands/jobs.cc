@@ -74,6 +74,12 @@ std::string DescribeJob(const v1::Job& job) {
   return text;
 }
 
+// One document: the job itself, or a list if there are several.
+void PrintJobs(Session& session, const v1::ListJobsResponse& jobs, std::string_view text) {
+  if (jobs.jobs_size() == 1) return session.Print(jobs.jobs(0), text);
+  session.Print(jobs, text);
+}
+
 }  // namespace
 
 absl::StatusOr<int> RunPs(Session& session, const ListOptions& options) {
@@ -106,13 +112,15 @@ absl::StatusOr<int> RunJobGet(Session& session, const std::vector<std::string>& 
   if (!client.ok()) return client.status();
   const auto ids = session.SelectJobs(selectors, AllJobs::kEvery);
   if (!ids.ok()) return ids.status();
-  bool is_first = true;
+  v1::ListJobsResponse jobs;
+  std::string text;
   for (const uint64_t id : *ids) {
-    const auto job = (*client)->GetJob(id);
+    auto job = (*client)->GetJob(id);
     if (!job.ok()) return job.status();
-    session.Print(*job, (is_first ? "" : "\n") + DescribeJob(*job));
-    is_first = false;
+    StrAppend(&text, text.empty() ? "" : "\n", DescribeJob(*job));
+    *jobs.add_jobs() = *std::move(job);
   }
+  PrintJobs(session, jobs, text);
   return kExitOk;
 }
 
@@ -122,16 +130,20 @@ absl::StatusOr<int> RunCancel(Session& session, const std::vector<std::string>& 
   const auto ids = session.SelectJobs(selectors, AllJobs::kActive);
   if (!ids.ok()) return ids.status();
   absl::Status first_error;
+  v1::ListJobsResponse jobs;
+  std::string text;
   for (const uint64_t id : *ids) {
-    const auto job = (*client)->CancelJob(id);
+    auto job = (*client)->CancelJob(id);
     if (job.ok()) {
-      session.Print(*job, StrCat("job ", id, ": ", v1::Job::State_Name(job->state()), "\n"));
+      StrAppend(&text, "job ", id, ": ", v1::Job::State_Name(job->state()), "\n");
+      *jobs.add_jobs() = *std::move(job);
       continue;
     }
     // The others are cancelled all the same.
     if (ids->size() > 1) session.console().Fail(job.status());
     if (first_error.ok()) first_error = job.status();
   }
+  if (jobs.jobs_size() > 0) PrintJobs(session, jobs, text);
   if (first_error.ok()) return kExitOk;
   if (ids->size() > 1) return ExitCodeOf(first_error);
   return first_error;

@@ -13,7 +13,6 @@
 namespace reeve {
 namespace {
 
-constexpr int kInterruptedExit = 130;
 constexpr size_t kMaxSelectedTasks = 100'000;
 
 absl::StatusOr<v1::StreamLogsRequest> MakeRequest(const LogsOptions& options, uint64_t job_id) {
@@ -76,8 +75,8 @@ absl::StatusOr<int> RunLogs(Session& session, const LogsOptions& options) {
   const absl::Status status = StreamLogs(*client, canceller, *request, printer);
   printer.Finish();
   if (absl::IsCancelled(status) && canceller.is_cancelled()) {
-    ReportDetached(&session.console(), *id, StrCat("reeve logs ", *id, " --follow"));
-    return kInterruptedExit;
+    ReportDetached(&session, *id, StrCat("logs ", *id, " --follow"));
+    return kExitInterrupted;
   }
   if (!status.ok()) return status;
   return kExitOk;

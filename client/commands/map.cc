@@ -23,12 +23,11 @@
 #include "client/input/input_source.h"
 #include "client/input/job_log.h"
 #include "client/interrupt.h"
+#include "client/output/json.h"
 
 namespace reeve {
 namespace {
 
-constexpr int kInterruptedExit = 130;  // As shells count: 128 + SIGINT.
-constexpr int kReaderGoneExit = 141;   // 128 + SIGPIPE.
 constexpr uint64_t kDryRunTasks = 10;
 // A job created with its tasks is one call; beyond this they are streamed.
 constexpr size_t kInlineBytes = 1 << 20;
@@ -136,7 +135,14 @@ absl::StatusOr<int> DryRun(Session& session, Plan& plan) {
   uint64_t index = 0;
   std::string text;
   const auto take = [&](std::string_view input) {
-    StrAppend(&text, DescribeTask(plan.spec, input, index), "\n");
+    const std::string command = DescribeTask(plan.spec, input, index);
+    if (session.console().is_json()) {
+      JsonWriter json;
+      json.BeginObject().Key("index").Number(index).Key("command").String(command).EndObject();
+      StrAppend(&text, json.text(), "\n");
+    } else {
+      StrAppend(&text, command, "\n");
+    }
     return ++index < kDryRunTasks;
   };
   if (plan.array.has_value()) plan.source = MakeArraySource(*plan.array);
@@ -304,7 +310,7 @@ absl::StatusOr<int> MapRun::Conclude(FollowEnd end, const ResultFollower& follow
   if (end != FollowEnd::kEnded) return Leave(end, follower.cursor());
   const absl::StatusOr<v1::Job> job = client_->GetJob(job_.job_id());
   if (!job.ok()) return job.status();
-  const int code = ReportEnd(&console, *job, follower.printer().unnamed_failures());
+  const int code = ReportEnd(session_, *job, follower.printer().unnamed_failures());
   // Somebody else cancelled the job while it was fed: that is the news, not the refused inputs.
   if (input_error_.ok() || job->state() == v1::Job::CANCELLED) return code;
   console.Note(StrCat("what came before the error (", follower.printer().count(),
@@ -318,18 +324,18 @@ absl::StatusOr<int> MapRun::Leave(FollowEnd end, uint64_t cursor) {
     console.Note(StrCat("inputs sent: ", feeder_->sent_count(), "; no more are read"));
   }
   const std::string behind = cursor == 0 ? "" : StrCat(" --cursor ", cursor);
-  ReportDetached(&console, job_.job_id(),
-                 StrCat("reeve results ", job_.job_id(), " --follow",
-                        options_.ordered ? " --ordered" : "", behind));
-  if (end == FollowEnd::kReaderGone) return kReaderGoneExit;
-  return timed_out_ ? kExitTimeout : kInterruptedExit;
+  ReportDetached(
+      session_, job_.job_id(),
+      StrCat("results ", job_.job_id(), " --follow", options_.ordered ? " --ordered" : "", behind));
+  if (end == FollowEnd::kReaderGone) return kExitReaderGone;
+  return timed_out_ ? kExitTimeout : kExitInterrupted;
 }
 
 // ---- submit ----
 
 // Sends everything without waiting for results.
-absl::StatusOr<v1::Job> SubmitStream(JobClient* client, Plan& plan) {
-  Canceller canceller;
+absl::StatusOr<v1::Job> SubmitStream(JobClient* client, Plan& plan, Canceller& canceller,
+                                     Console& console) {
   Batcher batcher(std::move(plan.source), nullptr);
   v1::AppendTasksRequest batch;
   absl::StatusOr<bool> more = batcher.Next(&batch);
@@ -347,6 +353,11 @@ absl::StatusOr<v1::Job> SubmitStream(JobClient* client, Plan& plan) {
   Feeder feeder(client, &canceller, &batcher, job->job_id(), none, [](uint64_t) {});
   feeder.Start(std::move(batch));
   if (const absl::Status status = feeder.Join(); !status.ok()) {
+    if (canceller.is_cancelled()) {
+      console.Note(StrCat("interrupted; job ", job->job_id(), " has the ", feeder.sent_count(),
+                          " inputs read before"));
+      return job;
+    }
     return MakeError(status.code(), ErrorReason(status),
                      StrCat(status.message(), "; job ", job->job_id(), " has the ",
                             feeder.sent_count(), " inputs before that"));
@@ -372,15 +383,14 @@ absl::StatusOr<v1::Job> SubmitWhole(JobClient* client, const MapOptions& options
   return client->CreateJob(std::move(request));
 }
 
-absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options) {
+absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options, Canceller& canceller) {
   if (const absl::Status status = CheckSources(options); !status.ok()) return status;
   const bool has_stream = options.arguments.has_value() || !options.array.empty() ||
                           !options.jsonl.empty() || !options.lines.empty();
   const bool has_input = has_stream || options.input.has_value();
   Plan plan;
-  Canceller never;
   if (has_stream) {
-    const absl::Status status = MakePlan(session, options, UseOf(options), never.fd(), &plan);
+    const absl::Status status = MakePlan(session, options, UseOf(options), canceller.fd(), &plan);
     if (!status.ok()) return status;
   } else {
     const auto master = session.MasterAddress();
@@ -396,7 +406,7 @@ absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options) {
   }
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
-  if (plan.source != nullptr) return SubmitStream(*client, plan);
+  if (plan.source != nullptr) return SubmitStream(*client, plan, canceller, session.console());
   return SubmitWhole(*client, options, plan);
 }
 
@@ -407,19 +417,26 @@ absl::StatusOr<int> RunMap(Session& session, const MapOptions& options) {
 }
 
 absl::StatusOr<int> RunSubmit(Session& session, const MapOptions& options) {
-  if (options.wait) Interrupt::BlockSignals();
-  const absl::StatusOr<v1::Job> job = Submit(session, options);
+  Canceller canceller;
+  absl::StatusOr<v1::Job> job;
+  {
+    const Interrupt interrupt([&] { canceller.Cancel(); });
+    job = Submit(session, options, canceller);
+  }
+  if (!job.ok() && canceller.is_cancelled()) return kExitInterrupted;  // Nothing was sent.
   if (!job.ok()) return job.status();
   const std::string id = std::to_string(job->job_id());
-  session.Print(*job, id + "\n");
+  // With --wait and --json, the one document is the job as it ended.
+  if (!options.wait || !session.console().is_json()) session.Print(*job, id + "\n");
+  if (canceller.is_cancelled()) return kExitInterrupted;
   if (options.wait) {
     WaitOptions wait;
     wait.jobs = {id};
     wait.timeout = options.timeout;
     return RunWait(session, wait);
   }
-  session.console().Note(
-      StrCat("submitted; next: reeve wait ", id, ", or reeve results ", id, " --follow"));
+  session.console().Note(StrCat("submitted; next: ", session.Command(), " wait ", id, ", or ",
+                                session.Command(), " results ", id, " --follow"));
   return kExitOk;
 }
 

@@ -1,7 +1,9 @@
 #include "client/commands/registration.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -375,6 +377,7 @@ absl::StatusOr<int> Execute(Program& p) {
   if (!settings.ok()) return settings.status();
   p.session.settings() = std::move(*settings);
   p.session.settings().Set("master", p.master);
+  p.session.set_master_flag(p.master);
   p.session.settings().Set("token_file", p.token_file);
   const auto quiet = p.session.settings().GetBool("quiet");
   if (!quiet.ok()) return quiet.status();
@@ -426,8 +429,16 @@ int RunReeve(int argc, char** argv) {
   }
   program.session.console().set_json(program.json);
   const absl::StatusOr<int> code = Execute(program);
+  // What was not printed comes before what the command has to say.
+  const int error = program.session.console().out_error();
+  if (error == EPIPE) return kExitReaderGone;
+  if (error != 0) {
+    program.session.console().Fail(
+        absl::InternalError(StrCat("cannot write standard output: ", strerror(error))));
+    return kExitTaskFailed;
+  }
   if (code.ok()) return *code;
-  program.session.console().Fail(code.status());
+  program.session.console().Fail(program.session.Explain(code.status()));
   return ExitCodeOf(code.status());
 }
 

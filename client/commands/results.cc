@@ -14,9 +14,6 @@
 namespace reeve {
 namespace {
 
-constexpr int kInterruptedExit = 130;
-constexpr int kReaderGoneExit = 141;
-
 absl::StatusOr<FollowOptions> MakeFollowOptions(const ResultsOptions& options) {
   FollowOptions follow;
   follow.ordered = options.ordered;
@@ -32,9 +29,9 @@ absl::StatusOr<FollowOptions> MakeFollowOptions(const ResultsOptions& options) {
   return follow;
 }
 
-// `reeve results 42 --follow …` with what was asked, behind what was printed.
+// `results 42 --follow …` with what was asked, behind what was printed.
 std::string ComeBack(const ResultsOptions& options, uint64_t job_id, uint64_t cursor) {
-  std::string command = StrCat("reeve results ", job_id, " --follow");
+  std::string command = StrCat("results ", job_id, " --follow");
   if (options.ordered) command += " --ordered";
   if (!options.only.empty()) StrAppend(&command, " --only ", options.only);
   if (cursor != 0) StrAppend(&command, " --cursor ", cursor);
@@ -69,24 +66,23 @@ absl::StatusOr<int> RunResults(Session& session, const ResultsOptions& options) 
   ResultFollower follower(&session, *client, &canceller, nullptr, *job, *std::move(follow));
   const auto end = follower.Follow();
   if (!end.ok()) return end.status();
-  Console& console = session.console();
   const int failed_code = follower.printer().failed_count() > 0 ? kExitTaskFailed : kExitOk;
   switch (*end) {
     case FollowEnd::kEnded: {
       const auto ended = (*client)->GetJob(*id);
       if (!ended.ok()) return ended.status();
-      return ReportEnd(&console, *ended, follower.printer().unnamed_failures());
+      return ReportEnd(&session, *ended, follower.printer().unnamed_failures());
     }
     case FollowEnd::kCaughtUp:
       if (!HasEnded(*job)) {
-        ReportDetached(&console, *id, ComeBack(options, *id, follower.cursor()));
+        ReportDetached(&session, *id, ComeBack(options, *id, follower.cursor()));
       }
       return failed_code;
-    case FollowEnd::kReaderGone: return kReaderGoneExit;
+    case FollowEnd::kReaderGone: return kExitReaderGone;
     case FollowEnd::kDetached: break;
   }
-  ReportDetached(&console, *id, ComeBack(options, *id, follower.cursor()));
-  return timed_out ? kExitTimeout : kInterruptedExit;
+  ReportDetached(&session, *id, ComeBack(options, *id, follower.cursor()));
+  return timed_out ? kExitTimeout : kExitInterrupted;
 }
 
 }  // namespace reeve

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -56,6 +57,26 @@ absl::StatusOr<std::string> ReadStdin(Console& console, int wake_fd) {
   }
 }
 
+// What is to be printed of a result that holds the ends of an output only (see
+// reeve.v1.ResultBatch.output), behind the `seen` bytes that were printed: the end, and before it,
+// if something is missing, how much.
+std::string EndOf(std::string_view result, uint64_t seen) {
+  constexpr size_t kEnd = 512 << 10;
+  constexpr std::string_view kMark = "\n[... ";
+  if (result.size() < 2 * kEnd || result.substr(kEnd, kMark.size()) != kMark)
+    return std::string(result);
+  uint64_t left_out = 0;
+  for (size_t at = kEnd + kMark.size();
+       at < result.size() && result[at] >= '0' && result[at] <= '9'; ++at) {
+    left_out = left_out * 10 + static_cast<uint64_t>(result[at] - '0');
+  }
+  const uint64_t end_at = kEnd + left_out;  // Where the kept end begins.
+  const std::string_view end = result.substr(result.size() - kEnd);
+  if (seen < kEnd) return std::string(result.substr(seen));
+  if (seen >= end_at) return std::string(end.substr(std::min<uint64_t>(seen - end_at, kEnd)));
+  return StrCat("\n[... ", end_at - seen, " bytes left out ...]\n", end);
+}
+
 // One `run`, from the call to the exit code.
 class SingleRun {
  public:
@@ -69,7 +90,9 @@ class SingleRun {
   // Reads one stream. Returns: how it ended.
   absl::Status StreamOnce();
   absl::Status OnEvent(const v1::RunJobResponse& event);
+  void OnOutput(const v1::LogChunk& chunk);
   absl::Status OnResults(const v1::ResultBatch& message);
+  void ReadLogs();
   void PrintResult(const ResultEntry& entry, std::string_view worker);
   // Prints what of `bytes` did not come live.
   void PrintRest(uint32_t stream, std::string_view bytes, bool is_truncated,
@@ -163,13 +186,18 @@ absl::Status SingleRun::OnEvent(const v1::RunJobResponse& event) {
       job_id_ = job_.job_id();
       if (is_interrupted_) CancelJob();
       break;
-    case v1::RunJobResponse::kOutput:
-      if (!session_->console().is_json()) logs_.Add(event.output());
-      break;
+    case v1::RunJobResponse::kOutput: OnOutput(event.output()); break;
     case v1::RunJobResponse::kResults: return OnResults(event.results());
     case v1::RunJobResponse::EVENT_NOT_SET: break;
   }
   return absl::OkStatus();
+}
+
+void SingleRun::OnOutput(const v1::LogChunk& chunk) {
+  if (session_->console().is_json()) return;
+  // Behind a gap (the stream keeps a bounded amount): the logs have it, at the end.
+  if (chunk.offset() > logs_.seen_bytes(chunk.index(), chunk.attempt(), chunk.stream())) return;
+  logs_.Add(chunk);
 }
 
 absl::Status SingleRun::OnResults(const v1::ResultBatch& message) {
@@ -191,6 +219,7 @@ void SingleRun::PrintResult(const ResultEntry& entry, std::string_view worker) {
     console.Out(line);
     return;
   }
+  if ((entry.flags & (kOutputTruncated | kErrorOutputTruncated)) != 0) ReadLogs();
   PrintRest(kOutputStream, entry.output, (entry.flags & kOutputTruncated) != 0, entry);
   const bool ends_line = !entry.output.empty() && entry.output.back() == '\n';
   if (!request_.spec().has_command() && entry.state == TaskState::kSucceeded && !ends_line) {
@@ -205,10 +234,18 @@ void SingleRun::PrintResult(const ResultEntry& entry, std::string_view worker) {
 
 void SingleRun::PrintRest(uint32_t stream, std::string_view bytes, bool is_truncated,
                           const ResultEntry& entry) {
-  const uint64_t seen = logs_.seen_bytes(entry.index, entry.attempt, stream);
-  // What was cut from the result came live, up to 8 MiB; positions in the two no longer compare.
-  if (is_truncated && seen > 0) return;
+  uint64_t seen = logs_.seen_bytes(entry.index, entry.attempt, stream);
+  std::string cut;
+  if (is_truncated) {
+    cut = EndOf(bytes, seen);
+    bytes = cut;
+    seen = 0;
+  }
   if (seen >= bytes.size()) return;
+  if (is_truncated) {
+    stream == kErrorStream ? session_->console().Err(bytes) : void(session_->console().Out(bytes));
+    return;
+  }
   v1::LogChunk chunk;
   chunk.set_index(entry.index);
   chunk.set_attempt(entry.attempt);
@@ -216,6 +253,18 @@ void SingleRun::PrintRest(uint32_t stream, std::string_view bytes, bool is_trunc
   chunk.set_offset(seen);
   chunk.set_content(std::string(bytes.substr(seen)));
   logs_.Add(chunk);
+}
+
+// The first 8 MiB of a long output are in the logs. What fails here is a gap, and a gap is told.
+void SingleRun::ReadLogs() {
+  v1::StreamLogsRequest request;
+  request.set_job_id(job_.job_id());
+  grpc::ClientContext context;
+  client_->Prepare(&context);
+  const auto reader = client_->jobs().StreamLogs(&context, request);
+  v1::LogChunk chunk;
+  while (reader->Read(&chunk)) OnOutput(chunk);
+  (void)reader->Finish();
 }
 
 void SingleRun::OnInterrupt() {

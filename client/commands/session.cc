@@ -16,12 +16,26 @@ absl::StatusOr<Address> Session::MasterAddress() const {
   return text.empty() ? Address() : ParseAddress(text);
 }
 
+std::string Session::Command() const {
+  return master_flag_.empty() ? "reeve" : StrCat("reeve --master ", master_flag_);
+}
+
+absl::Status Session::Explain(const absl::Status& status) const {
+  if (!absl::IsUnauthenticated(status) || missing_token_file_.empty()) return status;
+  return MakeError(status.code(), ErrorReason(status),
+                   StrCat("no token in ", missing_token_file_, "; name the file by --token-file"));
+}
+
 absl::StatusOr<JobClient*> Session::Connect() {
   if (client_ != nullptr) return client_.get();
   const absl::StatusOr<Address> address = MasterAddress();
   if (!address.ok()) return address.status();
   const absl::StatusOr<std::string> token = FindToken(*address, settings_.Get("token_file"));
   if (!token.ok()) return token.status();
+  if (token->empty()) {
+    missing_token_file_ = settings_.Get("token_file");
+    if (missing_token_file_.empty()) missing_token_file_ = TokenFileOf(*address);
+  }
   client_ = std::make_unique<JobClient>(address->ToString(), *token);
   return client_.get();
 }

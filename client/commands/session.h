@@ -30,6 +30,12 @@ class Session {
   Settings& settings() { return settings_; }
 
   absl::StatusOr<Address> MasterAddress() const;
+  // `reeve`, with the flag that says which master where only the command line says so: for the
+  // commands that messages name.
+  std::string Command() const;
+  void set_master_flag(std::string address) { master_flag_ = std::move(address); }
+  // An error as a person can use it: says where a missing token was looked for.
+  absl::Status Explain(const absl::Status& status) const;
 
   // The connection to the master; made once. Make an Interrupt first if the command wants one.
   // Errors: a usage error for a bad address or an unreadable token file.
@@ -52,6 +58,8 @@ class Session {
 
   Console console_;
   Settings settings_;
+  std::string master_flag_;
+  std::string missing_token_file_;  // Where no token was; empty: there was one.
   std::unique_ptr<JobClient> client_;
 };
 

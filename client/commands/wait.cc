@@ -16,8 +16,6 @@
 namespace reeve {
 namespace {
 
-constexpr int kInterruptedExit = 130;
-
 absl::StatusOr<v1::Job> WaitForOne(Session& session, JobClient* client, Canceller& canceller,
                                    uint64_t job_id) {
   std::atomic<uint64_t> running{0};
@@ -65,12 +63,12 @@ absl::StatusOr<int> RunWait(Session& session, const WaitOptions& options) {
   for (const uint64_t id : *ids) {
     const absl::StatusOr<v1::Job> job = WaitForOne(session, *client, canceller, id);
     if (!job.ok() && canceller.is_cancelled()) {
-      ReportDetached(&session.console(), id, StrCat("reeve wait ", id));
-      return timed_out ? kExitTimeout : kInterruptedExit;
+      ReportDetached(&session, id, StrCat("wait ", id));
+      return timed_out ? kExitTimeout : kExitInterrupted;
     }
     if (!job.ok()) return job.status();
     PrintEnded(session.console(), *job);
-    code = WorseExitCode(code, ReportEnd(&session.console(), *job, 0));
+    code = WorseExitCode(code, ReportEnd(&session, *job, 0));
   }
   return code;
 }

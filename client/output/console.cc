@@ -14,14 +14,15 @@
 namespace reeve {
 namespace {
 
-bool WriteAll(int fd, std::string_view bytes) {
+// Returns: 0, or errno.
+int WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(fd, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
+    if (written < 0) return errno;
     bytes.remove_prefix(static_cast<size_t>(written));
   }
-  return true;
+  return 0;
 }
 
 }  // namespace
@@ -35,11 +36,16 @@ Console::Console()
 
 bool Console::Out(std::string_view bytes) {
   MutexLock lock(&mu_);
-  if (out_is_closed_ || bytes.empty()) return !out_is_closed_;
+  if (out_error_ != 0 || bytes.empty()) return out_error_ == 0;
   HideProgress();
-  out_is_closed_ = !WriteAll(STDOUT_FILENO, bytes);
+  out_error_ = WriteAll(STDOUT_FILENO, bytes);
   ShowProgress();
-  return !out_is_closed_;
+  return out_error_ == 0;
+}
+
+int Console::out_error() const {
+  MutexLock lock(&mu_);
+  return out_error_;
 }
 
 void Console::Err(std::string_view bytes) {

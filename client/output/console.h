@@ -29,8 +29,10 @@ class Console {
   bool has_progress_line() const { return !is_quiet_ && stderr_is_terminal_; }
   bool stdout_is_terminal() const { return stdout_is_terminal_; }
 
-  // Returns: false once nobody reads standard output any more.
+  // Returns: false once standard output takes nothing any more (see out_error).
   bool Out(std::string_view bytes);
+  // Why not (errno); 0 while all is well.
+  int out_error() const;
   void Err(std::string_view bytes);
   // `reeve: MESSAGE` on standard error, unless quiet.
   void Note(std::string_view message);
@@ -49,10 +51,10 @@ class Console {
   const bool stdout_is_terminal_;
   const bool stderr_is_terminal_;
 
-  Mutex mu_;
+  mutable Mutex mu_;
   std::string progress_ ABSL_GUARDED_BY(mu_);
   bool is_shown_ ABSL_GUARDED_BY(mu_) = false;
-  bool out_is_closed_ ABSL_GUARDED_BY(mu_) = false;
+  int out_error_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace reeve

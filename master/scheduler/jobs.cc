@@ -188,6 +188,11 @@ void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint6
 
 void Scheduler::Impl::On(const Now&, OpenAppender& event) {
   Job* job = FindJob(event.job);
+  if (job == nullptr && event.job && event.job < JobId(next_job)) {
+    return RefuseAppend(event.stream,
+                        MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                                  StrCat("job ", event.job.value, " has ended")));
+  }
   if (job == nullptr) return RefuseAppend(event.stream, NoSuchJob(event.job));
   Appender& appender = job->appenders[event.appender];
   if (appender.stream) {

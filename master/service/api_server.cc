@@ -230,7 +230,11 @@ ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context,
   const auto before = PageToken(request->page_token());
   if (!before.ok()) return Finished(context, before.status());
   std::vector<JobState> states;
-  for (const int state : request->states()) states.push_back(static_cast<JobState>(state));
+  for (const int state : request->states()) {
+    if (state == v1::Job::STATE_UNSPECIFIED || !v1::Job::State_IsValid(state))
+      return Finished(context, Bad("states: not a state of a job"));
+    states.push_back(static_cast<JobState>(state));
+  }
   ServerUnaryReactor* reactor = context->DefaultReactor();
 
   struct Listing {
@@ -319,7 +323,11 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
     if (!from.ok() || *from >= kMaxTasksPerJob)
       return Finished(context, Bad("page_token: not from an earlier answer"));
     std::vector<TaskState> states;
-    for (const int state : request->states()) states.push_back(static_cast<TaskState>(state));
+    for (const int state : request->states()) {
+      if (state == v1::Task::STATE_UNSPECIFIED || !v1::Task::State_IsValid(state))
+        return Finished(context, Bad("states: not a state of a task"));
+      states.push_back(static_cast<TaskState>(state));
+    }
     ServerUnaryReactor* reactor = context->DefaultReactor();
     ReadTasks(parts_, JobId(request->job_id()), static_cast<TaskIndex>(*from), std::move(states),
               *size, [reactor, response](absl::StatusOr<TaskPage> page) {

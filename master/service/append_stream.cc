@@ -117,6 +117,12 @@ absl::Status AppendStream::Accept(Buffer bytes) {
   if (!envelope.ok()) return envelope.status();
   if (!opened_) {
     if (absl::Status s = ValidateAppender(envelope->appender); !s.ok()) return s;
+    const auto tasks = InputBatch::Parse(std::move(bytes));
+    if (!tasks.ok()) return tasks.status();
+    if ((*tasks)->count() > 0) {
+      return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                       "task_count: the first message names job and appender and carries no tasks");
+    }
     opened_ = true;
     waiting_bytes_ = 0;
     waiting_ = OpenAppender{call_, JobId(envelope->job), std::move(envelope->appender)};

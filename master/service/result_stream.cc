@@ -520,6 +520,10 @@ RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBu
     return RefuseStream(
         MakeError(absl::StatusCode::kOutOfRange, "CURSOR_NOT_FOUND", "no stream gave this cursor"));
   }
+  if (!v1::StreamResultsRequest::Order_IsValid(request.order())) {
+    return RefuseStream(MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                                  "order: AS_COMPLETED or BY_INDEX"));
+  }
   for (const int state : request.states()) {
     if (state != v1::Task::SUCCEEDED && state != v1::Task::FAILED) {
       return RefuseStream(MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <deque>
+#include <iterator>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -39,6 +41,7 @@ struct StoreThread::Impl {
   std::atomic<uint64_t> waiting_bytes{0};
 
   void Loop();
+  void CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces);
   bool Commit(std::vector<WriteBatch> taken);
   absl::Status CommitOnceThereIsRoom(const std::vector<WriteBatch>& taken);
 };
@@ -76,12 +79,21 @@ void StoreThread::Impl::Loop() {
       continue;
     }
     idle_done = false;
+    // First: whoever sees a job's end finds all that its commands wrote before it.
+    CommitLogs(std::move(pieces));
     if (!taken.empty() && !Commit(std::move(taken))) return;
-    for (auto& [job, log] : pieces) {
-      if (absl::Status status = store->CommitLogs(job, log); !status.ok()) {
-        REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value,
-                          status.ToString());
-      }
+  }
+}
+
+void StoreThread::Impl::CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces) {
+  std::map<JobId, std::vector<StoredLog>> of_jobs;
+  for (auto& [job, logs_of_job] : pieces) {
+    std::move(logs_of_job.begin(), logs_of_job.end(), std::back_inserter(of_jobs[job]));
+  }
+  for (const auto& [job, logs_of_job] : of_jobs) {
+    if (absl::Status status = store->CommitLogs(job, logs_of_job); !status.ok()) {
+      REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value,
+                        status.ToString());
     }
   }
 }

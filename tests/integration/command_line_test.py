@@ -27,6 +27,63 @@ class CommandLineTest(unittest.TestCase):
         done = self.reeve("run", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
         self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
 
+    def test_long_outputs_pass_whole_and_beyond_the_logs_with_a_mark(self):
+        done = self.reeve("run", "--", "sh", "-c", "seq 1000000; seq 1000000 >&2")
+        numbers = "".join(f"{i}\n" for i in range(1, 1000001))
+        self.assertTrue(done.stdout == numbers and done.stderr == numbers, "6.9 MB on either stream")
+        logs = self.reeve("logs", "last")
+        self.assertTrue(logs.stdout == numbers and logs.stderr == numbers, "the logs hold them at once")
+        done = self.reeve("run", "--", "sh", "-c", "head -c 20000000 /dev/zero | tr '\\0' y; echo end")
+        before, left_out, after = done.stdout.partition("\n[... ")
+        count, _, end = after.partition(" bytes left out ...]\n")
+        self.assertEqual(len(before) + int(count) + len(end), 20000004)
+        self.assertTrue(end.endswith("yend\n"))
+
+    def test_what_cannot_be_printed_is_an_error(self):
+        for args in (("run", "--", "echo", "x"), ("ps",), ("submit", "-q", "--", "true"), ("api", "list"), ("map", "--handler", "echo", ":::", "x")):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(self.cluster.command(*args), env=self.cluster.env, stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(done.returncode, 1, (args, done.stderr))
+            self.assertIn("No space left on device", done.stderr)
+        for args in (("logs", "last"), ("run", "--", "echo", "x"), ("map", "--handler", "echo", ":::", "x")):
+            self.reeve("run", "--", "echo", "x")
+            reader, writer = os.pipe()
+            os.close(reader)
+            done = subprocess.run(self.cluster.command(*args), env=self.cluster.env, stdin=subprocess.DEVNULL, stdout=writer, timeout=60)
+            os.close(writer)
+            self.assertEqual(done.returncode, 141, args)
+
+    def test_json_is_one_document(self):
+        ended = json.loads(self.reeve("submit", "--json", "--wait", "--", "true").stdout)
+        self.assertEqual(ended["state"], "SUCCEEDED")
+        self.assertEqual(len(json.loads(self.reeve("job", "get", "1,2", "--json").stdout)["jobs"]), 2)
+        lines = self.reeve("map", "--dry-run", "--json", "--", "echo", "{}", ":::", "a b", "c").stdout.splitlines()
+        self.assertEqual([json.loads(line)["command"] for line in lines], ["echo 'a b'", "echo c"])
+        self.assertIn("message Job", json.loads(self.reeve("api", "describe", "reeve.v1.Job", "--json").stdout)["text"])
+
+    def test_messages_name_the_master_that_a_flag_named(self):
+        done = self.reeve("--master", self.cluster.address, "submit", "--", "true")
+        self.assertIn(f"reeve --master {self.cluster.address} wait", done.stderr)
+        done = self.reeve("ps", env={"REEVE_TOKEN_FILE": "", "XDG_CONFIG_HOME": "/nowhere"})
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("/nowhere/reeve/clusters/", done.stderr)
+        self.assertIn("--token-file", done.stderr)
+
+    def test_interrupting_submit_names_the_job_and_closes_it(self):
+        reader, writer = os.pipe()
+        submit = subprocess.Popen(self.cluster.command("submit", "--handler", "echo", "--lines", "-"), env=self.cluster.env,
+                                  stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        os.close(reader)
+        os.write(writer, b"1\n2\n")
+        wait_for(lambda: '"OPEN"' in self.reeve("ps", "--json", "--limit", "1").stdout, "the open job")
+        submit.send_signal(signal.SIGINT)
+        out, err = submit.communicate(timeout=60)
+        os.close(writer)
+        self.assertEqual(submit.returncode, 130, err)
+        self.assertIn(f"job {out.strip()} has the 2 inputs", err)
+        self.assertEqual(self.reeve("wait", out.strip(), "--timeout", "30s").returncode, 0)
+
     def test_run_passes_standard_input_on(self):
         done = self.reeve("run", "--", "wc", "-c", stdin="x" * 1000)
         self.assertEqual(done.stdout.strip(), "1000")
@@ -268,6 +325,11 @@ class LocalClusterTest(unittest.TestCase):
             self.assertEqual(run.stdout.strip(), str(cluster.folder), run.stderr)
             again = cluster.reeve("up", "--workers", "2", "--detach", "--state-dir", state, "--port", cluster.port, env=env)
             self.assertEqual(again.returncode, 0, again.stderr)
+            # A cluster that cannot start there leaves the way into this one alone.
+            other = cluster.reeve("up", "--workers", "1", "--detach", "--state-dir", cluster.folder / "other", "--port", cluster.port)
+            self.assertNotEqual(other.returncode, 0)
+            inside = cluster.reeve("ps", env={"REEVE_TOKEN_FILE": ""})
+            self.assertEqual(inside.returncode, 0, inside.stderr)
             down = cluster.reeve("down", "--state-dir", state)
             self.assertEqual(down.returncode, 0, down.stderr)
         finally:

@@ -69,8 +69,15 @@ class PythonClientTest(unittest.TestCase):
                 self.assertEqual([a.committed_offset for a in answers], [0, 2, 4, 6, 8, 10])
                 again = list(jobs.AppendTasks(iter([first]), metadata=metadata))
                 self.assertEqual(again[0].committed_offset, 10)
+                laden = services_pb2.AppendTasksRequest(job_id=opened.job_id, appender_id="you", task_count=1, input_bytes=[1], inputs=b"z")
+                with self.assertRaises(grpc.RpcError) as refused:
+                    list(jobs.AppendTasks(iter([laden]), metadata=metadata))
+                self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
                 jobs.CloseJob(services_pb2.CloseJobRequest(request_id=str(uuid.uuid4()), job_id=opened.job_id), metadata=metadata)
                 watched = list(jobs.WatchJob(services_pb2.WatchJobRequest(job_id=opened.job_id), metadata=metadata))
+                with self.assertRaises(grpc.RpcError) as refused:
+                    list(jobs.AppendTasks(iter([first]), metadata=metadata))
+                self.assertEqual(refused.exception.code(), grpc.StatusCode.FAILED_PRECONDITION, "the job has ended")
                 self.assertEqual((watched[-1].state, watched[-1].counts.succeeded), (job_pb2.Job.SUCCEEDED, 10))
 
 
