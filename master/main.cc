@@ -203,7 +203,7 @@ int Serve(const Flags& flags) {
   parts.memory = memory.get();
   parts.reader = &reader;
   parts.api = &hub;
-  parts.disk_is_low = [&room] { return room.is_low(); };
+  parts.disk_is_low = [&room](uint64_t waiting) { return room.is_low(waiting); };
   parts.on_fault = on_fault;
 
   if (absl::Status s = collector.Start(); !s.ok()) return Fail(ExitCodeOf(s), s);

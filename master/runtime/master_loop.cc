@@ -79,6 +79,7 @@ struct MasterLoop::Impl {
   Now TurnClocks();
   void Run(std::promise<absl::Status>* started);
   bool Turn();
+  void LookAtDisk(const Now& now);
   void StepAll(const Now& now, std::vector<Event> events, bool* did);
   void Carry(Effects effects);
   void Release(After after, Held what);
@@ -204,6 +205,14 @@ Now MasterLoop::Impl::TurnClocks() {
   return now;
 }
 
+// Before each batch of calls: a burst between two looks would fill the disk, and what it had put
+// into the queue would keep the results behind it waiting for room.
+void MasterLoop::Impl::LookAtDisk(const Now& now) {
+  next_disk = now.monotonic + Scaled(kDiskEvery);
+  const bool was_low = std::exchange(disk_low, parts.disk_is_low(parts.durable->waiting_bytes()));
+  if (disk_low != was_low) parts.scheduler->Step(now, DiskLow{disk_low});
+}
+
 // Returns: whether there was anything to do.
 bool MasterLoop::Impl::Turn() {
   Failpoint("loop.turn");
@@ -213,11 +222,6 @@ bool MasterLoop::Impl::Turn() {
   StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;
   did = dispatcher->Receive(kControlShare, &control) || did;
-  if (now.monotonic >= next_disk) {
-    next_disk = now.monotonic + Scaled(kDiskEvery);
-    const bool was_low = std::exchange(disk_low, parts.disk_is_low());
-    if (disk_low != was_low) control.push_back(DiskLow{disk_low});
-  }
   if (now.monotonic >= next_probe) {
     next_probe = now.monotonic + Scaled(kProbeEvery);
     dispatcher->Probe(last_turn, &control);
@@ -228,7 +232,9 @@ bool MasterLoop::Impl::Turn() {
       did = true;
       parts.scheduler->Step(now, std::move(arrived));
     }
-    StepAll(now, api.Pop(kApiShare, kBytesShare), &did);
+    std::vector<Event> calls = api.Pop(kApiShare, kBytesShare);
+    if (!calls.empty() || now.monotonic >= next_disk) LookAtDisk(now);
+    StepAll(now, std::move(calls), &did);
   }
   Carry(parts.scheduler->TakeEffects(now));
   for (QueryWork& query : queries.Pop(kApiShare)) {

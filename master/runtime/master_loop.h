@@ -49,7 +49,8 @@ class MasterLoop {
     ReaderThread* reader = nullptr;
     ApiEdge* api = nullptr;
     // Asked each second: is the store's disk nearly full?
-    std::function<bool()> disk_is_low;
+    // Whether new work must be refused, with so many bytes on their way to the disk.
+    std::function<bool(uint64_t waiting_bytes)> disk_is_low;
     // Reading the store failed for another reason than damage: does not return.
     std::function<void(const absl::Status&)> on_fault;
   };

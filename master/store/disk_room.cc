@@ -23,10 +23,10 @@ DiskRoom::DiskRoom(const std::string& folder) : folder_(folder), file_(folder + 
   reserve_bytes_ = std::min(kMostReserve, low_bytes_ / 4);
 }
 
-bool DiskRoom::is_low() const {
+bool DiskRoom::is_low(uint64_t waiting_bytes) const {
   struct statvfs disk;
   if (statvfs(folder_.c_str(), &disk) != 0) return false;
-  return uint64_t{disk.f_bavail} * disk.f_frsize < low_bytes_;
+  return uint64_t{disk.f_bavail} * disk.f_frsize < low_bytes_ + waiting_bytes;
 }
 
 void DiskRoom::KeepReserve() {

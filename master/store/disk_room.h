@@ -19,8 +19,9 @@ class DiskRoom {
   // but at most 10 %; the reserve a quarter of that, at most 64 MiB.
   explicit DiskRoom(const std::string& folder);
 
-  // Less is free than the mark. Cost: a system call.
-  bool is_low() const;
+  // Less than the mark is free, or will be once `waiting_bytes` more are written. Cost: a system
+  // call.
+  bool is_low(uint64_t waiting_bytes = 0) const;
 
   // Makes the reserve unless it is there or room is little. What cannot be made is not made.
   void KeepReserve();

@@ -3,6 +3,7 @@
 #include "master/store/store.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -381,6 +382,13 @@ TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {
   EXPECT_EQ(failure, store.result);
   EXPECT_EQ(committed, 0u);
   EXPECT_EQ(store.numbers, (std::vector<uint64_t>{1}));
+}
+
+TEST(DiskRoomTest, WhatWaitsToBeWrittenCountsAsWritten) {
+  const DiskRoom room(testing::TempDir());
+  struct statvfs disk;
+  ASSERT_EQ(statvfs(testing::TempDir().c_str(), &disk), 0);
+  EXPECT_TRUE(room.is_low(uint64_t{disk.f_blocks} * disk.f_frsize));
 }
 
 TEST(StoreThreadTest, AFullDiskTakesTheReserveAndThenWaitsForRoomWithoutLosingTheCommit) {

@@ -1,5 +1,6 @@
 """Rows in which the disk is slow, full, broken or loses what was not synced: F25 to F29."""
 
+import collections
 import contextlib
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import time
 
 import api
+import oracle
 from harness import Load, Run, Skip, base, row, until
 
 POWER_CUT = base.RUNFILES / "tests/faults/libpower_cut.so"
@@ -63,7 +65,7 @@ def small_disk(folder, size):
             time.sleep(0.1)
 
 
-@row("F26", "disk full: store, command output, journal")
+@row("F26", "disk full: the store's; submissions refused first, results from the reserve (a worker's spool and scratch are not filled)")
 def full_disk_is_planned_for(run: Run):
     with contextlib.ExitStack() as stack:
         cluster = run.cluster(start=False, workers=2)
@@ -73,29 +75,38 @@ def full_disk_is_planned_for(run: Run):
         client = cluster.client()
         client.submit(run.payloads(100))
         waiting = client.submit(run.payloads(40, b"sleep=0.2 "))
-        filler = cluster.state / "filler"
-        subprocess.run(["fallocate", "-l", str(free_bytes(cluster.state) - (512 << 10)), str(filler)], check=True)
-        refused = 0
+        until(lambda: executions_of(cluster, waiting) > 0, "work")
+        reserve, fillers = cluster.state / "reserve", [cluster.state / name for name in ("filler", "more")]
+        run.expect(reserve.exists(), "there is a reserve")
+        fill(fillers[0], 512 << 10)
+        answers = collections.Counter()
         for _ in range(40):
-            if cluster.processes["master"].poll() is not None:
-                break
             try:
                 client.submit([run.random.randbytes(60_000)], within=2)
+                answers["taken"] += 1
             except api.grpc.RpcError as error:
-                refused += error.code() == api.grpc.StatusCode.RESOURCE_EXHAUSTED
-        alive = cluster.processes["master"].poll() is None
-        run.expect(alive, f"the master lives on a full disk (it ended with {cluster.processes['master'].returncode})")
-        run.expect(refused > 0, "submissions are refused with RESOURCE_EXHAUSTED")
-        if alive:
-            run.expect(client.wait(waiting.job_id, 20) is not None, "results are still recorded")
-        filler.unlink()
-        if not alive:
-            cluster.start_master()
-            cluster.wait_for_master()
+                answers[error.code().name] += 1
+        run.equal(dict(answers), {"RESOURCE_EXHAUSTED": 40}, "answers to submissions on a disk that is nearly full")
+        fill(fillers[1], 0)  # Now not a page is free.
+        ended = client.wait(waiting.job_id, 20)
+        run.expect(ended is not None, "results are still recorded on a full disk")
+        run.expect(not reserve.exists(), "the reserve was given up for them")
+        run.equal(cluster.processes["master"].poll(), None, "exit code of the master on a full disk")
+        for filler in fillers:
+            filler.unlink()
         until(lambda: submits(client, run), "submissions are taken again when space returns", 20)
-        for submission in client.submissions:
-            submission.job_id = submission.job_id if not submission.refused else 0
-        cluster.check(client, executions=2)
+        until(reserve.exists, "a new reserve", 20)
+        run.equal(client.cluster().epoch, 1, "epoch: the master was not started again")
+        cluster.check(client, executions=1)
+
+
+def executions_of(cluster, submission):
+    return len(oracle.Journal(cluster.journal).executions(submission.job_id))
+
+
+def fill(path, leave):
+    """Takes all free bytes of the folder's disk but `leave`."""
+    subprocess.run(["fallocate", "-l", str(free_bytes(path.parent) - leave), str(path)], check=True)
 
 
 def free_bytes(folder):
