@@ -17,7 +17,7 @@ import uuid
 import grpc
 
 UNKNOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED)
-# A master that was just killed is reached again at once, not after gRPC's seconds of back-off.
+# A master that was just killed is reached again at once, not after gRPC's seconds of back-off (see also Client.connect).
 CHANNEL = [("grpc.initial_reconnect_backoff_ms", 20), ("grpc.min_reconnect_backoff_ms", 20), ("grpc.max_reconnect_backoff_ms", 200),
            ("grpc.max_receive_message_length", 8 << 20), ("grpc.use_local_subchannel_pool", 1)]
 
@@ -71,19 +71,33 @@ class Result:
 
 class Client:
     def __init__(self, address, token, random):
-        self.channel = grpc.insecure_channel(address, options=CHANNEL)
+        self.address = address
         self.metadata = [("authorization", f"Bearer {token}")]
-        self.jobs = pb.stubs.JobServiceStub(self.channel)
-        self.tasks = pb.stubs.TaskServiceStub(self.channel)
-        self.workers = pb.stubs.WorkerServiceStub(self.channel)
-        self.clusters = pb.stubs.ClusterServiceStub(self.channel)
         self.random = random
         self.history = []  # (time, what, request_id, text)
         self.submissions = []
         self.lock = threading.Lock()
+        self.channels = []
+        self.connect()
+
+    def connect(self):
+        """Anew: a channel that found nobody looks again only after some five seconds, whatever back-off it was given."""
+        channel = grpc.insecure_channel(self.address, options=CHANNEL)
+        self.jobs = pb.stubs.JobServiceStub(channel)
+        self.tasks = pb.stubs.TaskServiceStub(channel)
+        self.workers = pb.stubs.WorkerServiceStub(channel)
+        self.clusters = pb.stubs.ClusterServiceStub(channel)
+        self.channels.append(channel)  # Calls may be on the ones before.
+        self.connected = time.monotonic()
+
+    def connect_soon(self):
+        with self.lock:
+            if time.monotonic() - self.connected > 0.1:
+                self.connect()
 
     def close(self):
-        self.channel.close()
+        for channel in self.channels:
+            channel.close()
 
     def note(self, what, request_id, text=""):
         with self.lock:
@@ -97,12 +111,13 @@ class Client:
         return method(request, metadata=self.metadata, timeout=timeout)
 
     def until_answered(self, method, request, within=60, timeout=5, request_id=""):
-        """Repeats the call while its outcome is unknown. Raises RpcError when the master says no."""
+        """Repeats the call, like `jobs.GetJob`, while its outcome is unknown. Raises RpcError when the master says no."""
+        service, name = method.split(".")
         end = time.monotonic() + within
         while True:
             self.note("invoke", request_id)
             try:
-                answer = self.once(method, request, timeout)
+                answer = self.once(getattr(getattr(self, service), name), request, timeout)
                 self.note("ok", request_id)
                 return answer
             except grpc.RpcError as error:
@@ -110,6 +125,8 @@ class Client:
                 self.note("unknown" if unknown else "fail", request_id, f"{error.code().name} {error.details()}")
                 if not unknown or time.monotonic() > end:
                     raise
+                if "failed to connect" in (error.details() or ""):
+                    self.connect_soon()
             time.sleep(0.02)
 
     def spec(self, handler="journal", **fields):
@@ -127,7 +144,7 @@ class Client:
         with self.lock:
             self.submissions.append(submission)
         try:
-            job = self.until_answered(self.jobs.CreateJob, self.create_request(submission, **fields), within, 5, submission.request_id)
+            job = self.until_answered("jobs.CreateJob", self.create_request(submission, **fields), within, 5, submission.request_id)
             submission.job_id = job.job_id
         except grpc.RpcError as error:
             if error.code() not in UNKNOWN:
@@ -142,19 +159,19 @@ class Client:
             self.submissions.append(submission)
         command = pb.job.Command(argv=["/bin/sh", "-c", script, "task", "{}"], environment=environment or {})
         request = self.create_request(submission, command=command, **fields)
-        submission.job_id = self.until_answered(self.jobs.CreateJob, request, within, 5, submission.request_id).job_id
+        submission.job_id = self.until_answered("jobs.CreateJob", request, within, 5, submission.request_id).job_id
         return submission
 
     def get(self, job_id):
-        return self.until_answered(self.jobs.GetJob, pb.services.GetJobRequest(job_id=job_id))
+        return self.until_answered("jobs.GetJob", pb.services.GetJobRequest(job_id=job_id))
 
     def cancel(self, submission):
         request = pb.services.CancelJobRequest(request_id=self.new_id(), job_id=submission.job_id)
         submission.cancelled = True
-        return self.until_answered(self.jobs.CancelJob, request)
+        return self.until_answered("jobs.CancelJob", request)
 
     def task(self, job_id, index):
-        return self.until_answered(self.tasks.GetTask, pb.services.GetTaskRequest(job_id=job_id, index=index))
+        return self.until_answered("tasks.GetTask", pb.services.GetTaskRequest(job_id=job_id, index=index))
 
     def wait(self, job_id, within=60):
         """Returns the job once it has ended; None if it has not within the time."""
@@ -167,10 +184,10 @@ class Client:
         return None
 
     def list_workers(self):
-        return list(self.until_answered(self.workers.ListWorkers, pb.services.ListWorkersRequest(page_size=1000)).workers)
+        return list(self.until_answered("workers.ListWorkers", pb.services.ListWorkersRequest(page_size=1000)).workers)
 
     def cluster(self):
-        return self.until_answered(self.clusters.GetCluster, pb.services.GetClusterRequest())
+        return self.until_answered("clusters.GetCluster", pb.services.GetClusterRequest())
 
     def results(self, job_id, within=60):
         """All results of an ended job as {index: [Result, …]}, resumed by cursor, and the cancelled runs."""

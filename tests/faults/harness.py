@@ -247,10 +247,10 @@ class Run:
 class Load:
     """Clients that submit small jobs for as long as the block runs, each with one request id until it is answered."""
 
-    def __init__(self, client, run, tasks=20, threads=2, prefix=b"", **fields):
+    def __init__(self, client, run, tasks=20, threads=2, prefix=b"", batches=200, low=0, high=200, **fields):
         self.client, self.run, self.tasks, self.prefix, self.fields = client, run, tasks, prefix, fields
         self.stopping = False
-        self.batches = [[run.payloads(run.random.randint(1, tasks), prefix) for _ in range(200)] for _ in range(threads)]
+        self.batches = [[run.payloads(run.random.randint(1, tasks), prefix, low, high) for _ in range(batches)] for _ in range(threads)]
         self.threads = [threading.Thread(target=self.work, args=(b,), daemon=True) for b in self.batches]
 
     def work(self, batches):

@@ -183,14 +183,14 @@ def one_request_is_one_job(run: Run):
         request, jobs = client.create_request(submission), []
 
         def submit():
-            jobs.append(client.until_answered(client.jobs.CreateJob, request, 60).job_id)
+            jobs.append(client.until_answered("jobs.CreateJob", request, 60).job_id)
         threads = [threading.Thread(target=submit) for _ in range(100)]
         for i, thread in enumerate(threads):
             thread.start()
             if i % 10 == 0 and cluster.processes["master"].poll() is None:
-                client.until_answered(client.clusters.GetCluster, api.pb.services.GetClusterRequest()) if i < 2 else None
+                client.until_answered("clusters.GetCluster", api.pb.services.GetClusterRequest()) if i < 2 else None
         other = [api.Submission(client.new_id(), run.payloads(1)) for _ in range(5)]
-        helper = threading.Thread(target=lambda: [client.until_answered(client.jobs.CreateJob, client.create_request(o)) for o in other])
+        helper = threading.Thread(target=lambda: [client.until_answered("jobs.CreateJob", client.create_request(o)) for o in other])
         helper.start()
         until(lambda: cluster.processes["master"].poll() is not None, "the master's death")
         cluster.start_master(env={})
