@@ -48,12 +48,13 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
                "HANDLERS"});
   std::string messages;
   for (const v1::Worker& worker : workers->workers()) {
-    table.Add({worker.worker(), v1::Worker::State_Name(worker.state()), worker.hostname(),
-               StrCat(worker.pid()), Slots(worker, v1::THREAD), Slots(worker, v1::PROCESS),
-               StrCat(worker.held_count()), StrCat(worker.finished_count()),
-               Ago(worker.last_seen_time()), Handlers(worker)});
+    table.Add({worker.worker().empty() ? "-" : worker.worker(),
+               v1::Worker::State_Name(worker.state()), worker.hostname(), StrCat(worker.pid()),
+               Slots(worker, v1::THREAD), Slots(worker, v1::PROCESS), StrCat(worker.held_count()),
+               StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Handlers(worker)});
     if (!worker.message().empty()) {
-      StrAppend(&messages, worker.worker(), ": ", Printable(worker.message(), 400), "\n");
+      const std::string_view who = worker.worker().empty() ? "refused" : worker.worker();
+      StrAppend(&messages, who, ": ", Printable(worker.message(), 400), "\n");
     }
   }
   session.Print(*workers, table.ToString() + messages);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint32_t kScreenful = 20;
 constexpr uint32_t kMaxPage = 1000;
-constexpr size_t kCommandWidth = 48;
+constexpr size_t kCommandWidth = 48, kWholeCommand = 4000;
 
 absl::Status AddStates(const std::vector<std::string>& names, v1::ListJobsRequest* request) {
   for (const std::string& name : names) {
@@ -28,13 +28,13 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListJobsReques
   return absl::OkStatus();
 }
 
-// The command or the handler, on one line.
-std::string What(const v1::JobSpec& spec) {
+// The command or the handler, on one line of `width` columns at most.
+std::string What(const v1::JobSpec& spec, size_t width) {
   if (!spec.has_command() || spec.command().argv_size() == 0) return spec.handler();
   std::string line;
   for (const std::string& word : spec.command().argv())
     StrAppend(&line, line.empty() ? "" : " ", word);
-  return Printable(line, kCommandWidth);
+  return Printable(line, width);
 }
 
 std::string Age(const v1::Job& job) {
@@ -50,7 +50,7 @@ std::string JobTable(const v1::ListJobsResponse& jobs) {
     const uint64_t done = counts.succeeded() + counts.failed() + counts.cancelled();
     table.Add({StrCat(job.job_id()), v1::Job::State_Name(job.state()), StrCat(counts.total()),
                StrCat(done), StrCat(counts.failed()), Age(job), Printable(job.spec().name(), 32),
-               What(job.spec())});
+               What(job.spec(), kCommandWidth)});
   }
   return table.ToString();
 }
@@ -62,7 +62,8 @@ std::string DescribeJob(const v1::Job& job) {
     StrAppend(&text, "name        ", Printable(job.spec().name(), 200), "\n");
   StrAppend(&text, "state       ", v1::Job::State_Name(job.state()), "\n");
   StrAppend(&text, "handler     ", job.spec().handler(), "\n");
-  if (job.spec().has_command()) StrAppend(&text, "command     ", What(job.spec()), "\n");
+  if (job.spec().has_command())
+    StrAppend(&text, "command     ", What(job.spec(), kWholeCommand), "\n");
   StrAppend(&text, "durability  ", v1::JobSpec::Durability_Name(job.spec().durability()), "\n");
   StrAppend(&text, "attempts    ", job.spec().max_attempts(), " at most\n");
   StrAppend(&text, "created     ", Ago(job.create_time()), "\n");

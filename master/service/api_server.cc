@@ -509,6 +509,10 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& 
   if (impl->server == nullptr || bound == 0) {
     return absl::UnavailableError(StrCat("cannot listen on ", options.address));
   }
+  for (const char* service : {"reeve.v1.JobService", "reeve.v1.TaskService",
+                              "reeve.v1.WorkerService", "reeve.v1.ClusterService"}) {
+    impl->server->GetHealthCheckService()->SetServingStatus(service, true);
+  }
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 

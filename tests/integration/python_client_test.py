@@ -61,6 +61,10 @@ class PythonClientTest(unittest.TestCase):
                 task = tasks.GetTask(services_pb2.GetTaskRequest(job_id=job.job_id, index=2), metadata=metadata)
                 self.assertEqual((task.state, task.output_bytes, task.attempt), (task_pb2.Task.SUCCEEDED, 3, 1))
 
+                check = channel.unary_unary("/grpc.health.v1.Health/Check")
+                name = b"reeve.v1.JobService"
+                self.assertEqual(check(b"\x0a" + bytes([len(name)]) + name, metadata=metadata), b"\x08\x01", "SERVING")
+
                 opened = jobs.CreateJob(services_pb2.CreateJobRequest(
                     request_id=str(uuid.uuid4()), spec=job_pb2.JobSpec(handler="echo"), open=True), metadata=metadata)
                 first = services_pb2.AppendTasksRequest(job_id=opened.job_id, appender_id="me")
