@@ -12,6 +12,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/time/clock.h"
+#include "base/accept_guard.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
@@ -42,6 +43,7 @@ constexpr int kExitFault = 70;
 constexpr int kExitNoState = 73;
 constexpr int kExitConfig = 78;
 constexpr rlim_t kLeastDescriptors = 512;
+constexpr rlim_t kKeptFromConnections = 8;  // One of so many descriptors.
 
 struct Flags {
   std::string listen = "127.0.0.1";
@@ -80,12 +82,15 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
-// At its limit of descriptors libzmq spins in accept; so there must be room from the start.
+// At its limit of descriptors libzmq spins in accept; so there must be room from the start, and an
+// eighth of it is kept from connections.
 absl::Status RaiseDescriptorLimit() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  RefuseConnectionsFrom(static_cast<int>(
+      std::min<rlim_t>(INT_MAX, limit.rlim_max - limit.rlim_max / kKeptFromConnections)));
   if (limit.rlim_max >= kLeastDescriptors) return absl::OkStatus();
   return absl::FailedPreconditionError(StrCat("only ", limit.rlim_max,
                                               " open files are allowed, at least ",

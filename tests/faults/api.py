@@ -76,6 +76,7 @@ class Client:
         self.random = random
         self.history = []  # (time, what, request_id, text)
         self.submissions = []
+        self.other_jobs = set()  # Made by calls that are not in `submissions`.
         self.lock = threading.Lock()
         self.channels = []
         self.connect()
@@ -185,6 +186,16 @@ class Client:
 
     def list_workers(self):
         return list(self.until_answered("workers.ListWorkers", pb.services.ListWorkersRequest(page_size=1000)).workers)
+
+    def list_jobs(self):
+        """The ids of all jobs."""
+        jobs, token = [], ""
+        while True:
+            answer = self.until_answered("jobs.ListJobs", pb.services.ListJobsRequest(page_size=1000, page_token=token))
+            jobs += [job.job_id for job in answer.jobs]
+            token = answer.next_page_token
+            if not token:
+                return jobs
 
     def cluster(self):
         return self.until_answered("clusters.GetCluster", pb.services.GetClusterRequest())

@@ -247,9 +247,9 @@ class Run:
 class Load:
     """Clients that submit small jobs for as long as the block runs, each with one request id until it is answered."""
 
-    def __init__(self, client, run, tasks=20, threads=2, prefix=b"", batches=200, low=0, high=200, **fields):
+    def __init__(self, client, run, tasks=20, threads=2, prefix=b"", batches=200, low=0, high=200, pause=0.002, **fields):
         self.client, self.run, self.tasks, self.prefix, self.fields = client, run, tasks, prefix, fields
-        self.stopping = False
+        self.stopping, self.pause = False, pause
         self.batches = [[run.payloads(run.random.randint(1, tasks), prefix, low, high) for _ in range(batches)] for _ in range(threads)]
         self.threads = [threading.Thread(target=self.work, args=(b,), daemon=True) for b in self.batches]
 
@@ -259,7 +259,7 @@ class Load:
                 return
             with contextlib.suppress(api.grpc.RpcError):
                 self.client.submit(payloads, **self.fields)
-            time.sleep(0.002)
+            time.sleep(self.pause)
 
     def __enter__(self):
         for thread in self.threads:
@@ -289,7 +289,7 @@ def execute(name, seed, scale, keep):
 
 
 def main(arguments, long_runs):
-    names = [arguments.row] if arguments.row else list(ROWS)
+    names = arguments.row or sorted(ROWS, key=lambda name: (len(name) > 3, int(name[1:]) if name[1:].isdigit() else 0))
     results = []
     for name in names:
         seeds = [arguments.seed] if arguments.seed is not None else range(1, arguments.seeds + 1)

@@ -25,7 +25,7 @@ def proto_folder():
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/faults/run", description=__doc__)
-    parser.add_argument("--row", choices=sorted(harness.ROWS), help="only this row")
+    parser.add_argument("--row", choices=sorted(harness.ROWS), nargs="+", metavar="ROW", help="only these rows")
     parser.add_argument("--rows", action="store_true", help="all rows (the default)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each row, with seeds 1 to N")
     parser.add_argument("--seed", type=int, help="one run with this seed")

@@ -1,12 +1,14 @@
 """The oracle: after a fault, does what the cluster says agree with what clients were told and handlers saw?
 
-  (a) every acknowledged submission exists, whole        (b) each task has exactly one terminal state
-  (c) a result is f(payload)                             (d) a recorded success was executed, to its end
-  (e) executions stay within the row's bound             (f) nothing is stuck
-  (g) memory, descriptors and threads stay low           (h) no sanitizer complains (at the cluster's stop)
+  (a) every acknowledged submission exists, whole, and no other does but one whose outcome no client was told
+  (b) each task has exactly one terminal state           (c) a result is f(payload)
+  (d) a recorded success is of an attempt that was executed to its end, on the worker that the record names
+  (e) executions stay within the row's bound, and none but the last was in a worker process that still lives
+  (f) nothing is stuck                                   (g) memory, descriptors and threads stay low
+  (h) no sanitizer complains (at the cluster's stop)
 
-(d) is the part of "the lease of a recorded result was current" that can be seen from outside; the simulation checks the rest at
-each admission.
+(d) is what can be seen from outside of "the lease of a recorded result was current when it was admitted"; a result under a lease that
+was revoked a moment before, of the right attempt and worker, looks the same. The simulation checks that at each admission.
 """
 
 import collections
@@ -41,8 +43,9 @@ class Journal:
         return {index: len(runs) for (job, index), runs in self.started.items() if job == job_id}
 
 
-def check_submission(client, journal, submission, executions, within, violations, may_fail=False):
-    """Checks (a) to (f) for one acknowledged submission."""
+def check_submission(client, journal, submission, executions, within, violations, may_fail=False, names=None):
+    """Checks (a) to (f) for one acknowledged submission. `names`: of the workers that live, by process id."""
+    names = names or {}
     name = f"job {submission.job_id}"
     try:
         job = client.wait(submission.job_id, within)
@@ -67,35 +70,53 @@ def check_submission(client, journal, submission, executions, within, violations
             continue
         for result in found.get(index, ()):
             if result.state == api.pb.task.Task.SUCCEEDED:
-                check_success(journal, submission, index, result, violations)
+                check_success(journal, submission, index, result, names, violations)
             elif result.state == api.pb.task.Task.FAILED and not may_fail:
                 violations.append(f"(b) {name}/{index} failed: {api.pb.task.Task.Reason.Name(result.reason)}")
     if max(found, default=0) >= count:
         violations.append(f"(b) {name} has results beyond its tasks")
     for index, times in journal.executions(submission.job_id).items():
         if times > executions:
-            runs = [f"#{attempt} in process {pid}" for attempt, pid, _ in journal.started[submission.job_id, index]]
-            violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed: {', '.join(runs)}")
+            violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed: "
+                              f"{runs_of(journal, submission.job_id, index)}")
+        needless = [pid for _, pid, _ in journal.started[submission.job_id, index] if pid in names]
+        if times > 1 and len(needless) > 1:
+            violations.append(f"(e) {name}/{index} ran again though its worker lives: {runs_of(journal, submission.job_id, index)}")
 
 
-def check_success(journal, submission, index, result, violations):
+def runs_of(journal, job_id, index):
+    return ", ".join(f"#{attempt} in process {pid}" for attempt, pid, _ in journal.started[job_id, index])
+
+
+def check_success(journal, submission, index, result, names, violations):
     payload = submission.payloads[index]
     if submission.handler == "journal" and result.output != api.expected(payload) and b"big=" not in payload:
         violations.append(f"(c) job {submission.job_id}/{index}: the result is not that of its input")
-    if submission.handler in ("journal", "exec") and not journal.ended.get((submission.job_id, index)):
-        violations.append(f"(d) job {submission.job_id}/{index} is recorded as succeeded and was never executed to its end")
+    if submission.handler not in ("journal", "exec"):
+        return
+    ended = [pid for attempt, pid, _ in journal.ended.get((submission.job_id, index), ()) if attempt == result.attempt]
+    if not ended:
+        violations.append(f"(d) job {submission.job_id}/{index}: attempt {result.attempt} is recorded as succeeded and was never executed "
+                          "to its end")
+    elif submission.handler == "journal" and all(pid in names for pid in ended) and result.worker not in {names[pid] for pid in ended}:
+        violations.append(f"(d) job {submission.job_id}/{index} is recorded from {result.worker} and was executed elsewhere")
 
 
-def check(cluster, client, violations, executions=1, within=60, may_fail=False, submissions=None):
-    """Checks everything acknowledged to `client`."""
+def check(cluster, client, violations, executions=1, within=60, may_fail=False, submissions=None, living_rerun=False):
+    """Checks everything acknowledged to `client`. `living_rerun`: the fault is one after which work of a worker that lives is given to
+    another (it was stopped, hung or cut off for longer than its lease)."""
     end = time.monotonic() + within
-    acknowledged = [s for s in (submissions or client.submissions) if s.job_id]
+    acknowledged = [s for s in (client.submissions if submissions is None else submissions) if s.job_id]
     for submission in acknowledged:
         client.wait(submission.job_id, max(0.1, end - time.monotonic()))
     journal = Journal(cluster.journal)
+    # A worker whose lease was lost has another name afterwards.
+    names = {} if living_rerun else {w.pid: w.worker for w in client.list_workers()}
     for submission in acknowledged:
-        check_submission(client, journal, submission, executions, max(1, end - time.monotonic()), violations, may_fail)
+        check_submission(client, journal, submission, executions, max(1, end - time.monotonic()), violations, may_fail, names)
     check_same_request_same_job(client, violations)
+    if submissions is None:
+        check_no_other_job(client, cluster.clients, violations)
     check_ceilings(cluster, violations)
     return journal
 
@@ -105,6 +126,16 @@ def check_same_request_same_job(client, violations):
     for job, times in jobs.items():
         if times > 1:
             violations.append(f"(a) {times} submissions were answered with job {job}")
+
+
+def check_no_other_job(client, clients, violations):
+    """A request that was repeated until it was answered made one job: none is there that nobody was told of."""
+    told = {s.job_id for c in clients for s in c.submissions if s.job_id} | {job for c in clients for job in c.other_jobs}
+    untold = sum(1 for c in clients for s in c.submissions if not s.job_id and not s.refused)
+    others = [job for job in client.list_jobs() if job not in told]
+    if len(others) > untold:
+        violations.append(f"(a) {len(others)} jobs are there that no client was told of, for {untold} requests without an answer: "
+                          f"{others[:10]}")
 
 
 def status(pid):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import selectors
 import subprocess
+import threading
 import time
 
 import api
@@ -56,6 +57,7 @@ def large_arrays(run: Run):
         job = array(1_000_000)
         took = time.monotonic() - began
         run.expect(took < 1, f"1 M is accepted within 1 s: {took:.2f} s")
+        best = 60
         half = until(lambda: client.get(job.job_id).counts.succeeded > 100_000, "work", 60)
         run.expect(half, "")
         for one in (job, array(100_000_000)):
@@ -67,14 +69,18 @@ def large_arrays(run: Run):
                 run.equal(error.code(), api.grpc.StatusCode.FAILED_PRECONDITION, "answer to the cancel")
             ended = client.wait(one.job_id, 20)
             took = time.monotonic() - began
-            run.expect(ended is not None and took < 2 + 2, f"cancelled within 2 s, and room for a busy machine: {took:.2f} s")
+            best = min(best, took)
+            run.expect(ended is not None and took < 10, f"cancelled within 10 s even on a busy machine: {took:.2f} s")
             if ended is not None:
                 counts = ended.counts
                 run.equal(counts.succeeded + counts.failed + counts.cancelled, counts.total, f"tasks of job {one.job_id}")
-        with contextlib.suppress(api.grpc.RpcError):
+        run.expect(best < 2, f"the faster of two cancels took less than 2 s: {best:.2f} s")
+        try:
             array(100_000_001)
             run.expect(False, "an array above the limit was accepted")
-        cluster.check(client)
+        except api.grpc.RpcError as error:
+            run.equal(error.code(), api.grpc.StatusCode.INVALID_ARGUMENT, "answer to an array above the limit")
+        cluster.check(client, submissions=[])
 
 
 @row("F23", "submit flood of ten times the capacity")
@@ -125,7 +131,7 @@ def watchers_that_do_not_read(run: Run):
             stream.cancel()
 
 
-@row("F31", "descriptors run out; memory allocation fails at the N-th call")
+@row("F31", "descriptors run out: too few at start, and a flood beyond them on each port; memory allocation fails at the N-th call")
 def resources_run_out(run: Run):
     for limit in (16, 64, 511):
         with run.cluster(start=False, master_prefix=["prlimit", f"--nofile={limit}:{limit}"]) as cluster:
@@ -134,16 +140,13 @@ def resources_run_out(run: Run):
     with run.cluster(start=False, workers=1, master_prefix=["prlimit", "--nofile=512:512"]) as cluster:
         cluster.start()
         client = cluster.client()
-        flood = []
-        for _ in range(300):
-            flood.append(proxy.socket.create_connection(("127.0.0.1", cluster.port + 1), 5))
-        spent = cpu_seconds(cluster.processes["master"].pid)
-        time.sleep(2)
-        spent = cpu_seconds(cluster.processes["master"].pid) - spent
-        run.expect(spent < 1, f"idle connections cost {spent:.1f} s of CPU in 2 s")
+        client.submit(run.payloads(20))
+        for port in range(cluster.port, cluster.port + 3):
+            flood_port(run, cluster, client, port)
+        client = cluster.client()  # Whoever comes after the flood is served.
         client.submit(run.payloads(50))
-        for one in flood:
-            one.close()
+        cluster.start_worker("worker-2")
+        cluster.wait_for_workers(2)
         cluster.check(client, executions=1)
     if not POWER_CUT.exists():
         raise Skip("libpower_cut.so is not built")
@@ -162,6 +165,37 @@ def resources_run_out(run: Run):
                     cluster.start_master(env={})
                     cluster.wait_for_master()
             cluster.check(client, executions=2)
+
+
+def flood_port(run, cluster, client, port, count=700):
+    """Opens more connections than the master has descriptors: the rest is refused, who was there is served, and nothing spins."""
+    master = cluster.processes["master"].pid
+    flood, refusals = [], 0
+    for _ in range(count):
+        with contextlib.suppress(OSError):
+            flood.append(proxy.socket.create_connection(("127.0.0.1", port), 5))
+    spent = cpu_seconds(master)
+    time.sleep(1)
+    spent = cpu_seconds(master) - spent
+    for one in flood:
+        one.setblocking(False)
+        try:
+            while one.recv(1000):
+                pass
+            refusals += 1
+        except BlockingIOError:
+            pass
+        except OSError:
+            refusals += 1
+    refusals += count - len(flood)
+    run.expect(refusals >= count - 512, f"what exceeds the descriptors is refused: {refusals} of {count} on port +{port - cluster.port}")
+    run.expect(oracle.status(master)[1] < 512, "some descriptors are left")
+    run.expect(spent < 0.5, f"a flood on port +{port - cluster.port} costs {spent:.1f} s of CPU in 1 s")
+    run.equal([w.state for w in client.list_workers()], [api.pb.worker.Worker.ONLINE], "worker during the flood")
+    client.submit(run.payloads(50))
+    for one in flood:
+        one.close()
+    until(lambda: oracle.status(master)[1] < 200, "the flood's descriptors are given back", 20)
 
 
 def cpu_seconds(pid):
@@ -197,6 +231,15 @@ class Stubs:
             with contextlib.suppress(OSError):
                 self.links[i].send(proxy.frames_of(proxy.TYPES["HEARTBEAT"], self.epochs[i], 1000 + i, b""))
 
+    def drop(self):
+        """Cuts all connections at once; the next connect makes new ones."""
+        for i, link in enumerate(self.links):
+            if link is not None:
+                self.selector.unregister(link.socket)
+                link.close()
+                self.links[i] = None
+        self.joined.clear()
+
     def turn(self, seconds):
         for key, _ in self.selector.select(seconds):
             i = key.data
@@ -224,7 +267,27 @@ class Stubs:
             link.received.clear()
 
 
-@row("F33", "1,000 workers reconnect at once, three times in a row")
+class Watch:
+    """Looks at the real worker of the cluster for as long as the stubs come in."""
+
+    def __init__(self, client, cluster):
+        self.client, self.pid, self.seen, self.stopping = client, cluster.proper("worker-1"), set(), False
+        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread.start()
+
+    def look(self):
+        while not self.stopping:
+            mine = [w.state for w in self.client.list_workers() if w.pid == self.pid]
+            self.seen.add(mine[0] if mine else 0)
+            time.sleep(0.02)
+
+    def end(self):
+        self.stopping = True
+        self.thread.join(30)
+        return {state for state in self.seen if state != api.pb.worker.Worker.ONLINE}
+
+
+@row("F33", "1,000 workers connect at once, and again without a word, and again to a new master; another's heartbeats and runs do not suffer")
 def many_workers_reconnect(run: Run):
     count = 1000
     with run.cluster(workers=1, env={"REEVE_TIME_SCALE": "1"}) as cluster:
@@ -233,10 +296,15 @@ def many_workers_reconnect(run: Run):
         job = client.submit(run.payloads(4, b"sleep=12 "))
         stubs = Stubs(cluster.port + 1, count, cluster.token)
         for round_ in range(3):
-            if round_:
+            if round_ == 1:
+                stubs.drop()
+            elif round_ == 2:
                 cluster.kill("master")
                 stubs.joined.clear()
                 cluster.start_master()
+                cluster.wait_for_master()
+                until(lambda: any(w.pid == cluster.proper("worker-1") for w in client.list_workers()), "the other worker's return")
+            watch = Watch(client, cluster)
             began = time.monotonic()
             beat = began
             while len(stubs.joined) < count or any(l is None for l in stubs.links):
@@ -248,6 +316,7 @@ def many_workers_reconnect(run: Run):
                 if time.monotonic() - began > 30:
                     break
             took = time.monotonic() - began
+            run.equal(watch.end(), set(), f"states of the other worker in round {round_ + 1} but ONLINE")
             run.figure(f"round {round_ + 1}: {len(stubs.joined)} of {count} attached after {took:.1f} s")
             run.expect(len(stubs.joined) == count and took < 10, f"all attached within 10 s: {len(stubs.joined)} after {took:.1f} s")
         cluster.wait_for_master()

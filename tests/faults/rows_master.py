@@ -29,11 +29,13 @@ def die_and_go_on(run, env):
         with Load(client, run) as load:
             until(lambda: cluster.processes["master"].poll() is not None, f"the master's death at {env}")
             run.equal(cluster.processes["master"].returncode, -9, "exit code")
+            began = time.monotonic()
             cluster.start_master(env={})
             cluster.wait_for_master()
+            run.expect(time.monotonic() - began < 2, f"ready within 2 s: {time.monotonic() - began:.1f} s")
             before = load.acknowledged()
             until(lambda: load.acknowledged() > before + 5, "acknowledgements after the restart")
-        cluster.check(client, executions=2)
+        cluster.check(client, executions=1)
 
 
 def die_in_checkpoint(run, point):
@@ -49,7 +51,7 @@ def die_in_checkpoint(run, point):
         cluster.start_master(env={})
         cluster.wait_for_master()
         client.submit(run.payloads(20))
-        cluster.check(client, executions=2)
+        cluster.check(client, executions=1)
 
 
 def client_busy(client):
@@ -69,7 +71,7 @@ def die_in_recovery(run, point):
             cluster.start_master(env={})
             epochs.append(cluster.wait_for_master().epoch)
         run.expect(epochs[0] >= 4, f"the epoch rises with each start that got so far: {epochs}")
-        cluster.check(client, executions=2)
+        cluster.check(client, executions=1)
 
 
 @row("F2", "kill -9 master with 100 running tasks, back in 10 s")
@@ -111,9 +113,11 @@ def worker_returns_after_the_window(run: Run):
         cluster.wait_for_master()
         time.sleep(window + run.seconds(5))
         os.kill(pid, signal.SIGCONT)
-        journal = cluster.check(client, executions=2, within=90)
-        again = [i for i, n in journal.executions(job.job_id).items() if n > 1]
-        run.expect(len(again) <= 4, f"only the late worker's runs may run again: {again}")
+        journal = cluster.check(client, executions=2, within=90, living_rerun=True)
+        late_runs = {i for i in range(8) if journal.started[job.job_id, i][0][1] == pid}
+        again = {i for i, n in journal.executions(job.job_id).items() if n > 1}
+        run.equal(len(late_runs), 4, "runs of the late worker")
+        run.expect(again <= late_runs, f"only the late worker's runs {late_runs} may run again: {again}")
 
 
 @row("F4", "SIGSTOP master 60 s, then CONT")
@@ -135,7 +139,7 @@ def everything_dies_again_and_again(run: Run, rounds=50):
     with run.cluster(workers=2, slots=4) as cluster:
         client = cluster.client()
         deaths = 0
-        with Load(client, run, tasks=10, threads=3) as load:
+        with Load(client, run, tasks=10, threads=3, batches=5000, pause=0.02) as load:
             for _ in range(rounds):
                 before = load.acknowledged()
                 time.sleep(run.random.uniform(0.02, 0.25))
@@ -147,6 +151,7 @@ def everything_dies_again_and_again(run: Run, rounds=50):
                 cluster.wait_for_master()
                 if run.random.random() < 0.7:  # Otherwise it dies again before anybody is served.
                     until(lambda: load.acknowledged() > before or not any(t.is_alive() for t in load.threads), "an acknowledgement")
+        # Everything dies each time, so a task may begin in each round; (e) still wants every process but the last dead.
         cluster.check(client, executions=rounds, within=120)
         run.figure(f"{deaths} rounds, {load.acknowledged()} submissions acknowledged, "
                    f"{sum(len(s.payloads) for s in client.submissions if s.job_id)} tasks")
@@ -162,6 +167,7 @@ def second_master_is_refused(run: Run):
             done = subprocess.run([base.MASTER, "--port", str(port), "--state-dir", folder, "--init"], env=cluster.env,
                                   capture_output=True, text=True, timeout=60)
             return done, time.monotonic() - began
+        best = 60
         for port, folder, word in [(cluster.port + 100, cluster.state, "in use by process"),
                                    (cluster.port, cluster.folder / "other", "cannot listen"),
                                    (cluster.port - 1, cluster.folder / "more", "cannot listen"),
@@ -169,7 +175,9 @@ def second_master_is_refused(run: Run):
             done, took = second(port, folder)
             run.equal(done.returncode, 78, f"exit code of a master on port +{port - cluster.port}")
             run.expect(word in done.stderr, f"the reason is told: {done.stderr!r}")
-            run.expect(took < 3, f"refused within 3 s: {took:.2f}")  # 1 s, and room for a busy machine.
+            best = min(best, took)
+            run.expect(took < 10, f"refused within 10 s even on a busy machine: {took:.2f}")
+        run.expect(best < 1, f"the fastest refusal of four took less than 1 s: {best:.2f}")
         client.submit(run.payloads(20))
         cluster.check(client, executions=1)
 
@@ -190,7 +198,11 @@ def one_request_is_one_job(run: Run):
             if i % 10 == 0 and cluster.processes["master"].poll() is None:
                 client.until_answered("clusters.GetCluster", api.pb.services.GetClusterRequest()) if i < 2 else None
         other = [api.Submission(client.new_id(), run.payloads(1)) for _ in range(5)]
-        helper = threading.Thread(target=lambda: [client.until_answered("jobs.CreateJob", client.create_request(o)) for o in other])
+
+        def submit_others():
+            for one in other:
+                one.job_id = client.until_answered("jobs.CreateJob", client.create_request(one)).job_id
+        helper = threading.Thread(target=submit_others)
         helper.start()
         until(lambda: cluster.processes["master"].poll() is not None, "the master's death")
         cluster.start_master(env={})
@@ -207,4 +219,5 @@ def one_request_is_one_job(run: Run):
             run.equal(error.code(), api.grpc.StatusCode.ALREADY_EXISTS, "answer to another payload")
         submission.job_id = jobs[0]
         client.submissions.append(submission)
-        cluster.check(client, executions=2)
+        client.submissions += other
+        cluster.check(client, executions=1)

@@ -24,13 +24,17 @@ def two_hosts(run):
 
     def ip(*arguments):
         subprocess.run(["ip", *arguments], check=True, capture_output=True)
+    mounted = os.path.ismount("/run/netns")
     try:
         for name in names:
             try:
                 ip("netns", "add", name)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise Skip(f"no network namespaces here: {getattr(error, 'stderr', b'') or error}")
-        ip("-n", names[0], "link", "add", cables[0], "type", "veth", "peer", "name", cables[1], "netns", names[1])
+        try:
+            ip("-n", names[0], "link", "add", cables[0], "type", "veth", "peer", "name", cables[1], "netns", names[1])
+        except subprocess.CalledProcessError as error:
+            raise Skip(f"network namespaces cannot be joined here: {error.stderr.decode().strip()}")
         for i, (name, cable) in enumerate(zip(names, cables)):
             ip("-n", name, "link", "set", "lo", "up")
             ip("-n", name, "addr", "del", "127.0.0.1/8", "dev", "lo")
@@ -43,6 +47,8 @@ def two_hosts(run):
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        if not mounted and not any(os.scandir("/run/netns") if os.path.isdir("/run/netns") else ()):
+            subprocess.run(["umount", "/run/netns"], capture_output=True)  # `ip netns add` mounted it.
 
 
 def firewall(namespace, rules):
@@ -128,11 +134,11 @@ def cut_for(run, cluster, client, cut, heal, seconds, rerun):
     time.sleep(seconds)
     heal()
     cluster.wait_for_workers(2, 30)
-    journal = cluster.check(client, executions=2 if rerun else 1, within=90)
+    journal = cluster.check(client, executions=2 if rerun else 1, within=90, living_rerun=rerun)
     again = [i for i, n in journal.executions(job.job_id).items() if n > 1]
     run.expect(len(again) <= 2, f"only runs behind the cut may run again: {again}")
     client.submit(run.payloads(100))
-    cluster.check(client, executions=2 if rerun else 1)
+    cluster.check(client, executions=2 if rerun else 1, living_rerun=rerun)
 
 
 @row("F13", "partition master and one worker, both ways, 5 s and 60 s")
@@ -169,7 +175,7 @@ def half_open(run: Run):
         run.expect(descriptors() <= before + 4, f"descriptors: {before} before, {descriptors()} after")
         subprocess.run([*cable, "up"], check=True)
         cluster.wait_for_workers(2, 60)
-        cluster.check(client, executions=2, within=90)
+        cluster.check(client, executions=2, within=90, living_rerun=True)
 
 
 def with_proxies(run, **kwargs):
@@ -248,16 +254,17 @@ def messages_twice_and_out_of_order(run: Run):
         cluster.check(client, executions=1)
 
 
-@row("F18", "connection cut after N bytes, by RST")
+@row("F18", "connection cut after N bytes, by RST: each twentieth N below 800, shifted by the seed (twenty seeds are all), and larger ones")
 def connection_cut_after_n_bytes(run: Run):
     with proxied(run, slots=4) as (cluster, client):
-        cuts = 40 if run.scale < 1 else 200
-        with Load(client, run, threads=3) as load:
-            for i in range(cuts):
+        # Small N cut the greeting, the handshake and the Hello; larger ones frames of work.
+        numbers = [*range(run.seed % 20, 800, 20), *(run.random.randint(800, 4000) for _ in range(5))]
+        cuts = len(numbers)
+        with Load(client, run, threads=3, batches=2000, pause=0.02) as load:
+            for number in numbers:
                 way = run.random.choice(["up", "down"])
                 one = run.random.choice([cluster.dispatch, cluster.collector])
-                # Small N cut the greeting, the handshake and the Hello; larger ones frames of work.
-                one.cut_after = {way: run.random.choice([i, 64 + i, run.random.randint(0, 4000)])}
+                one.cut_after = {way: number}
                 one.reset()
                 seen = one.cuts
                 end = time.monotonic() + 1.5
@@ -268,7 +275,8 @@ def connection_cut_after_n_bytes(run: Run):
         total = cluster.dispatch.cuts + cluster.collector.cuts
         run.figure(f"{total} cuts, {load.acknowledged()} submissions")
         run.expect(total > cuts / 2, f"{total} of {cuts} cuts happened")
-        cluster.check(client, executions=cuts)
+        # A worker that cannot get through for longer than its (scaled) lease loses what it holds.
+        cluster.check(client, executions=cuts, living_rerun=True)
 
 
 def mutations(run, count):
@@ -338,7 +346,7 @@ def garbage_changes_nothing(run: Run):
         cluster.check(client, executions=1)
 
 
-@row("F20", "endless MORE frames from one connection")
+@row("F20", "endless MORE frames from one connection: the watchdog ends the master at --max-memory, not the session (libzmq has no way)")
 def endless_message_is_ended(run: Run):
     with run.cluster(workers=1, master_flags=["--max-memory", "384"]) as cluster:
         client = cluster.client()

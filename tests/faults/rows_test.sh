@@ -1,9 +1,8 @@
 #!/bin/sh
-# Rows of the fault matrix with Debian's Python: those that neither need the machine for themselves nor a network of their own.
-# `tests/faults/run` runs every row.
+# Every row of the fault matrix once, time constants divided by ten, with Debian's Python. Rows that cannot run here say why.
+#
+# With a sanitizer only rows that measure nothing and put no library of their own before malloc.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-failed=
-for row in F1 F2 F3 F5 F9 F21 F22 F24; do
-  /usr/bin/python3 -B tests/faults/main.py --row "$row" || failed="$failed $row"
-done
-[ -z "$failed" ] || { echo "rows with violations:$failed" >&2; exit 1; }
+rows=
+[ -z "${TSAN_OPTIONS:-}${ASAN_OPTIONS:-}${UBSAN_OPTIONS:-}" ] || rows="--row F1 F2 F3 F5 F9 F21 F24"
+exec /usr/bin/python3 -B tests/faults/main.py $rows

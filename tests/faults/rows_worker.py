@@ -31,10 +31,12 @@ def kill_idle_and_running(run):
         killed = time.monotonic()
         cluster.kill_worker("worker-2")  # Supervisor and all: nobody starts it again.
         journal = cluster.check(client, executions=2)
-        took = time.monotonic() - killed
-        run.expect(took < run.seconds(15 + 1) + 15, f"requeued within lease + 1 s: {took:.1f} s")
         again = [i for i, n in journal.executions(job.job_id).items() if n == 2]
         run.expect(1 <= len(again) <= 4, f"what ran on the dead worker, and nothing else, ran again: {again}")
+        # Begun again: the living worker is busy for up to a second more.
+        took = max([journal.started[job.job_id, i][1][2] / 1e9 - killed for i in again], default=0)
+        run.expect(took < run.seconds(15 + 1) + 2, f"requeued within lease + 1 s: {took:.1f} s")
+        run.figure(f"ran again {took:.1f} s after the death")
 
 
 def kill_at(run, point, most):
@@ -67,11 +69,11 @@ def zombie_result_is_discarded(run: Run):
         recorded = {i: r[0].worker for i, r in client.results(job.job_id)[0].items()}
         os.kill(stopped, signal.SIGCONT)
         cluster.wait_for_workers(2)
-        journal = cluster.check(client, executions=2)
+        journal = cluster.check(client, executions=2, living_rerun=True)
         run.equal({i: r[0].worker for i, r in client.results(job.job_id)[0].items()}, recorded, "results after the zombie's word")
         run.equal(sorted(journal.executions(job.job_id).values()), [1, 1, 2, 2], "executions")
         client.submit(run.payloads(50))  # And the zombie is a worker again.
-        cluster.check(client, executions=2)
+        cluster.check(client, executions=2, living_rerun=True)
         until(lambda: all(w.held_count == 0 for w in client.list_workers()), "the worker forgets what was superseded")
 
 
@@ -86,7 +88,7 @@ def hung_worker_is_noticed(run: Run):
         hung = until(lambda: next((w for w in client.list_workers() if w.state == api.pb.worker.Worker.SUSPECT), None)
                      or len(client.list_workers()) == 1, "suspicion", run.seconds(5) + 5)
         run.expect(hung, "the hung worker is suspected")
-        cluster.check(client, executions=2)
+        cluster.check(client, executions=2, living_rerun=True)
         until(lambda: cluster.client() and len(client.list_workers()) == 2, "the hung worker's return", hang + 20)
     with run.cluster(workers=1, slots=2) as cluster:
         client = cluster.client()
@@ -106,7 +108,7 @@ def lease_revoked_under_a_result(run: Run):
     stall = run.seconds(15) + 1
     env = {"REEVE_FAILPOINTS": f"collector.decoded=stall:{stall}:{run.random.randint(2, 10)}"}
     die_while_stalled(run, env, executions=2)
-    # Admitted, not committed: finishing runs have left the lease, nothing runs again.
+    # Admitted, not committed: finishing runs have left the lease and do not run again; what else the dead worker held does.
     env = {"REEVE_FAILPOINTS": f"store.commit.before=stall:{stall}:{run.random.randint(8, 20)}"}
     die_while_stalled(run, env, executions=2)
 
