@@ -32,7 +32,9 @@ def die_and_go_on(run, env):
             began = time.monotonic()
             cluster.start_master(env={})
             cluster.wait_for_master()
-            run.expect(time.monotonic() - began < 2, f"ready within 2 s: {time.monotonic() - began:.1f} s")
+            took = time.monotonic() - began
+            run.expect(took < 10, f"ready within target P11's bar of 10 s: {took:.1f} s")
+            run.figure(f"ready {took:.2f} s after its start")
             before = load.acknowledged()
             until(lambda: load.acknowledged() > before + 5, "acknowledgements after the restart")
         cluster.check(client, executions=1)
