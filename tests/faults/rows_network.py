@@ -306,9 +306,9 @@ RAW = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\
        b"\xff" * 10, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03" + b"NULL" + bytes(1000), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(100)]
 
 
-@row("F19", "garbage: raw HTTP, TLS, ZMTP 1; frames cut, flipped, with wrong magic, against live ports")
+@row("F19", "garbage: raw HTTP, TLS, ZMTP 1; a million frames cut, flipped, with wrong magic, against live ports")
 def garbage_changes_nothing(run: Run):
-    total = 1_000_000 if run.scale >= 1 else 60_000
+    total = 1_000_000
     with run.cluster(workers=2) as cluster:
         client = cluster.client()
         with Load(client, run):
@@ -331,9 +331,9 @@ def garbage_changes_nothing(run: Run):
                         dealer.socket.settimeout(10)
                         for at in range(0, len(stock), 100):
                             dealer.socket.sendall(b"".join(stock[at:at + 100]))
-                        # Answered behind the garbage: all of it was read.
-                        dealer.send(proxy.frames_of(proxy.TYPES["HEARTBEAT"], 1, 7, b""))
-                        while port == cluster.port + 1 and proxy.type_of(dealer.receive(10) or []) != proxy.TYPES["WHO_ARE_YOU"]:
+                        # The master's end of the connection comes behind the garbage: all of it was read.
+                        dealer.socket.shutdown(socket.SHUT_WR)
+                        while dealer.socket.recv(1 << 16):
                             pass
                         dealer.close()
                         sent += len(stock)

@@ -13,6 +13,7 @@ import api
 import oracle
 from harness import Load, Run, Skip, base, row, until
 
+JOURNALED = 'j() { echo "$1 $REEVE_JOB_ID $REEVE_TASK_INDEX $REEVE_ATTEMPT $$ 0" >> "$JOURNAL"; }; j s; '
 POWER_CUT = base.RUNFILES / "tests/faults/libpower_cut.so"
 
 
@@ -79,8 +80,39 @@ def small_disk(folder, size):
             time.sleep(0.1)
 
 
-@row("F26", "disk full: the store's; submissions refused first, results from the reserve (a worker's spool and scratch are not filled)")
+@row("F26", "disk full: the store's, submissions refused first, results from the reserve; a worker's, with its spool and scratch folders")
 def full_disk_is_planned_for(run: Run):
+    full_disk_of_the_store(run)
+    full_disk_of_a_worker(run)
+
+
+def full_disk_of_a_worker(run):
+    """Results stay in memory, a command without room for its scratch folder fails with a reason, and space that returns is used."""
+    with contextlib.ExitStack() as stack:
+        cluster = run.cluster(start=False, workers=1)
+        state = stack.enter_context(small_disk(cluster.folder / "worker-1", "4m,nr_inodes=100"))
+        stack.enter_context(cluster)
+        cluster.start()
+        client = cluster.client()
+        client.command(JOURNALED + "j e; echo before", ["x"], environment={"JOURNAL": str(cluster.journal)})
+        filler = state / "filler"
+        fill(filler, 0)
+        subprocess.run(["sh", "-c", f"i=0; while mkdir {state}/inode-$i; do i=$((i+1)); done"], capture_output=True, timeout=30)
+        results = client.submit(run.payloads(30, b"big=200000 "))
+        run.expect(client.wait(results.job_id, 20) is not None, "6 MB of results from a worker with a full disk")
+        command = client.command(JOURNALED + "j e; echo during", ["x"], environment={"JOURNAL": str(cluster.journal)}, max_attempts=1)
+        ended = client.wait(command.job_id, 20)
+        run.expect(ended is not None, "a command on a worker with a full disk ends")
+        run.equal(api.pb.task.Task.Reason.Name(client.results(command.job_id)[0][0][0].reason), "RESOURCES", "reason of a command")
+        subprocess.run(["sh", "-c", f"rmdir {state}/inode-*; rm {filler}"], check=True)
+        after = client.command(JOURNALED + "j e; echo after", ["x"], environment={"JOURNAL": str(cluster.journal)})
+        ended = client.wait(after.job_id, 20)
+        run.equal(ended and ended.counts.succeeded, 1, "commands that succeed when space has returned")
+        run.equal("worker died" in cluster.log("worker-1"), False, "death of the worker")
+        cluster.check(client, executions=1, may_fail=True)
+
+
+def full_disk_of_the_store(run):
     with contextlib.ExitStack() as stack:
         cluster = run.cluster(start=False, workers=2)
         stack.enter_context(small_disk(cluster.state, "24m"))

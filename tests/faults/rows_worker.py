@@ -8,6 +8,7 @@ import time
 import api
 import oracle
 from harness import Load, Run, base, row, until
+from rows_store import JOURNALED
 
 
 def journal_of(cluster):
@@ -181,9 +182,6 @@ def poison_is_found(run: Run):
             run.expect(deaths <= (3 if word.startswith(b"segv") else 6), f"{word!r} took {deaths} workers down")
             run.expect(client.wait(others.job_id, 60) is not None, "the others end")
             cluster.check(client, executions=8, may_fail=True)
-
-
-JOURNALED = 'j() { echo "$1 $REEVE_JOB_ID $REEVE_TASK_INDEX $REEVE_ATTEMPT $$ 0" >> "$JOURNAL"; }; j s; '
 
 
 @row("F12", "commands that exit, are killed, write a lot, ignore SIGTERM, leave processes behind")
