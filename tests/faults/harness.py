@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -48,6 +49,7 @@ class FaultCluster(base.Cluster):
         self.worker_address = None  # Where workers look for the master, if not at its own address.
         self.token = None
         self.clients = []
+        self.names = {}  # Of workers, by process id.
         super().__init__(workers, slots, master_flags, start=False,
                          env={"REEVE_TIME_SCALE": str(run.scale), **dict(env)})
         self.env["REEVE_JOURNAL"] = str(self.journal)
@@ -102,6 +104,15 @@ class FaultCluster(base.Cluster):
         client = self.client()
         online = api.pb.worker.Worker.ONLINE
         until(lambda: sum(w.state == online for w in client.list_workers()) == count, f"{count} workers online", within)
+        self.note_names(client.list_workers())
+
+    def note_names(self, workers):
+        for worker in workers:
+            self.names.setdefault(worker.pid, set()).add(worker.worker)
+
+    def living(self):
+        """Process ids of the workers proper."""
+        return {self.proper(name) for name, process in self.processes.items() if name != "master" and process.poll() is None}
 
     def restart_master(self, env=()):
         self.processes["master"].wait(30)
@@ -171,6 +182,13 @@ class FaultCluster(base.Cluster):
 
     def check(self, client, **bounds):
         return oracle.check(self, client, self.run.violations, **bounds)
+
+    def check_store(self):
+        """Ends the master and has SQLite look at every page and index of its store."""
+        self.kill("master")
+        store = sqlite3.connect(self.state / "reeve.db")
+        self.run.equal([line for line, in store.execute("PRAGMA integrity_check")], ["ok"], "integrity of the store")
+        store.close()
 
     def stop(self):
         for client in self.clients:

@@ -43,9 +43,8 @@ class Journal:
         return {index: len(runs) for (job, index), runs in self.started.items() if job == job_id}
 
 
-def check_submission(client, journal, submission, executions, within, violations, may_fail=False, names=None):
-    """Checks (a) to (f) for one acknowledged submission. `names`: of the workers that live, by process id."""
-    names = names or {}
+def check_submission(client, journal, submission, executions, within, violations, may_fail=False, living=(), names=None):
+    """Checks (a) to (f) for one acknowledged submission. `living`: process ids; `names`: those each process id was seen under."""
     name = f"job {submission.job_id}"
     try:
         job = client.wait(submission.job_id, within)
@@ -70,7 +69,7 @@ def check_submission(client, journal, submission, executions, within, violations
             continue
         for result in found.get(index, ()):
             if result.state == api.pb.task.Task.SUCCEEDED:
-                check_success(journal, submission, index, result, names, violations)
+                check_success(journal, submission, index, result, names or {}, violations)
             elif result.state == api.pb.task.Task.FAILED and not may_fail:
                 violations.append(f"(b) {name}/{index} failed: {api.pb.task.Task.Reason.Name(result.reason)}")
     if max(found, default=0) >= count:
@@ -79,9 +78,16 @@ def check_submission(client, journal, submission, executions, within, violations
         if times > executions:
             violations.append(f"(e) {name}/{index} was executed {times} times, at most {executions} are allowed: "
                               f"{runs_of(journal, submission.job_id, index)}")
-        needless = [pid for _, pid, _ in journal.started[submission.job_id, index] if pid in names]
+        needless = [pid for _, pid, _ in journal.started[submission.job_id, index] if pid in living]
         if times > 1 and len(needless) > 1:
             violations.append(f"(e) {name}/{index} ran again though its worker lives: {runs_of(journal, submission.job_id, index)}")
+
+
+def is_of_another(worker, pids, names):
+    """The name was seen with other processes, and with none of these. (A worker whose lease was lost has a new name afterwards.)"""
+    mine = {name for pid in pids for name in names.get(pid, ())}
+    others = {name for pid, seen in names.items() if pid not in pids for name in seen}
+    return all(pid in names for pid in pids) and worker not in mine and worker in others
 
 
 def runs_of(journal, job_id, index):
@@ -98,7 +104,7 @@ def check_success(journal, submission, index, result, names, violations):
     if not ended:
         violations.append(f"(d) job {submission.job_id}/{index}: attempt {result.attempt} is recorded as succeeded and was never executed "
                           "to its end")
-    elif submission.handler == "journal" and all(pid in names for pid in ended) and result.worker not in {names[pid] for pid in ended}:
+    elif submission.handler == "journal" and is_of_another(result.worker, ended, names):
         violations.append(f"(d) job {submission.job_id}/{index} is recorded from {result.worker} and was executed elsewhere")
 
 
@@ -110,10 +116,10 @@ def check(cluster, client, violations, executions=1, within=60, may_fail=False, 
     for submission in acknowledged:
         client.wait(submission.job_id, max(0.1, end - time.monotonic()))
     journal = Journal(cluster.journal)
-    # A worker whose lease was lost has another name afterwards.
-    names = {} if living_rerun else {w.pid: w.worker for w in client.list_workers()}
+    cluster.note_names(client.list_workers())
     for submission in acknowledged:
-        check_submission(client, journal, submission, executions, max(1, end - time.monotonic()), violations, may_fail, names)
+        check_submission(client, journal, submission, executions, max(1, end - time.monotonic()), violations, may_fail, {} if living_rerun else cluster.living(),
+                         cluster.names)
     check_same_request_same_job(client, violations)
     if submissions is None:
         check_no_other_job(client, cluster.clients, violations)

@@ -155,6 +155,7 @@ def everything_dies_again_and_again(run: Run, rounds=50):
                     until(lambda: load.acknowledged() > before or not any(t.is_alive() for t in load.threads), "an acknowledgement")
         # Everything dies each time, so a task may begin in each round; (e) still wants every process but the last dead.
         cluster.check(client, executions=rounds, within=120)
+        cluster.check_store()
         run.figure(f"{deaths} rounds, {load.acknowledged()} submissions acknowledged, "
                    f"{sum(len(s.payloads) for s in client.submissions if s.job_id)} tasks")
 

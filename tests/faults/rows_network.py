@@ -232,10 +232,12 @@ def through(cluster, shuffler):
 
 @row("F17", "HELLO, HEARTBEAT, ASSIGN, RESULTS and their acknowledgements twice, and out of order")
 def messages_twice_and_out_of_order(run: Run):
-    with proxied(run) as (cluster, client):
+    # Every message goes through this process, which may be slow at it: leases of a second and a half would end for no fault.
+    slow = {"env": {"REEVE_TIME_SCALE": str(max(run.scale, 0.3))}}
+    with proxied(run, **slow) as (cluster, client):
         twice = Shuffler(run, 0.5, ["HELLO", "WELCOME", "HEARTBEAT", "HEARTBEAT_ACK", "ASSIGN", "RESULTS", "RESULT_ACK", "WHO_ARE_YOU"])
         through(cluster, twice)
-        with Load(client, run, threads=3):
+        with Load(client, run, threads=3, batches=1000, pause=0.01):
             until(lambda: twice.touched > 300, "300 messages sent twice", 60)
             for _ in range(3):
                 cluster.dispatch.reset()
@@ -245,10 +247,10 @@ def messages_twice_and_out_of_order(run: Run):
             cluster.wait_for_master()
         twice.share = 0
         cluster.check(client, executions=1)
-    with proxied(run) as (cluster, client):
+    with proxied(run, **slow) as (cluster, client):
         order = Shuffler(run, 0.2, ["HELLO", "WELCOME", "HEARTBEAT", "ASSIGN", "RESULTS", "RESULT_ACK", "RECALL", "CANCEL"], hold=True)
         through(cluster, order)
-        with Load(client, run, threads=3):
+        with Load(client, run, threads=3, batches=1000, pause=0.01):
             until(lambda: order.touched > 100, "100 messages out of order", 60)
         order.share = 0
         cluster.check(client, executions=1)
@@ -275,8 +277,9 @@ def connection_cut_after_n_bytes(run: Run):
         total = cluster.dispatch.cuts + cluster.collector.cuts
         run.figure(f"{total} cuts, {load.acknowledged()} submissions")
         run.expect(total > cuts / 2, f"{total} of {cuts} cuts happened")
-        # A worker that cannot get through for longer than its (scaled) lease loses what it holds.
-        cluster.check(client, executions=cuts, living_rerun=True)
+        # libzmq connects again after 100 to 500 ms, whatever the scale: longer than a divided grace. At real times nothing runs again.
+        scaled = run.scale < 1
+        cluster.check(client, executions=cuts if scaled else 1, living_rerun=scaled)
 
 
 def mutations(run, count):

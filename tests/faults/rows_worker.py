@@ -165,13 +165,21 @@ def segfault_names_its_task(run: Run):
         run.expect("worker died" in cluster.log("worker-1"), "the supervisor says that the worker died")
 
 
-@row("F11", "a poison task takes its worker down each time")
+def time_of(client, submission):
+    began = time.monotonic()
+    client.wait(submission.job_id, 60)
+    return time.monotonic() - began
+
+
+@row("F11", "a poison task takes its worker down each time (what it costs the others is measured, not judged)")
 def poison_is_found(run: Run):
     for word in (b"segv poison", b"kill poison"):  # With a crash note, and without one.
         with run.cluster(workers=2, slots=2) as cluster:
             client = cluster.client()
+            alone = time_of(client, client.submit(run.payloads(60, b"sleep=0.1 ")))
             poison = client.submit([word])
             others = client.submit(run.payloads(60, b"sleep=0.1 "))
+            run.figure(f"60 tasks alone: {alone:.1f} s, beside {word.decode()!r}: {time_of(client, others):.1f} s")
             ended = client.wait(poison.job_id, 90)
             run.expect(ended is not None, f"{word!r} ends")
             if ended is None:
