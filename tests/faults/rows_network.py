@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import sqlite3
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -71,7 +73,7 @@ def split_cluster(run, slots=2):
         with ApiDoor(names[0]) as door, run.cluster(start=False, slots=slots, master_prefix=here,
                                                     master_flags=["--listen", "127.5.0.1"]) as cluster:
             cluster.worker_address = f"127.5.0.1:{cluster.port}"
-            cluster.address = door.open(cluster.folder, f"127.5.0.1:{cluster.port}")
+            cluster.address = door.open(f"127.5.0.1:{cluster.port}")
             cluster.start_master()
             cluster.wait_for_master()
             cluster.start_worker("worker-1", prefix=here)
@@ -113,8 +115,9 @@ while True:
     def __enter__(self):
         return self
 
-    def open(self, folder, target):
-        path = str(folder / "api.sock")
+    def open(self, target):
+        self.folder = tempfile.mkdtemp(prefix="reeve-door-", dir="/tmp")  # The path of a socket may not be long.
+        path = self.folder + "/api"
         self.process = subprocess.Popen(["ip", "netns", "exec", self.namespace, "/usr/bin/python3", "-c", self.CODE, path, target],
                                         stdout=subprocess.PIPE)
         self.process.stdout.readline()
@@ -124,6 +127,7 @@ while True:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def cut_for(run, cluster, client, cut, heal, seconds, rerun):
