@@ -79,11 +79,15 @@ class FaultCluster(base.Cluster):
                                  *self.worker_flags, *flags], self.worker_env if env is None else env, prefix)
 
     def start(self):
+        self.start_unattended()
+        self.wait_for_workers(self.workers)
+
+    def start_unattended(self):
+        """Without waiting for the workers: the master may die of their joining."""
         self.start_master()
         self.wait_for_master()
         for i in range(1, self.workers + 1):
             self.start_worker(f"worker-{i}")
-        self.wait_for_workers(self.workers)
 
     def wait_for_master(self, within=30):
         end = time.monotonic() + within

@@ -60,15 +60,17 @@ class Proxy:
             except OSError:
                 near.close()
                 continue
+            for one in (near, far):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
-            with self.lock:
+            name = (self.port, self.connections)
+            with self.lock:  # From here on reset() may close both.
                 self.open.add((near, far))
             for way, source, sink in (("up", near, far), ("down", far, near)):
-                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=self.pump, args=(way, source, sink, (near, far)), daemon=True).start()
+                threading.Thread(target=self.pump, args=(name, way, source, sink, (near, far)), daemon=True).start()
 
-    def pump(self, way, source, sink, pair):
-        passed, stream, name = 0, Zmtp(), (self.port, pair[0].getpeername())
+    def pump(self, name, way, source, sink, pair):
+        passed, stream = 0, Zmtp()
         import random
         jitter = random.Random(self.port)
         try:
