@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <future>
 #include <thread>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "base/time_scale.h"
 #include "master/dispatch/dispatcher.h"
+#include "master/runtime/commit_gate.h"
 #include "master/store/reader_thread.h"
 #include "master/store/store.h"
 #include "master/store/store_thread.h"
@@ -67,8 +67,8 @@ struct MasterLoop::Impl {
   std::thread thread;
 
   // Loop thread only.
-  std::array<uint64_t, kStoreCount> submitted{}, committed{};
-  std::array<std::deque<std::pair<uint64_t, Held>>, kStoreCount> held;
+  std::array<uint64_t, kStoreCount> submitted{};
+  CommitGate<Held> held;
   std::vector<Event> own;  // Events the loop itself found: to be stepped next.
   absl::Duration next_probe = absl::ZeroDuration();
   absl::Duration next_disk = absl::ZeroDuration();
@@ -108,19 +108,11 @@ void MasterLoop::Impl::Do(Held& what) {
 }
 
 void MasterLoop::Impl::Release(After after, Held what) {
-  const int s = static_cast<int>(after.store);
-  if (after.number <= committed[s] && held[s].empty()) return Do(what);
-  held[s].emplace_back(after.number, std::move(what));
+  held.Pass(after, std::move(what), [this](Held& ready) { Do(ready); });
 }
 
 void MasterLoop::Impl::ReleaseCommitted(StoreKind kind, uint64_t number) {
-  const int s = static_cast<int>(kind);
-  committed[s] = number;
-  while (!held[s].empty() && held[s].front().first <= number) {
-    Held what = std::move(held[s].front().second);
-    held[s].pop_front();
-    Do(what);
-  }
+  held.OnCommitted(kind, number, [this](Held& ready) { Do(ready); });
 }
 
 void MasterLoop::Impl::Load(const LoadInputs& load) {
@@ -156,13 +148,13 @@ void MasterLoop::Impl::Carry(Effects effects) {
     ReleaseCommitted(StoreKind::kMemory, number);
     own.push_back(Committed{StoreKind::kMemory, number});
   }
-  for (const Assignment& assignment : effects.assignments) {
-    dispatcher->Send(assignment, &own);
-    Failpoint("loop.assigned");
-  }
   for (LinkSend& send : effects.sends) {
     const After after = send.after;
     Release(after, std::move(send));
+  }
+  for (const Assignment& assignment : effects.assignments) {
+    dispatcher->Send(assignment, &own);
+    Failpoint("loop.assigned");
   }
   for (const LoadInputs& load : effects.loads) Load(load);
   for (Reply& reply : effects.replies) {
@@ -252,7 +244,6 @@ int MasterLoop::Impl::SleepMs() const {
   Now now = ReadClocks();
   now.monotonic -= stood_still;
   absl::Duration sleep = std::min(kLongestSleep, parts.scheduler->NextDeadline() - now.monotonic);
-  if (const auto due = parts.scheduler->NextDue()) sleep = std::min(sleep, *due - now.wall);
   return std::max<int>(
       0, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(sleep, absl::Milliseconds(1)))));
 }
@@ -275,7 +266,7 @@ void MasterLoop::Impl::Run(std::promise<absl::Status>* started) {
         give_up = now + kStopWithin;
         parts.scheduler->Step(TurnClocks(), DrainMaster{});
       }
-      if (held[0].empty() || now >= give_up) break;
+      if (held.empty(StoreKind::kDurable) || now >= give_up) break;
     }
     pollfd fds[2] = {{doorbell.fd(), POLLIN, 0}, {dispatcher->fd(), POLLIN, 0}};
     poll(fds, 2, stopping.load() ? 10 : SleepMs());

@@ -60,8 +60,9 @@ struct RetryOutcome {
   uint32_t failed_attempts = 0;  // So far, this one included.
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
-  absl::Time due;  // Wall clock.
-  LeaseId lease;   // Under which it failed; epoch 0: of no attempt's report.
+  absl::Time due;      // Wall clock.
+  LeaseId lease;       // Under which it failed; epoch 0: of no attempt's report.
+  uint64_t death = 0;  // Of the process whose end is counted here; 0: of none.
 };
 
 struct PutJob {
@@ -241,9 +242,10 @@ struct JobNotice {
 
 struct Effects {
   std::vector<WriteBatch> writes;  // At most one per store. Hand to the stores first.
+  std::vector<LinkSend> sends;     // In order, as their commits are done. Before assignments: a
+                                   // worker takes none until it has read its Welcome.
   std::vector<Assignment>
-      assignments;              // Best effort; a lost one is noticed by heartbeat and sent again.
-  std::vector<LinkSend> sends;  // In order, as their commits are done.
+      assignments;  // Best effort; a lost one is noticed by heartbeat and sent again.
   std::vector<LoadInputs> loads;
   std::vector<Reply> replies;    // After their commit, in order.
   std::vector<AckResults> acks;  // After their commit.
