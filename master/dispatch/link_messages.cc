@@ -129,6 +129,8 @@ absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch) {
   if (absl::Status s = FromWire(wire.held(), epoch, &hello.held); !s.ok()) return s;
   if (absl::Status s = FromWire(wire.suspects(), epoch, &hello.suspects); !s.ok()) return s;
   hello.culprit_named = wire.culprit_named();
+  hello.suspects_process = wire.suspects_process_id();
+  if (hello.suspects_process.size() > 64) return Malformed("suspects_process_id out of bounds");
   return hello;
 }
 

@@ -10,7 +10,6 @@ namespace reeve {
 namespace {
 
 constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
-constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
 
 uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15ull;
@@ -212,7 +211,7 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
 }
 
 absl::Time Scheduler::Impl::Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times) {
-  const absl::Time when = RoundUp(now.wall + Backoff(ChunkOf(job, index).birth, index, times));
+  const absl::Time when = RoundUp(Steady(now) + Backoff(ChunkOf(job, index).birth, index, times));
   job.scheduled[when].Add({index, 1});
   ++job.scheduled_count;
   due[{when, job.id}] = {job.store, next_commit[static_cast<int>(job.store)]};

@@ -128,6 +128,9 @@ struct Hello {
   // Named by the previous process's memory file or crash note.
   std::vector<HeldRun> suspects;
   bool culprit_named = false;
+  // The process_id of that process; with no suspects: nothing ran when it ended. Empty: the parent
+  // knows of none before.
+  std::string suspects_process;
   bool local_cluster = false;
 };
 

@@ -59,8 +59,8 @@ void Scheduler::Impl::RefuseJob(CallId call, absl::Status status) {
   effects.replies.push_back({call, JobReply{std::move(status), {}}, {}});
 }
 
-void Scheduler::Impl::RefuseAppend(CallId stream, absl::Status status) {
-  effects.replies.push_back({stream, AppendReply{std::move(status), 0, {}, {}}, {}});
+void Scheduler::Impl::RefuseAppend(CallId stream, absl::Status status, StoreKind store) {
+  effects.replies.push_back({stream, AppendReply{std::move(status), 0, {}, {}}, Latest(store)});
 }
 
 absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) const {
@@ -112,7 +112,7 @@ void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   if (absl::Status room = CheckRoom(now, event); !room.ok())
     return RefuseJob(event.call, std::move(room));
   requests[event.request_id] = {event.content_hash, JobId(next_job)};
-  request_order.emplace_back(now.wall, event.request_id);
+  request_order.emplace_back(Steady(now), event.request_id);
   Job* job = MakeJob(now, event);
   const CallId call = event.call;
   ReplyJob(call, *job);
@@ -123,10 +123,7 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
   auto owned = std::make_unique<Job>();
   Job& job = *owned;
   job.id = JobId(next_job++);
-  if (next_job + kJobIdBlock / 2 > reserved_below) {
-    reserved_below = next_job + kJobIdBlock;
-    Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
-  }
+  if (next_job + options.job_id_block / 2 > reserved_below) ReserveIds();
   job.options = event.options;
   job.record = event.record;
   job.state = event.open ? JobState::kOpen : JobState::kActive;
@@ -157,6 +154,12 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
   }
   UpdateListing(job);
   return &job;
+}
+
+void Scheduler::Impl::ReserveIds() {
+  reserved_below = next_job + options.job_id_block;
+  reserving.emplace_back(next_commit[static_cast<int>(StoreKind::kDurable)], reserved_below);
+  Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
 }
 
 void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
@@ -199,7 +202,8 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
     streams.erase(appender.stream);
     RefuseAppend(appender.stream,
                  MakeError(absl::StatusCode::kAborted, "APPENDER_REPLACED",
-                           StrCat("another stream was opened for appender ", event.appender)));
+                           StrCat("another stream was opened for appender ", event.appender)),
+                 job->store);
   }
   appender.stream = event.stream;
   streams[event.stream] = {event.job, event.appender};
@@ -209,6 +213,7 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
 }
 
 bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) const {
+  if (REEVE_BUG(kQueueUnbounded)) return true;
   if (disk_low && !job.options.ephemeral) return false;
   // One batch fits into an empty queue, however small the bound.
   if (job.options.ephemeral && job.queued_bytes > 0 &&
@@ -240,22 +245,26 @@ void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
   if (stream == streams.end()) return;  // Replaced or refused; it was told.
   Job* job = FindJob(stream->second.first);
   if (job == nullptr || job->state != JobState::kOpen) {
-    return RefuseAppend(event.stream, MakeError(absl::StatusCode::kFailedPrecondition,
-                                                "JOB_NOT_OPEN", "the job takes no more tasks"));
+    return RefuseAppend(event.stream,
+                        MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                                  "the job takes no more tasks"),
+                        job == nullptr ? StoreKind::kDurable : job->store);
   }
   Appender& appender = job->appenders[stream->second.second];
   if (event.offset > appender.offset) {
     return RefuseAppend(
         event.stream,
         MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
-                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)));
+                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)),
+        job->store);
   }
   if (event.offset < appender.offset && !REEVE_BUG(kAppendOffsetIgnored)) {
     if (event.offset + event.count > appender.offset) {
       return RefuseAppend(event.stream,
                           MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
                                     StrCat("the batch at offset ", event.offset,
-                                           " reaches beyond the committed ", appender.offset)));
+                                           " reaches beyond the committed ", appender.offset)),
+                          job->store);
     }
     effects.replies.push_back({event.stream,
                                AppendReply{absl::OkStatus(), appender.offset, {}, job->id},
@@ -265,7 +274,8 @@ void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
   if (uint64_t{job->total} + event.count > kMaxTasksPerJob) {
     return RefuseAppend(event.stream,
                         MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
-                                  StrCat("a job has at most ", kMaxTasksPerJob, " tasks")));
+                                  StrCat("a job has at most ", kMaxTasksPerJob, " tasks")),
+                        job->store);
   }
   if (!HasRoom(*job, event.count, event.bytes)) return parked.push_back(std::move(event));
   const Run run{job->total, event.count};
@@ -296,8 +306,8 @@ void Scheduler::Impl::On(const Now& now, CloseJob& event) {
     job->state = JobState::kActive;
     if (job->unfinished() > 0) {
       Put(job->store, PutJobState{job->id, job->state, CountsOf(*job), absl::InfiniteFuture(), {}});
-    }
-    effects.jobs.push_back({ViewOf(*job), job->last_seq, {}, Latest(job->store)});
+      effects.jobs.push_back({ViewOf(*job), job->last_seq, {}, Latest(job->store)});
+    }  // Otherwise it ends right here, and is never seen active.
   }
   const CallId call = event.call;
   const JobId id = job->id;
@@ -378,8 +388,10 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   for (const auto& [name, appender] : job.appenders) {
     if (!appender.stream) continue;
     streams.erase(appender.stream);
-    RefuseAppend(appender.stream, MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
-                                            "the job takes no more tasks"));
+    RefuseAppend(appender.stream,
+                 MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                           "the job takes no more tasks"),
+                 job.store);
   }
   for (auto& [session, worker] : workers) worker->paces.erase(job.id);
   frontier_waits.erase(job.id);
@@ -395,7 +407,7 @@ void Scheduler::Impl::FinishInChunks(Job& job, Run run) {
     chunk.left -= here;
     if (chunk.left == 0) {
       ForgetChunk(job, chunk);
-      if (job.options.ephemeral && chunk.has_inputs)
+      if (job.options.ephemeral && chunk.has_inputs && !REEVE_BUG(kEphemeralKept))
         Put(StoreKind::kMemory, DropInputs{job.id, chunk.run.first});
     }
     run = {run.first + here, run.count - here};
@@ -414,7 +426,7 @@ void Scheduler::Impl::ForgetChunk(Job& job, Chunk& chunk) {
 // ---- EPHEMERAL jobs: results live until every cursor has passed them ----
 
 bool Scheduler::Impl::ResultsFull(const Job& job) const {
-  return job.options.ephemeral &&
+  return job.options.ephemeral && !REEVE_BUG(kEphemeralUnbounded) &&
          (job.result_bytes >= options.ephemeral_job_bytes / 2 ||
           (job.result_bytes > 0 && ephemeral_results >= options.ephemeral_bytes / 2));
 }
@@ -448,7 +460,7 @@ void Scheduler::Impl::DropPassedResults(Job& job) {
     bytes += job.kept_results.front().second;
     job.kept_results.pop_front();
   }
-  if (through == 0) return;
+  if (through == 0 || REEVE_BUG(kEphemeralKept)) return;
   Put(StoreKind::kMemory, DropResults{job.id, through});
   CountResults(job, 0, bytes);
 }
@@ -466,11 +478,12 @@ void Scheduler::Impl::CountResults(Job& job, uint64_t added, uint64_t dropped) {
 void Scheduler::Impl::CheckCursors(const Now& now) {
   for (const JobId id : std::vector<JobId>(ephemeral_jobs.begin(), ephemeral_jobs.end())) {
     Job& job = *jobs.at(id);
-    std::erase_if(job.cursors, [&now](const auto& cursor) {
-      return now.monotonic - cursor.second.closed_at >= kCursorLife;
+    std::erase_if(job.cursors, [&now, this](const auto& cursor) {
+      return now.monotonic - cursor.second.closed_at >= options.cursor_life;
     });
     DropPassedResults(job);
-    if (!job.cursors.empty() || now.monotonic - job.cursorless_since < kCursorLife) continue;
+    if (!job.cursors.empty() || now.monotonic - job.cursorless_since < options.cursor_life)
+      continue;
     if (job.state != JobState::kCancelling) SetCancelling(now, job);
     EndIfDone(now, job);
   }
@@ -478,7 +491,7 @@ void Scheduler::Impl::CheckCursors(const Now& now) {
 
 void Scheduler::Impl::ForgetOldRequests(const Now& now) {
   while (!request_order.empty() && (request_order.size() > kMaxRequestIds ||
-                                    now.wall - request_order.front().first > kRequestIdLife)) {
+                                    Steady(now) - request_order.front().first > kRequestIdLife)) {
     requests.erase(request_order.front().second);
     request_order.pop_front();
   }

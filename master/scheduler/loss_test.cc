@@ -191,6 +191,95 @@ TEST_F(LossTest, SuspicionsAndBackOffsSurviveARestart) {
   for (const AssignedSpan& span : assigned) EXPECT_EQ(span.solo, span.run.first == 0);
 }
 
+Image OneJob(JobId job, absl::Time wall) {
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  JobImage stored;
+  stored.job.view.job = job;
+  stored.job.options.handler = "echo";
+  stored.job.array_count = 4;
+  stored.state = JobState::kActive;
+  stored.frontier = 4;
+  stored.chunks.push_back({{0, 4}, {Epoch(1), 3}, 0});
+  stored.retries.push_back({{0, 1}, Reason::kNone, 0, 1, 0, wall, {}, DeathOf("p")});
+  image.jobs.push_back(stored);
+  return image;
+}
+
+HeldRun SuspectOf(JobId job, TaskIndex index) {
+  HeldRun suspect;
+  suspect.job = job;
+  suspect.birth = {Epoch(1), 3};
+  suspect.run = {index, 1};
+  return suspect;
+}
+
+TEST_F(LossTest, ADeathThatTheLifeBeforeRecordedIsNotCountedAgain) {
+  // The master committed the suspicion and ended before its Welcome; the worker told it again.
+  job = JobId(7);
+  Harness restarted(OneJob(job, h.Now_().wall - absl::Seconds(1)));
+  restarted.Join(1, 4, "q", {}, {SuspectOf(job, 0)}, false, "p");
+  EXPECT_EQ(restarted.scheduler_.totals().suspicions, 0u);
+  // Another death is another matter.
+  restarted.Join(2, 4, "s", {}, {SuspectOf(job, 0)}, false, "r");
+  EXPECT_EQ(restarted.scheduler_.totals().suspicions, 1u);
+  restarted.Join(2, 4, "s", {}, {SuspectOf(job, 0)}, false, "r");
+  EXPECT_EQ(restarted.scheduler_.totals().suspicions, 1u);
+}
+
+TEST_F(LossTest, ATaskThatTakesWorkerAndParentDownWithinASecondIsSuspected) {
+  // It was in no note and in no heartbeat, and so it did this for ever.
+  slots_ = 2;
+  h.Join(1, 2);
+  job = h.Create("r", 6).view.job;
+  spans = h.TakeAssigned(1);
+  for (int death = 1; death <= 3; ++death) {
+    session += 100;
+    h.Join(session, 2, "p" + std::to_string(session));  // Nobody is left to say what ran.
+    EXPECT_EQ(h.scheduler_.totals().suspicions, 2u * death);
+  }
+  h.RunAll();
+  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
+}
+
+TEST_F(LossTest, AParentThatSaysThatNothingRanBlamesNobody) {
+  Begin(4);
+  h.Join(101, 4, "q", {}, {}, false, "p");
+  EXPECT_EQ(h.scheduler_.totals().suspicions, 0u);
+  EXPECT_EQ(Count(h.TakeAssigned(101)), 4u);
+}
+
+TEST_F(LossTest, ATaskGoesOnOnlyOnceTheDeathUnderItIsDurable) {
+  // A new life that did not know of it let others run beside the suspect.
+  Begin(2);
+  h.Join(2, 2);
+  h.auto_commit = false;
+  h.Join(101, 2, "q", {}, {Suspect(0)}, false, "p");
+  const auto neighbour = h.TakeAssigned(2);
+  ASSERT_EQ(Count(neighbour), 1u);
+  EXPECT_EQ(neighbour[0].run.first, 1u);
+  h.Commit();
+  h.Take();
+  EXPECT_EQ(Count(h.TakeAssigned(2)) + Count(h.TakeAssigned(101)), 1u);
+}
+
+TEST_F(LossTest, ASuspectThatRunsAloneStillDoesWhenItsMasterRestarts) {
+  // Its claim was an ordinary lease, and others came to run beside it.
+  job = JobId(7);
+  Image image = OneJob(job, h.Now_().wall - absl::Seconds(1));
+  image.jobs[0].retries[0].suspicions = 3;
+  Harness restarted(std::move(image));
+  HeldRun held = SuspectOf(job, 0);
+  held.lease = {Epoch(1), LeaseSeq(9)};
+  held.phase = HeldPhase::kQueued;
+  restarted.Join(1, 4, "q", {held});
+  EXPECT_TRUE(restarted.TakeAssigned(1).empty()) << "nothing beside a suspect";
+  restarted.Join(1, 4, "r", {}, {SuspectOf(job, 0)}, false, "q");
+  EXPECT_EQ(restarted.scheduler_.totals().crashes, 1u);
+}
+
 // ---- At most once ----
 
 JobOptions Once() {

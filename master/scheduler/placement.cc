@@ -112,6 +112,7 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   if (!IsCommitted(worker.welcome_after)) return 0;
   const Lane lane = LaneOf(worker, job.options.handler);
   if (Slots(worker, lane) == 0) return 0;
+  if (REEVE_BUG(kCreditIgnored)) return options.max_span;
   const uint64_t held = worker.held[static_cast<int>(lane)];
   const uint32_t window = Window(worker, job);
   return held >= window ? 0 : static_cast<uint32_t>(window - held);
@@ -137,7 +138,7 @@ void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t c
 
 bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
   if (job.options.ephemeral || run.first < job.frontier || REEVE_BUG(kFrontierIgnored)) return true;
-  if (job.options.at_most_once) {
+  if (job.options.at_most_once && !REEVE_BUG(kAtMostOnceBeforeFrontier)) {
     // Exact: a task below it may have been sent, and will not be sent by another life.
     ExtendFrontier(job, run.end());
     return false;
@@ -185,6 +186,8 @@ void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
 }
 
 std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
+  // An id that a worker has seen never means another job, even if this commit fails.
+  if (job.id.value >= reserved_for_sure && !REEVE_BUG(kJobIdsNotReserved)) return std::nullopt;
   const std::optional<Run> ready = job.ready.FirstRun(0, std::min(limit, options.max_span));
   if (!ready.has_value() || !CoveredByFrontier(job, *ready)) return std::nullopt;
   Run run = *ready;

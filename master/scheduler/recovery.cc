@@ -9,10 +9,9 @@
 namespace reeve {
 
 Scheduler::Impl::Impl(const SchedulerOptions& scheduler_options, Image image, Now now)
-    : options(scheduler_options), epoch(image.epoch) {
-  next_job = std::max<uint64_t>(1, image.next_job.value);
-  reserved_below = next_job + kJobIdBlock;
-  Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
+    : options(scheduler_options), epoch(image.epoch), born(now) {
+  next_job = reserved_for_sure = std::max<uint64_t>(1, image.next_job.value);
+  ReserveIds();
   for (RequestImage& request : image.requests) {
     requests[request.request_id] = {request.content_hash, request.job};
     request_order.emplace_back(request.create_time, std::move(request.request_id));
@@ -67,8 +66,11 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     for (const Run run : open.Intersection(retry.run)) {
       for (TaskIndex i = run.first; i < run.end(); ++i) {
         Budget& budget = job.budgets[i];
-        budget = {retry.failed_attempts, retry.suspicions, retry.crashes,
-                  std::max(budget.failed, retry.lease)};
+        budget.failed_attempts = retry.failed_attempts;
+        budget.suspicions = REEVE_BUG(kSuspicionsForgotten) ? 0 : retry.suspicions;
+        budget.crashes = retry.crashes;
+        budget.failed = std::max(budget.failed, retry.lease);
+        if (retry.death != 0) budget.deaths.push_back(retry.death);
         later[i] = retry.due;
       }
     }
@@ -80,11 +82,14 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     job.cancelled = std::move(open);
     return EndIfDone(now, job);
   }
-  for (const auto& [index, when] : later) {
-    if (when <= now.wall) continue;  // It may have begun again.
+  for (const auto& [index, recorded] : later) {
+    if (recorded <= now.wall) continue;  // It may have begun again.
+    // No back-off is longer: the clock was set back.
+    const absl::Time when = std::min(recorded, now.wall + kLongestBackoff);
     open.Remove({index, 1});
     job.scheduled[when].Add({index, 1});
     ++job.scheduled_count;
+    if (index < job.frontier) job.restored_due.Add({index, 1});
     due[{when, job.id}] = {};
   }
   for (const Run run : open.Intersection({0, job.frontier}))
@@ -101,9 +106,14 @@ void Scheduler::Impl::ReleaseUnclaimed(const Now& now) {
   reattach_deadline = absl::InfiniteDuration();
   std::vector<Job*> held;
   for (auto& [id, job] : jobs) {
+    job->restored_due.Clear();
     if (!job->unclaimed.empty()) held.push_back(job.get());
   }
   for (Job* job : held) {
+    for (const auto& [index, budget] : job->budgets) {
+      if (budget.deaths.empty() || job->unclaimed.Remove({index, 1}) == 0) continue;
+      GoOnAfter(now, *job, index, Latest(job->store));
+    }
     const std::vector<Run> runs = job->unclaimed.Runs();
     job->unclaimed.Clear();
     LoseRuns(now, *job, runs);

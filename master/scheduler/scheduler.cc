@@ -31,6 +31,8 @@ const Job* Scheduler::Impl::FindJob(JobId id) const {
 void Scheduler::Impl::On(const Now&, Committed& event) {
   committed[static_cast<int>(event.store)] = event.number;
   if (event.store != StoreKind::kDurable) return;
+  for (; !reserving.empty() && reserving.front().first <= event.number; reserving.pop_front())
+    reserved_for_sure = reserving.front().second;
   for (auto it = frontier_waits.begin(); it != frontier_waits.end();) {
     Job* job = FindJob(*it);
     if (job != nullptr && job->frontier_commit > event.number) {
@@ -77,7 +79,7 @@ void Scheduler::Impl::On(const Now& now, Tick&) {
 void Scheduler::Impl::On(const Now&, DrainMaster&) { draining = true; }
 
 void Scheduler::Impl::ReleaseDue(const Now& now) {
-  for (auto next = due.begin(); next != due.end() && next->first.first <= now.wall;) {
+  for (auto next = due.begin(); next != due.end() && next->first.first <= Steady(now);) {
     const auto [time, id] = next->first;
     if (!IsCommitted(next->second)) {
       ++next;
@@ -91,7 +93,10 @@ void Scheduler::Impl::ReleaseDue(const Now& now) {
     const std::vector<Run> runs = bucket->second.Runs();
     job->scheduled_count -= bucket->second.size();
     job->scheduled.erase(bucket);
-    for (const Run run : runs) AddReady(*job, run);
+    for (const Run run : runs) {
+      for (const Run part : job->restored_due.Missing(run)) AddReady(*job, part);
+      for (const Run part : job->restored_due.Intersection(run)) job->unclaimed.Add(part);
+    }
     UpdateListing(*job);
   }
 }
@@ -134,6 +139,10 @@ absl::Duration Scheduler::Impl::NextDeadline() const {
     if (job->state != JobState::kCancelling) break;  // Checked with the workers otherwise.
     next = std::min(next, job->cancel_deadline);
   }
+  for (const auto& [bucket, recorded] : due) {
+    if (!IsCommitted(recorded)) continue;  // Commits wake the loop by themselves.
+    return std::min(next, born.monotonic + (bucket.first - born.wall));
+  }
   return next;
 }
 
@@ -147,13 +156,6 @@ void Scheduler::Step(const Now& now, Event event) {
 }
 
 Effects Scheduler::TakeEffects(const Now& now) { return impl_->TakeEffects(now); }
-
-std::optional<absl::Time> Scheduler::NextDue() const {
-  for (const auto& [bucket, recorded] : impl_->due) {
-    if (impl_->IsCommitted(recorded)) return bucket.first;
-  }
-  return std::nullopt;  // Commits wake the loop by themselves.
-}
 
 absl::Duration Scheduler::NextDeadline() const { return impl_->NextDeadline(); }
 

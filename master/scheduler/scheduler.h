@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/scheduler/effects.h"
@@ -48,11 +49,15 @@ struct SchedulerOptions {
   // EPHEMERAL jobs: all together and each.
   uint64_t ephemeral_bytes = 256u << 20;
   uint64_t ephemeral_job_bytes = 64u << 20;
+  // A closed cursor of an EPHEMERAL job is waited for so long; a job without any goes on so long.
+  absl::Duration cursor_life = absl::Minutes(10);
   // Work a worker may hold ahead of its slots.
   absl::Duration prefetch_target = absl::Milliseconds(25);
   uint32_t max_held_per_worker = 262'144;
   // Most tasks in one span.
   uint32_t max_span = 65'536;
+  // Job ids are reserved durably in blocks of so many, ahead of their use.
+  uint64_t job_id_block = 1'000;
   // A step of the durable frontier, and how many indexes before its end the next is asked for.
   uint32_t frontier_step = 65'536;
 };
@@ -79,6 +84,10 @@ struct TaskView {
   std::vector<std::string> explanations;  // Most important first; see ExplainTask.
 };
 
+// RetryOutcome::death of a process: names its end, so that it is counted once wherever it is told.
+// 0: unknown.
+uint64_t DeathOf(std::string_view process_id);
+
 class Scheduler {
  public:
   // Goes on from `image` (of the durable store; an empty one for a new cluster). Effects of the
@@ -95,10 +104,9 @@ class Scheduler {
   // of events.
   Effects TakeEffects(const Now& now);
 
-  // Monotonic time at which a Tick is due; InfiniteDuration if none.
+  // Monotonic time at which effects are to be taken although nothing came in; InfiniteDuration if
+  // none.
   absl::Duration NextDeadline() const;
-  // Wall-clock time at which a retry falls due, if any: take effects then.
-  std::optional<absl::Time> NextDue() const;
 
   // Dies with the broken formula if the state contradicts itself. O(everything): for tests and
   // simulation.

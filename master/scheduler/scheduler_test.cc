@@ -91,6 +91,7 @@ TEST(SchedulerTest, AResultOfALostLeaseIsSuperseded) {
   h.Create("r", 1);
   const AssignedSpan span = h.TakeAssigned(1).at(0);
   h.Advance(absl::Seconds(16));  // Silent: the lease is lost.
+  h.results.clear();             // It may have died of its task: a suspicion.
   h.Join(2, 1);
   const AssignedSpan again = h.TakeAssigned(2).at(0);
   EXPECT_EQ(again.run, span.run);
@@ -539,9 +540,81 @@ TEST(SchedulerTest, ARetryDoesNotBeginBeforeTheFailureIsDurable) {
   const uint64_t failure = h.last_commit[0];
   h.Advance(absl::Seconds(2));
   EXPECT_TRUE(h.TakeAssigned(1).empty());
-  EXPECT_FALSE(h.scheduler_.NextDue().has_value());
+  EXPECT_GT(h.scheduler_.NextDeadline(), h.clock_);  // Not due: the commit wakes the loop.
   h.Step(Committed{StoreKind::kDurable, failure});
   EXPECT_EQ(h.TakeAssigned(1).size(), 1u);
+}
+
+TEST(SchedulerTest, AWallClockThatIsSetBackMakesNoRetryWait) {
+  // Its due time was one of the wall clock, and it waited as much longer as the clock went back.
+  Harness h;
+  h.Join(1, 1);
+  h.Create("r", 1);
+  h.Finish(1, h.TakeAssigned(1).at(0), {{0, TaskState::kFailed, Reason::kHandlerError}});
+  h.wall_offset = -absl::Hours(1);
+  EXPECT_LE(h.scheduler_.NextDeadline(), h.clock_ + absl::Seconds(2));
+  h.Advance(absl::Seconds(2));
+  EXPECT_EQ(h.TakeAssigned(1).size(), 1u);
+}
+
+TEST(SchedulerTest, AnAttemptThatBeganBeforeARestartIsClaimedAlthoughTheWallClockWentBack) {
+  // It was taken for a retry that still waits, dropped, and run again.
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  JobImage stored;
+  stored.job.view.job = JobId(7);
+  stored.job.options.handler = "echo";
+  stored.job.array_count = 1;
+  stored.state = JobState::kActive;
+  stored.frontier = 1;
+  stored.chunks.push_back({{0, 1}, {Epoch(1), 3}, 0});
+  const absl::Time due = absl::FromUnixSeconds(1'000'000) + absl::Seconds(160);
+  stored.retries.push_back(
+      {{0, 1}, Reason::kHandlerError, 1, 0, 0, due, {Epoch(1), LeaseSeq(3)}, 0});
+  for (const bool due_passes : {false, true}) {
+    image.jobs = {stored};
+    Harness h(image);
+    if (due_passes) h.clock_ = absl::Seconds(100) + absl::Seconds(29);
+    HeldRun held{JobId(7), {Epoch(1), 3}, {Epoch(1), LeaseSeq(5)}, {0, 1}, HeldPhase::kQueued};
+    h.Join(1, 1, "p", {held});
+    const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
+    ASSERT_EQ(welcome.runs.size(), 1u);
+    EXPECT_TRUE(welcome.runs[0].lease);
+  }
+}
+
+TEST(SchedulerTest, NothingOfAJobIsAssignedBeforeItsIdIsReserved) {
+  // Half a block of jobs in one commit outran the reservation; had the commit failed, workers knew
+  // an id that then meant another job.
+  SchedulerOptions options;
+  options.job_id_block = 1;
+  Harness h(Harness::Fresh(), options);
+  h.Join(1, 4);
+  h.auto_commit = false;
+  h.Create("first", 1);
+  h.Create("second", 1);
+  for (const AssignedSpan& span : h.TakeAssigned(1)) EXPECT_EQ(span.job, JobId(1));
+  h.auto_commit = true;
+  h.Commit();
+  h.Take();
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
+}
+
+TEST(SchedulerTest, AJobClosedWithNothingLeftIsNeverSeenActive) {
+  // A watcher was told ACTIVE before anything of it was durable.
+  Harness h;
+  CreateJob create;
+  create.call = CallId(100);
+  create.request_id = "r";
+  create.options.handler = "echo";
+  create.open = true;
+  h.Step(std::move(create));
+  h.jobs.clear();
+  h.Step(CloseJob{CallId(101), std::get<JobReply>(h.replies.back().body).view.job});
+  ASSERT_EQ(h.jobs.size(), 1u);
+  EXPECT_EQ(h.jobs[0].view.state, JobState::kSucceeded);
 }
 
 TEST(SchedulerTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARestart) {
@@ -611,131 +684,6 @@ TEST(SchedulerTest, ARunOfAnotherBirthIsDropped) {
 }
 
 // An EPHEMERAL job that is appended to, with bounds small enough to meet.
-class EphemeralTest : public testing::Test {
- protected:
-  static SchedulerOptions Small() {
-    SchedulerOptions options;
-    options.ephemeral_job_bytes = 200;  // Half of it for inputs, half for results.
-    return options;
-  }
-  EphemeralTest() : h(Harness::Fresh(), Small()) {
-    h.Join(1, 1);
-    JobOptions options;
-    options.handler = "echo";
-    options.ephemeral = true;
-    CreateJob create;
-    create.call = CallId(1'000);
-    create.request_id = "r";
-    create.options = options;
-    create.open = true;
-    h.Step(std::move(create));
-    job = std::get<JobReply>(h.replies.back().body).view.job;
-    h.Step(OpenAppender{CallId(7), job, "a"});
-    h.replies.clear();
-  }
-  void Append(uint64_t offset, uint64_t bytes) {
-    InputBatchBuilder batch;
-    batch.Add(std::string(bytes, 'i'));
-    h.Step(AppendTasks{CallId(7), offset, *InputBatch::Parse(Buffer(batch.Finish())), 1, bytes});
-  }
-  std::vector<uint64_t> Offsets() const {
-    std::vector<uint64_t> offsets;
-    for (const Reply& reply : h.replies) {
-      if (const auto* append = std::get_if<AppendReply>(&reply.body)) {
-        EXPECT_TRUE(append->status.ok()) << append->status;
-        offsets.push_back(append->committed_offset);
-      }
-    }
-    return offsets;
-  }
-  void Cursor(uint64_t id, uint64_t passed, bool closed = false) {
-    h.Step(CursorMoved{job, CallId(id), passed, closed});
-  }
-  uint64_t DroppedThrough() const {
-    uint64_t through = 0;
-    for (const Write& write : h.writes) {
-      if (const auto* drop = std::get_if<DropResults>(&write)) through = drop->through;
-    }
-    return through;
-  }
-
-  Harness h;
-  JobId job;
-};
-
-TEST_F(EphemeralTest, AnAppendWithoutRoomWaitsAndWhatFollowsItStaysBehindIt) {
-  h.result_bytes = 1;
-  Append(0, 60);
-  Append(1, 60);  // 120 of 100.
-  Append(2, 10);  // Would fit, and must not overtake.
-  EXPECT_EQ(Offsets(), (std::vector<uint64_t>{1}));
-  h.RunAll();  // Each that ends makes room for the next.
-  EXPECT_EQ(Offsets(), (std::vector<uint64_t>{1, 2, 3}));
-  EXPECT_EQ(h.scheduler_.FindJob(job)->counts.succeeded, 3u);
-  EXPECT_EQ(h.scheduler_.totals().queued_bytes, 0u);
-}
-
-TEST_F(EphemeralTest, InputsGoWhenTheirTasksHaveEnded) {
-  Append(0, 60);
-  h.RunAll();
-  std::vector<TaskIndex> dropped;
-  for (const Write& write : h.writes) {
-    if (const auto* drop = std::get_if<DropInputs>(&write)) dropped.push_back(drop->first);
-  }
-  EXPECT_EQ(dropped, (std::vector<TaskIndex>{0}));
-}
-
-TEST_F(EphemeralTest, UnreadResultsStopAssignmentUntilEveryCursorHasPassedThem) {
-  h.result_bytes = 50;
-  Cursor(1, 0);
-  Cursor(2, 0);
-  for (uint64_t i = 0; i < 6; ++i) Append(i, 1);
-  h.RunAll();
-  // The third was with the worker when the second filled the room: what is in flight is admitted.
-  EXPECT_EQ(h.scheduler_.FindJob(job)->counts.succeeded, 3u);
-  EXPECT_EQ(h.scheduler_.FindJob(job)->counts.ready, 3u);
-  Cursor(1, 3);
-  EXPECT_EQ(h.TakeAssigned(1).size(), 0u);
-  Cursor(2, 2);
-  EXPECT_EQ(DroppedThrough(), 2u);
-  EXPECT_GT(h.assigned[SessionId(1)].size(), 0u);
-  h.RunAll();
-  EXPECT_GT(h.scheduler_.FindJob(job)->counts.succeeded, 3u);
-}
-
-TEST_F(EphemeralTest, AClosedCursorIsWaitedForUntilAnotherGoesOnFromIt) {
-  h.result_bytes = 10;
-  Cursor(1, 0);
-  for (uint64_t i = 0; i < 3; ++i) Append(i, 1);
-  h.RunAll();
-  Cursor(1, 1, true);
-  EXPECT_EQ(DroppedThrough(), 1u);
-  Cursor(2, 1);  // The same reader, connected again.
-  Cursor(2, 3);
-  EXPECT_EQ(DroppedThrough(), 3u);
-}
-
-TEST_F(EphemeralTest, AJobWithoutCursorForTenMinutesIsCancelled) {
-  Append(0, 1);
-  Cursor(1, 0);
-  const auto wait = [this](absl::Duration time) {
-    for (; time > absl::ZeroDuration(); time -= absl::Seconds(2)) {
-      Heartbeat beat;
-      beat.session = SessionId(1);
-      h.Step(std::move(beat));
-      h.Advance(absl::Seconds(2));
-    }
-  };
-  wait(absl::Minutes(11));
-  EXPECT_TRUE(h.scheduler_.FindJob(job).has_value());
-  Cursor(1, 0, true);
-  wait(absl::Minutes(9));
-  EXPECT_EQ(h.scheduler_.FindJob(job)->state, JobState::kOpen);
-  wait(absl::Minutes(2));
-  EXPECT_FALSE(h.scheduler_.FindJob(job).has_value());
-  EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
-}
-
 TEST(SchedulerTest, WhileTheDiskIsLowSubmissionsAreRefusedAndResultsAreNot) {
   Harness h;
   h.Join(1, 4);

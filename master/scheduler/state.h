@@ -20,23 +20,23 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "base/bug.h"
 #include "base/interval_set.h"
 #include "master/scheduler/scheduler.h"
 
 namespace reeve {
 
-inline constexpr uint64_t kJobIdBlock = 1'000;
 inline constexpr absl::Duration kRetryBucket = absl::Milliseconds(100);
 inline constexpr absl::Duration kRequestIdLife = absl::Hours(24);
 inline constexpr size_t kMaxRequestIds = 1'000'000;
 // A recall is repeated, and a full held set asked for again, no faster than this.
 inline constexpr absl::Duration kRepeat = absl::Seconds(1);
 inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
+// The longest that a task waits before it is tried again.
+inline constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
 // After so many suspicions a task runs alone on its worker; after so many crashes it is given up.
 inline constexpr uint32_t kSoloAfter = 3;
 inline constexpr uint32_t kMaxCrashes = 3;
-// A closed cursor of an EPHEMERAL job is waited for so long, and a job without any goes on so long.
-inline constexpr absl::Duration kCursorLife = absl::Minutes(10);
 
 struct Chunk {
   Run run;
@@ -55,16 +55,19 @@ struct Budget {
   uint32_t failed_attempts = 0;
   uint32_t suspicions = 0;
   uint32_t crashes = 0;
-  LeaseId failed;  // Under which the last recorded attempt failed.
+  LeaseId failed;                // Under which the last recorded attempt failed.
+  std::vector<uint64_t> deaths;  // That count here: each does so once, however often it is told.
   uint32_t attempt() const { return failed_attempts + crashes + 1; }
   // Suspected too often: it may run only alone on its worker.
-  bool solo() const { return suspicions >= kSoloAfter; }
+  bool solo() const { return suspicions >= kSoloAfter && !REEVE_BUG(kSoloIgnored); }
 };
 
 // Whom the end of a worker's leases blames. A worker that left in good order blames nobody.
 struct Blame {
   bool died = false;                 // The process is gone, or its host.
   bool named = false;                // `running` holds the culprit alone, named by a crash note.
+  bool noted = false;                // `running` is all that ran: its parent says so.
+  uint64_t death = 0;                // DeathOf the process.
   std::vector<RunningTask> running;  // What ran when it died.
 };
 
@@ -96,6 +99,9 @@ struct Job {
   IntervalSet solo;       // Ready, but only alone on a worker.
   IntervalSet unclaimed;  // After a restart: below the frontier, perhaps still at a worker.
   std::map<absl::Time, IntervalSet> scheduled;
+  // Of these: restored so, but the wall clock may have been set back since they were recorded, and
+  // they may have begun. Empty once the re-attach window is closed.
+  IntervalSet restored_due;
   IntervalSet cancelled;  // CANCELLING: what will end without a result.
   absl::btree_map<TaskIndex, Budget> budgets;
   std::set<LeaseSeq> leases;
@@ -177,7 +183,9 @@ struct WorkerRecord {
   bool alone = false;  // Holds a solo task.
 
   bool responds() const { return !suspect && closed_at == absl::InfiniteDuration(); }
-  bool takes_work() const { return responds() && !draining && !spool_full && !alone; }
+  bool takes_work() const {
+    return responds() && !draining && !spool_full && (!alone || REEVE_BUG(kSoloNotAlone));
+  }
   bool holds_nothing() const { return leases.empty(); }
 };
 
@@ -199,6 +207,7 @@ struct Scheduler::Impl {
   void On(const Now& now, CloseJob& event);
   void On(const Now& now, CancelJob& event);
   absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
+  void ReserveIds();
   Job* MakeJob(const Now& now, CreateJob& event);
   void AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
                 const std::string& appender, uint64_t offset);
@@ -215,7 +224,8 @@ struct Scheduler::Impl {
   void CheckCursors(const Now& now);
   void ReplyJob(CallId call, const Job& job);
   void RefuseJob(CallId call, absl::Status status);
-  void RefuseAppend(CallId stream, absl::Status status);
+  // The last word on a stream: it comes after what was answered before it.
+  void RefuseAppend(CallId stream, absl::Status status, StoreKind store = StoreKind::kDurable);
   void EndIfDone(const Now& now, Job& job);
   void SetCancelling(const Now& now, Job& job);
   void ForgetOldRequests(const Now& now);
@@ -234,6 +244,8 @@ struct Scheduler::Impl {
   WorkerRecord& Join(const Now& now, Hello& event);
   void Claim(const Now& now, WorkerRecord& worker, const std::vector<HeldRun>& held,
              SendWelcome* welcome);
+  // A suspect that ran alone when its worker came back still does. `unfinished`: leases it claimed.
+  void ResumeSolo(WorkerRecord& worker, const std::vector<LeaseSeq>& unfinished);
   // The runs of `held` that no failure recorded since has settled.
   std::vector<Run> NotSettled(const Job& job, const HeldRun& held) const;
   std::vector<Run> Claimable(Job& job, const HeldRun& held, const std::set<LeaseSeq>& own);
@@ -255,12 +267,23 @@ struct Scheduler::Impl {
   void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs, const Blame& blame);
   // The indexes have begun, or may have, and nobody will report them.
   void LoseRuns(const Now& now, Job& job, const std::vector<Run>& runs);
-  void ChargeUnclaimed(const Now& now, const Hello& event);
+  // Counts the deaths that `event` tells and that no lease of this life accounts for.
+  void ChargeTold(const Now& now, const Hello& event);
+  // The task goes on once all that is recorded of it so far is durable: a new life that does not
+  // know of a death would let others run beside the suspect.
+  void GoOnAfter(const Now& now, Job& job, TaskIndex index, After recorded);
+  bool IsLive(const Job& job, TaskIndex index) const;  // Neither terminal nor cancelled.
+  // Blames what most likely ran in a process that left no note: what its last heartbeat named, and
+  // where that leaves slots over, what was to be run next.
+  Blame WithoutNote(const WorkerRecord& worker) const;
+  // `event` comes from the process that took the place of `before`.
+  Blame BlameFor(const WorkerRecord& before, const Hello& event) const;
   // One suspicion or crash more for a task that is nowhere now; puts it where it goes on, or ends
   // it.
-  void Charge(const Now& now, Job& job, TaskIndex index, bool crash, PutResults* write);
+  void Charge(const Now& now, Job& job, TaskIndex index, bool crash, uint64_t death,
+              PutResults* write);
   // Counts it: the one place that does. Returns: what to record, unless the task ends by it.
-  RetryOutcome CountDeath(const Now& now, Job& job, TaskIndex index, bool crash);
+  RetryOutcome CountDeath(const Now& now, Job& job, TaskIndex index, bool crash, uint64_t death);
   // Ends tasks of the master's own accord: no worker reports them.
   void FailRuns(const Now& now, Job& job, const std::vector<Run>& runs, Reason reason);
 
@@ -335,6 +358,12 @@ struct Scheduler::Impl {
 
   const SchedulerOptions options;
   const Epoch epoch;
+  const Now born;
+  // The wall clock as it would be had nobody set it since the start: what due times are reckoned
+  // in, so that a jump makes no task wait.
+  absl::Time Steady(const Now& now) const {
+    return REEVE_BUG(kWallBackoff) ? now.wall : born.wall + (now.monotonic - born.monotonic);
+  }
   absl::btree_map<JobId, std::unique_ptr<Job>> jobs;
   absl::btree_map<LeaseSeq, std::unique_ptr<Lease>> leases;
   absl::btree_map<SessionId, std::unique_ptr<WorkerRecord>> workers;
@@ -358,6 +387,9 @@ struct Scheduler::Impl {
   absl::Duration reattach_deadline = absl::InfiniteDuration();
 
   uint64_t next_job = 1, reserved_below = 1;
+  // Ids below this are reserved whatever happens; the later steps and the commits that hold them.
+  uint64_t reserved_for_sure = 1;
+  std::deque<std::pair<uint64_t, uint64_t>> reserving;  // (commit, below)
   uint64_t next_lease = 1;
   uint64_t next_birth = 1;
   uint64_t next_worker = 1;

@@ -26,7 +26,7 @@ class Harness {
     return image;
   }
 
-  Now Now_() const { return {clock_, absl::FromUnixSeconds(1'000'000) + clock_}; }
+  Now Now_() const { return {clock_, absl::FromUnixSeconds(1'000'000) + clock_ + wall_offset}; }
   void Advance(absl::Duration by) {
     clock_ += by;
     Step(Tick{});
@@ -83,7 +83,7 @@ class Harness {
 
   void Join(uint64_t session, uint32_t slots, const std::string& process = "p",
             std::vector<HeldRun> held = {}, std::vector<HeldRun> suspects = {},
-            bool culprit_named = false) {
+            bool culprit_named = false, const std::string& suspects_process = "") {
     Hello hello;
     hello.session = SessionId(session);
     hello.number = ++hellos_;
@@ -94,6 +94,7 @@ class Harness {
     hello.held = std::move(held);
     hello.suspects = std::move(suspects);
     hello.culprit_named = culprit_named;
+    hello.suspects_process = suspects_process;
     Step(std::move(hello));
   }
 
@@ -146,6 +147,7 @@ class Harness {
   std::vector<JobNotice> jobs;
   std::vector<LoadInputs> loads;
   absl::Duration clock_ = absl::Seconds(100);
+  absl::Duration wall_offset;  // As if somebody had set the wall clock.
   Scheduler scheduler_;
 
  private:

@@ -86,7 +86,7 @@ std::optional<TaskView> Scheduler::Impl::ViewTask(const Now& now, JobId id, Task
   for (const auto& [time, bucket] : job->scheduled) {
     if (!bucket.Contains(index)) continue;
     view.state = TaskState::kScheduled;
-    view.due = time;
+    view.due = now.wall + (time - Steady(now));  // On the clock people see.
   }
   for (const LeaseSeq seq : job->leases) {
     const Lease& lease = *leases.at(seq);
@@ -198,7 +198,6 @@ void Scheduler::Impl::CheckInvariants() const {
     bool alone = false;
     for (const LeaseSeq seq : worker->leases) alone = alone || leases.at(seq)->solo;
     Require(alone == worker->alone, "alone exactly with a solo task", {});
-    Require(!alone || worker->leases.size() == 1, "a solo task is alone on its worker", {});
     for (int lane = 0; lane < kLaneCount; ++lane) {
       Require(worker->held[lane] == held[session][lane], "held counts add up", {});
     }

@@ -38,7 +38,7 @@ void Scheduler::Impl::On(const Now& now, Hello& event) {
   }
   const bool replaced = session_of.contains(event.worker_id);
   WorkerRecord& worker = Join(now, event);
-  if (!replaced) ChargeUnclaimed(now, event);
+  if (!replaced || !event.suspects_process.empty()) ChargeTold(now, event);
   SendWelcome welcome;
   welcome.number = event.number;
   welcome.worker = worker.number;
@@ -65,13 +65,7 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
         owned->refused.Clear();
       }
     } else {
-      // Its parent's memory file says what ran; if that is gone too, its last heartbeat does.
-      const bool told = !event.suspects.empty();
-      Blame blame{true, told && event.culprit_named, {}};
-      for (const HeldRun& suspect : event.suspects)
-        blame.running.push_back({suspect.job, suspect.run.first});
-      if (!told) blame.running = before.running;
-      RemoveWorker(now, before, blame);
+      RemoveWorker(now, before, BlameFor(before, event));
     }
   }
   if (owned == nullptr) {
@@ -123,7 +117,7 @@ std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held,
                                             const std::set<LeaseSeq>& own) {
   const Chunk* chunk =
       held.run.end() <= job.total && held.run.count > 0 ? &ChunkOf(job, held.run.first) : nullptr;
-  if (chunk == nullptr || chunk->birth != held.birth) return {};
+  if (chunk == nullptr || (chunk->birth != held.birth && !REEVE_BUG(kBirthIgnored))) return {};
   if (held.lease.epoch == epoch && own.contains(held.lease.seq)) {
     // An earlier claim of this Hello may have taken the last of it; the rest is recorded.
     const auto lease = leases.find(held.lease.seq);
@@ -136,6 +130,16 @@ std::vector<Run> Scheduler::Impl::Claimable(Job& job, const HeldRun& held,
     for (const Run run : job.unclaimed.Intersection(part)) runs.push_back(run);
   }
   for (const Run run : runs) job.unclaimed.Remove(run);
+  // Thought to wait for a back-off, though it began before the restart: the wall clock went back.
+  for (auto& [time, bucket] : job.scheduled) {
+    for (const Run part : open) {
+      for (const Run run : bucket.Intersection(part)) {
+        job.scheduled_count -= bucket.Remove(run);
+        runs.push_back(run);
+      }
+    }
+  }
+  std::erase_if(job.scheduled, [](const auto& bucket) { return bucket.second.empty(); });
   // Two workers may hold the same run from different lives of the master: the later lease takes it.
   for (const LeaseSeq seq : std::set<LeaseSeq>(job.leases)) {
     Lease& lease = *leases.at(seq);
@@ -153,6 +157,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
                             SendWelcome* welcome) {
   const std::set<LeaseSeq> own = worker.leases;
   std::set<LeaseSeq> fresh;
+  std::vector<LeaseSeq> unfinished;
   for (const HeldRun& claim : held) {
     Job* job = FindJob(claim.job);
     std::vector<Run> runs;
@@ -185,13 +190,15 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       worker.leases.insert(lease.seq);
       worker.held[static_cast<int>(lease.lane)] += run.count;
       fresh.insert(lease.seq);
+      if (claim.phase != HeldPhase::kFinished) unfinished.push_back(lease.seq);
       welcome->runs.push_back({claim.job, run, lease.seq});
       leases.emplace(lease.seq, std::move(owned));
     }
     for (const Run run : dropped.Runs()) welcome->runs.push_back({claim.job, run, {}});
     if (job == nullptr) continue;
-    UpdateListing(*job);   // It may have reached its limit of tasks in flight.
-    EndIfDone(now, *job);  // This may have been the last run that its cancel waited for.
+    UpdateListing(*job);  // It may have reached its limit of tasks in flight.
+    // This may have been the last run that its cancel waited for.
+    if (!REEVE_BUG(kCancelledNotEnded)) EndIfDone(now, *job);
   }
   // What it was given before and does not name, it does not have.
   std::set<LeaseSeq> lost;
@@ -199,7 +206,22 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
     if (!fresh.contains(seq)) lost.insert(seq);
   }
   LoseLeases(now, lost, {});
+  ResumeSolo(worker, unfinished);
   worker.seen_seq = LeaseSeq(next_lease - 1);
+}
+
+void Scheduler::Impl::ResumeSolo(WorkerRecord& worker, const std::vector<LeaseSeq>& unfinished) {
+  Lease* only = nullptr;
+  for (const LeaseSeq seq : unfinished) {
+    const auto lease = leases.find(seq);
+    if (lease == leases.end()) continue;
+    if (only != nullptr) return;
+    only = lease->second.get();
+  }
+  if (only == nullptr || only->runs.size() != 1 || REEVE_BUG(kSoloForgottenByClaim)) return;
+  const auto& budgets = jobs.at(only->job)->budgets;
+  const auto budget = budgets.find(only->runs.FirstRun()->first);
+  only->solo = worker.alone = budget != budgets.end() && budget->second.solo();
 }
 
 void Scheduler::Impl::RemoveFromClasses(const WorkerRecord& worker) {
@@ -347,7 +369,7 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     WorkerRecord& worker = *workers.at(session);
     totals.expired_leases += worker.leases.size();
     DropFromRoster(worker);
-    RemoveWorker(now, worker, {true, false, worker.running});
+    RemoveWorker(now, worker, WithoutNote(worker));
   }
   LoseLeases(now, unseen, {});
   std::vector<JobId> overdue;

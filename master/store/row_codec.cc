@@ -84,7 +84,7 @@ bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs) {
 }
 
 std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
-  std::vector<Column> c(11);
+  std::vector<Column> c(13);
   for (const RetryOutcome& retry : retries) {
     const auto due = static_cast<uint64_t>(absl::ToUnixMillis(retry.due));
     c[0].push_back(retry.run.first);
@@ -98,12 +98,14 @@ std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
     c[8].push_back(static_cast<uint32_t>(retry.lease.epoch.value));
     c[9].push_back(static_cast<uint32_t>(retry.lease.seq.value >> 32));
     c[10].push_back(static_cast<uint32_t>(retry.lease.seq.value));
+    c[11].push_back(static_cast<uint32_t>(retry.death >> 32));
+    c[12].push_back(static_cast<uint32_t>(retry.death));
   }
   return WriteColumns(c);
 }
 
 bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
-  std::vector<Column> c(11);
+  std::vector<Column> c(13);
   if (!ReadColumns(bytes, &c, 8)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
     const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
@@ -114,7 +116,8 @@ bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
                         c[4][i],
                         c[5][i],
                         absl::FromUnixMillis(due),
-                        {Epoch(c[8][i]), LeaseSeq(uint64_t{c[9][i]} << 32 | c[10][i])}});
+                        {Epoch(c[8][i]), LeaseSeq(uint64_t{c[9][i]} << 32 | c[10][i])},
+                        uint64_t{c[11][i]} << 32 | c[12][i]});
   }
   return true;
 }

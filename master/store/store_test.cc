@@ -180,8 +180,8 @@ INSTANTIATE_TEST_SUITE_P(Both, StoreTest, testing::Values(StoreKind::kDurable, S
 
 TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
   const SqliteStoreOptions options{.path = FreshFolder() + "/reeve.db", .create = true};
-  RetryOutcome retry{
-      {2, 1}, Reason::kExitNonzero, 1, 0, 0, absl::FromUnixMillis(4'000'000'000'123)};
+  RetryOutcome retry{{2, 1}, Reason::kExitNonzero, 1, 0, 0, absl::FromUnixMillis(4'000'000'000'123),
+                     {},     0x1234567890ull};
   {
     const auto store = *OpenSqliteStore(options);
     ASSERT_EQ(store->Load()->epoch, Epoch(1));
@@ -221,6 +221,7 @@ TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
   EXPECT_EQ(job.results, (std::vector<ResultRun>{{{0, 2, 0}, TaskState::kSucceeded}}));
   ASSERT_EQ(job.retries.size(), 1u);
   EXPECT_EQ(job.retries[0].due, retry.due);
+  EXPECT_EQ(job.retries[0].death, retry.death);
   EXPECT_EQ(job.last_seq, 1u);
   ASSERT_EQ(image->roster.size(), 1u);
   EXPECT_EQ(image->roster[0].number, WorkerNumber(4));

@@ -51,7 +51,9 @@ void Agent::SayHello(absl::Duration now) {
   hello.held = Held();
   hello.suspects = before_.suspects;
   hello.culprit_named = before_.culprit_named;
+  hello.suspects_process = before_.process_id;
   effects_.hello = std::move(hello);
+  if (REEVE_BUG(kCrashNoteForgotten)) before_ = {};
 }
 
 void Agent::On(absl::Duration now, agent::AskedWho&) {

@@ -57,6 +57,7 @@ struct Suspect {
 struct Begin {
   std::vector<Suspect> suspects;
   bool culprit_named = false;  // The one suspect took the process down.
+  std::string process_id;      // Of that process.
 };
 
 struct Welcomed {
@@ -167,6 +168,7 @@ struct AgentEffects {
     std::vector<AgentHeld> held;
     std::vector<agent::Suspect> suspects;
     bool culprit_named = false;
+    std::string suspects_process;
   };
   struct Heartbeat {
     uint64_t number = 0;

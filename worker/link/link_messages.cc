@@ -179,6 +179,7 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
       wire.set_highest_epoch(hello.highest_epoch.value);
       wire.set_seen_seq(hello.seen_seq.value);
       wire.set_culprit_named(hello.culprit_named);
+      wire.set_suspects_process_id(hello.suspects_process);
       for (const agent::Suspect& suspect : hello.suspects) {
         wire.mutable_suspects()->add_job_id(suspect.job.value);
         wire.mutable_suspects()->add_birth_epoch(suspect.birth.epoch.value);

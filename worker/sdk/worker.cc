@@ -100,6 +100,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   for (const CrashNotes::Task& task : kept.tasks)
     options.before.suspects.push_back({task.job, task.birth, task.index});
   options.before.culprit_named = kept.named;
+  options.before.process_id = kept.process_id;
+  notes.SetProcess(options.identity.process_id);
   options.on_before_told = [&notes] { notes.Forget(); };
 
   WorkerLoop loop(std::move(options));

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace reeve {
@@ -46,8 +47,11 @@ struct CrashNotes::Shared {
   std::atomic<bool> kept_named{false};
   RunningNote* notes() { return reinterpret_cast<RunningNote*>(this + 1); }
   Task* kept(uint32_t slots) { return reinterpret_cast<Task*>(notes() + slots); }
+  // Ending in 0, and whole before the first task is noted.
+  char process[kMaxProcessId + 1] = {}, kept_process[kMaxProcessId + 1] = {};
   // So that the notes behind it are aligned.
-  char padding[64 - sizeof(std::atomic<uint32_t>) - sizeof(std::atomic<bool>) - 3] = {};
+  char padding[128 - sizeof(std::atomic<uint32_t>) - sizeof(std::atomic<bool>) - 3 -
+               2 * (kMaxProcessId + 1)] = {};
 };
 
 void RunningNote::Attach() {
@@ -62,7 +66,7 @@ void RunningNote::OnFault(int signal) {
 
 CrashNotes::CrashNotes(uint32_t slots)
     : slots_(slots), bytes_(sizeof(Shared) + slots * (sizeof(RunningNote) + sizeof(Task))) {
-  static_assert(sizeof(Shared) == 64);
+  static_assert(sizeof(Shared) == 128);
   void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     std::perror("reeve-worker: no memory for crash notes");
@@ -78,6 +82,12 @@ CrashNotes::CrashNotes(uint32_t slots)
 CrashNotes::~CrashNotes() { munmap(shared_, bytes_); }
 
 RunningNote* CrashNotes::slot(uint32_t index) { return shared_->notes() + index; }
+
+void CrashNotes::SetProcess(std::string_view process_id) {
+  process_id = process_id.substr(0, kMaxProcessId);
+  std::memset(shared_->process, 0, sizeof shared_->process);
+  std::memcpy(shared_->process, process_id.data(), process_id.size());
+}
 
 void CrashNotes::CatchFaults() {
   struct sigaction action {};
@@ -101,19 +111,24 @@ void CrashNotes::Keep() {
                                       static_cast<TaskIndex>(task)};
   }
   Clear();
-  // A process that died before it was given anything leaves what it was to tell.
   if (count == 0) return;
   shared_->kept_count.store(count);
   shared_->kept_named.store(named);
+  std::memcpy(shared_->kept_process, shared_->process, sizeof shared_->process);
 }
 
 void CrashNotes::Clear() {
   for (uint32_t i = 0; i < slots_; ++i) slot(i)->End();
+  // A process that ended before it was given anything leaves what it was to tell.
+  if (shared_->kept_count.load() == 0)
+    std::memcpy(shared_->kept_process, shared_->process, sizeof shared_->process);
 }
 
 CrashNotes::Kept CrashNotes::kept() const {
   Kept kept;
   kept.named = shared_->kept_named.load();
+  kept.process_id.assign(shared_->kept_process,
+                         strnlen(shared_->kept_process, sizeof shared_->kept_process - 1));
   kept.tasks.assign(shared_->kept(slots_), shared_->kept(slots_) + shared_->kept_count.load());
   return kept;
 }

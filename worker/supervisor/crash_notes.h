@@ -14,6 +14,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -47,6 +49,7 @@ class RunningNote {
 
 class CrashNotes {
  public:
+  static constexpr size_t kMaxProcessId = 39;
   struct Task {
     JobId job;
     Birth birth;
@@ -54,7 +57,8 @@ class CrashNotes {
   };
   struct Kept {
     std::vector<Task> tasks;
-    bool named = false;  // The one task took the process down.
+    bool named = false;      // The one task took the process down.
+    std::string process_id;  // With no tasks: nothing ran when it ended.
   };
 
   // Dies if the system has no memory for it. `slots`: of all lanes.
@@ -64,6 +68,8 @@ class CrashNotes {
   CrashNotes& operator=(const CrashNotes&) = delete;
 
   RunningNote* slot(uint32_t index);
+  // In the worker proper, once: whose notes these are. At most kMaxProcessId bytes count.
+  void SetProcess(std::string_view process_id);
 
   // From now on a fault in this process marks the task of its thread, and then ends the process as
   // it would have ended anyway. In the worker proper, once.

@@ -50,6 +50,26 @@ TEST(CrashNotesTest, TheTaskOfTheFaultingThreadIsNamedAndItsNeighboursAreNot) {
   EXPECT_EQ(kept.tasks[0].index, 101u);
 }
 
+TEST(CrashNotesTest, WhatIsKeptNamesTheProcessAndOneThatRanNothingIsNamedToo) {
+  CrashNotes notes(1);
+  InChild([&notes] { notes.SetProcess("idle"); });
+  notes.Clear();
+  EXPECT_EQ(notes.kept().process_id, "idle");
+  EXPECT_TRUE(notes.kept().tasks.empty());
+  InChild([&notes] {
+    notes.SetProcess(std::string(50, 'x'));  // As much as there is room for.
+    notes.slot(0)->SetSpan(JobId(7), kBirth);
+    notes.slot(0)->Begin(1);
+  });
+  notes.Keep();
+  EXPECT_EQ(notes.kept().process_id, std::string(CrashNotes::kMaxProcessId, 'x'));
+  // The next is never given anything: it still has to tell of the one before.
+  InChild([&notes] { notes.SetProcess("never welcomed"); });
+  notes.Keep();
+  EXPECT_EQ(notes.kept().process_id, std::string(CrashNotes::kMaxProcessId, 'x'));
+  EXPECT_EQ(notes.kept().tasks.size(), 1u);
+}
+
 TEST(CrashNotesTest, ADeathWithoutAFaultLeavesAllThatRan) {
   CrashNotes notes(4);
   InChild([&notes] {
