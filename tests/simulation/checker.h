@@ -13,16 +13,11 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "tests/simulation/sim_store.h"
+#include "tests/simulation/bounds_book.h"
+#include "tests/simulation/loss_book.h"
+#include "tests/simulation/work.h"
 
 namespace reeve::sim {
-
-// What a task must give back: a function of the job and, through its input, of the task.
-uint64_t ArrayValue(uint64_t job_key, TaskIndex index);
-uint64_t InputValue(std::string_view input);
-std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
-// What stands in the body for a failed entry.
-inline uint64_t FailedValue(uint64_t value) { return ~value; }
 
 // A report of a lane, found again by the number at the head of its body.
 struct BatchRecord {
@@ -38,12 +33,22 @@ struct BatchRecord {
 
 class Checker final : public StoreWatcher {
  public:
-  explicit Checker(World* world) : world_(world) {}
+  explicit Checker(World* world)
+      : world_(world), losses_(world, &store_), bounds_(world, &store_) {}
   void Use(const SimStore* store) { store_ = store; }
 
   // ---- Master ----
   void OnLife(const Image& image);
   void OnApply(const Write& write) override;
+  // Decided, and about to be written.
+  void OnSubmitted(const WriteBatch& batch);
+  void AfterWrites() { bounds_.AfterWrites(); }
+  void OnWorkers(const std::vector<WorkerView>& workers) { bounds_.OnWorkers(workers); }
+  void OnHello(const Hello& hello) {
+    losses_.OnHello(hello);
+    bounds_.OnHello(hello);
+  }
+  void OnCursor(const CursorMoved& moved) { bounds_.OnCursor(moved); }
   void OnArrived(const ResultsArrived& arrived);
   void OnAssigned(const Assignment& assignment, const std::string& worker_id);
   void OnWelcome(SessionId session, const SendWelcome& welcome, const std::string& worker_id);
@@ -57,7 +62,11 @@ class Checker final : public StoreWatcher {
   // ---- Workers ----
   uint64_t OnReport(BatchRecord record);
   void OnSent(SessionId session, uint64_t number, const Buffer& body);
-  void OnBegin(JobId job, Birth birth, TaskIndex index);
+  // `value`: names the task whatever job it is in.
+  void OnBegin(JobId job, Birth birth, TaskIndex index, uint64_t value, bool at_most_once);
+  // How often it has begun.
+  uint32_t begun(JobId job, Birth birth, TaskIndex index) const;
+  void OnDeath(const Death& death) { losses_.OnDeath(death); }
   void OnEnd(JobId job, Birth birth, TaskIndex index, TaskState state);
 
   // At the end: whatever was acknowledged is there, and if `finished`, has come to its end.
@@ -74,11 +83,16 @@ class Checker final : public StoreWatcher {
   void Check(const PutFrontier& put);
   void Check(const DropRoster& put);
   void Check(const ReserveJobIds& put);
-  void Check(const DropInputs&) {}
-  void Check(const DropResults&) {}
+  void Check(const DropInputs& put) { bounds_.Check(put); }
+  void Check(const DropResults& put) { bounds_.Check(put); }
   void CheckEnd(const PutJobState& put, const JobRow& row);
   void CheckEntry(const PutResults& put, const JobRow& row, TaskIndex index, uint32_t position,
                   TaskState state);
+  void CheckPoison(const JobRow& row);
+  // A row that the master wrote by itself.
+  void CheckOwn(const PutResults& put, const JobRow& row);
+  void CheckRetry(const PutResults& put, const JobRow& row, const RetryOutcome& retry);
+  void CheckSpan(const AssignedSpan& span, SessionId session);
   void CheckFrontier(const AssignedSpan& span);
   void Require(bool holds, const char* what, uint64_t a = 0, uint64_t b = 0);
 
@@ -101,6 +115,11 @@ class Checker final : public StoreWatcher {
     uint32_t begun = 0, failed = 0;
   };
   absl::btree_map<TaskKey, Executions> executions_;
+  std::set<uint64_t> begun_once_;  // Values of at-most-once tasks that have begun.
+  std::set<JobId> known_ids_;      // To a worker or a client.
+  std::set<JobId> ephemeral_;      // All there ever were.
+  LossBook losses_;
+  BoundsBook bounds_;
 };
 
 }  // namespace reeve::sim

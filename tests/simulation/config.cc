@@ -28,6 +28,9 @@ int64_t PickDuration(Random& random, FaultKind kind, bool strict) {
     case FaultKind::kCommitFails:
       return random.Between(50 * kMs, strict ? 5 * kSecond : 12 * kSecond);
     case FaultKind::kSlowStore: return random.Between(20 * kMs, 1500 * kMs);
+    case FaultKind::kWallJump:
+      return random.Between(1, 3) == 1 ? random.Between(1, 120) * 60 * kSecond
+                                       : random.Between(1, 30) * kSecond;
     case FaultKind::kWorkerCrash:
     case FaultKind::kWorkerDrain: return random.Between(20 * kMs, 8 * kSecond);
     case FaultKind::kMasterStall:
@@ -53,12 +56,150 @@ void AddFaults(Random& random, SimConfig* config) {
       fault.kind = FaultKind::kWorkerCrash;
     config->faults.push_back(fault);
   }
-  std::stable_sort(config->faults.begin(), config->faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
+}
+
+// Work and faults that belong together: chance alone brings them together too seldom.
+class Burst {
+ public:
+  Burst(Random& random, SimConfig* config)
+      : random_(random),
+        config_(config),
+        plan_(config->jobs[random.Below(config->jobs.size())]),
+        who_(static_cast<uint32_t>(random.Below(config->workers))) {}
+
+  void Add() {
+    plan_.task_us = 2 * kSecond;
+    plan_.cancel_at = 0;
+    if (!config_->strict && random_.Chance(300)) return LoseAChunkTwice();
+    if (!config_->strict && random_.Chance(300)) return ExpireAndComeBack();
+    switch (random_.Below(5)) {
+      case 0: return BreakWhileCancelling();
+      case 1:
+      case 2: return RestartWhileASuspectRuns();
+      case 3: return SetBackWhileRetriesWait();
+      default: return ResultsOnTheirWay();
+    }
+  }
+
+ private:
+  void Fail(int64_t at, FaultKind kind, int64_t duration, uint32_t detail) {
+    FailAt(who_, at, kind, duration, detail);
+  }
+  void FailAt(uint32_t who, int64_t at, FaultKind kind, int64_t duration, uint32_t detail) {
+    config_->faults.push_back(
+        {std::min(std::max(at, 200 * kMs), config_->heal_at), kind, who, duration, detail});
+  }
+
+  // Links break while a cancelled job waits for its last tasks.
+  void BreakWhileCancelling() {
+    plan_.cancel_at = plan_.at + random_.Between(1 * kSecond, 4 * kSecond);
+    for (uint32_t worker = 0; worker < config_->workers; ++worker) {
+      FailAt(worker, plan_.cancel_at + random_.Between(0, 800 * kMs), FaultKind::kBreak, 100 * kMs,
+             0);
+    }
+  }
+
+  // The master dies again and again once a poison task runs alone, with plenty to run beside it.
+  void RestartWhileASuspectRuns() {
+    plan_.kind = JobPlan::Kind::kArray;
+    plan_.count = 20;
+    plan_.appenders = 0;
+    plan_.at_most_once = plan_.ephemeral = false;
+    plan_.task_us = 2500 * kMs;
+    plan_.poison = {};
+    plan_.poison.permille = 100;
+    config_->slots = std::max(config_->slots, 2u);
+    config_->heal_at = 50 * kSecond;
+    for (int i = 0; i < 12; ++i)
+      Fail(random_.Between(8 * kSecond, 50 * kSecond), FaultKind::kMasterCrash, 200 * kMs, 0);
+  }
+
+  // The wall clock goes back by more than any task may have to wait.
+  void SetBackWhileRetriesWait() {
+    plan_.at_most_once = plan_.ephemeral = false;
+    plan_.task_us = 5 * kMs;
+    plan_.fail_permille = 600;
+    plan_.max_attempts = 3;
+    for (int i = 0; i < 3; ++i)
+      Fail(plan_.at + random_.Between(0, 3 * kSecond), FaultKind::kWallJump, 3600 * kSecond, 1);
+  }
+
+  // A worker is greeted anew while its results are on their way.
+  void ResultsOnTheirWay() {
+    plan_.task_us = 5 * kMs;
+    for (int i = 0; i < 3; ++i) {
+      const int64_t at = plan_.at + random_.Between(0, 3 * kSecond);
+      Fail(at, FaultKind::kCollectorStall, random_.Between(500 * kMs, 2 * kSecond), 0);
+      Fail(at + random_.Between(0, 800 * kMs), FaultKind::kBreak, 100 * kMs, 0);
+    }
+  }
+
+  // Results come in just after their lease is gone and others have their tasks.
+  void ExpireAndComeBack() {
+    plan_.count = 30;
+    config_->workers = std::max(config_->workers, 2u);
+    Fail(plan_.at + random_.Between(200 * kMs, 2 * kSecond), FaultKind::kCutToMaster,
+         absl::ToInt64Microseconds(config_->scheduler.lease) +
+             random_.Between(300 * kMs, 2500 * kMs),
+         0);
+  }
+
+  // The master dies with a chunk that a worker has begun, and once more after the chunk came
+  // again, all the while out of that worker's reach.
+  void LoseAChunkTwice() {
+    config_->faults.clear();
+    plan_.kind = JobPlan::Kind::kAppended;
+    plan_.appenders = static_cast<uint32_t>(random_.Between(1, 2));
+    plan_.batch = 2;
+    plan_.count = 8;
+    plan_.max_in_flight = 0;
+    config_->workers = std::max(config_->workers, 2u);
+    config_->slots = std::max(config_->slots, 2u);
+    plan_.at = std::max(plan_.at, 2 * kSecond);
+    config_->heal_at = std::max(config_->heal_at, plan_.at + 8 * kSecond);
+    const int64_t first = plan_.at + random_.Between(50 * kMs, 450 * kMs);
+    const int64_t second = first + random_.Between(3 * kSecond, 5 * kSecond);
+    Fail(plan_.at + random_.Between(10 * kMs, 40 * kMs), FaultKind::kSlowStore, 500 * kMs, 0);
+    Fail(first, FaultKind::kCommitFails, 100 * kMs, 0);
+    for (uint32_t worker = 1; worker < config_->workers; ++worker) {
+      FailAt(worker, first + 100 * kMs, FaultKind::kCutToMaster,
+             second - first + random_.Between(0, kSecond), 0);
+    }
+    // What the other worker got instead is not finished either.
+    FailAt(0, second - random_.Between(0, 1 * kSecond), FaultKind::kWorkerCrash, 8 * kSecond, 2);
+    Fail(second, FaultKind::kMasterCrash, 100 * kMs, 0);
+  }
+
+  Random& random_;
+  SimConfig* config_;
+  JobPlan& plan_;
+  const uint32_t who_;
+};
+
+// Small enough to be reached by what a seed has to do.
+void AddBounds(Random& random, SimConfig* config) {
+  SchedulerOptions& bounds = config->scheduler;
+  if (random.Chance(300)) {
+    bounds.max_queued_payload_tasks = static_cast<uint64_t>(random.Between(30, 80));
+    bounds.max_queued_bytes = static_cast<uint64_t>(random.Between(240, 800));
+  }
+  if (random.Chance(200)) bounds.max_active_jobs = static_cast<uint64_t>(random.Between(1, 3));
+  if (random.Chance(200)) bounds.job_id_block = 1;
+  bounds.ephemeral_bytes = static_cast<uint64_t>(random.Between(600, 4000));
+  bounds.ephemeral_job_bytes = static_cast<uint64_t>(random.Between(300, 2000));
+  bounds.cursor_life = absl::Seconds(random.Between(10, 40));
+}
+
+void AddPoison(Random& random, const SimConfig& config, JobPlan* plan) {
+  plan->poison.permille = static_cast<uint32_t>(random.Between(20, 200));
+  plan->poison.named = random.Chance(400);
+  plan->poison.parent_too = !config.strict && random.Chance(250);
+  plan->poison.not_always = random.Chance(250);
 }
 
 void AddJobs(Random& random, SimConfig* config) {
   const uint64_t jobs = 1 + random.Below(4);
+  const bool poisoned = random.Chance(300);
   static constexpr int64_t kTaskTimes[] = {300, 5 * kMs, 80 * kMs, 400 * kMs, 2 * kSecond};
   for (uint64_t i = 0; i < jobs; ++i) {
     JobPlan plan;
@@ -74,6 +215,14 @@ void AddJobs(Random& random, SimConfig* config) {
     plan.max_attempts = static_cast<uint32_t>(random.Between(1, 3));
     if (random.Chance(250)) plan.max_in_flight = static_cast<uint32_t>(random.Between(1, 6));
     if (random.Chance(400)) plan.fail_permille = static_cast<uint32_t>(random.Between(50, 700));
+    if (random.Chance(150)) {
+      plan.at_most_once = true;
+      plan.max_attempts = 1;
+    } else if (random.Chance(250)) {
+      plan.ephemeral = true;
+      plan.read = random.Chance(850);
+    }
+    if (poisoned && random.Chance(700)) AddPoison(random, *config, &plan);
     config->jobs.push_back(plan);
   }
 }
@@ -94,9 +243,9 @@ void Hurry(Random& random, SimConfig* config) {
 
 const char* Name(FaultKind kind) {
   static constexpr const char* kNames[] = {
-      "master-crash",  "carry-crash",  "master-stall",   "commit-fails", "slow-store",
-      "worker-crash",  "worker-death", "worker-stall",   "worker-drain", "cut-to-master",
-      "cut-to-worker", "break",        "collector-stall"};
+      "master-crash",  "carry-crash",  "master-stall",    "commit-fails", "slow-store",
+      "worker-crash",  "worker-death", "worker-stall",    "worker-drain", "cut-to-master",
+      "cut-to-worker", "break",        "collector-stall", "wall-jump"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -109,7 +258,6 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   config.workers = static_cast<uint32_t>(random.Between(1, 4));
   config.slots = static_cast<uint32_t>(random.Between(1, 4));
   config.heal_at = random.Between(5, 25) * kSecond;
-  config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 400) * kSecond;
   config.delay_min = random.Between(20, 300);
   static constexpr int64_t kSpreads[] = {500, 5 * kMs, 60 * kMs, 300 * kMs};
   config.delay_max = config.delay_min + kSpreads[random.Below(config.strict ? 3 : 4)];
@@ -140,14 +288,24 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   if (random.Chance(300)) config.scheduler.resident_bytes = 200;
   config.scheduler.load_ahead_bytes = 64;
   AddJobs(random, &config);
+  AddBounds(random, &config);
   AddFaults(random, &config);
+  if (random.Chance(400)) Burst(random, &config).Add();
+  config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
+  std::stable_sort(config.faults.begin(), config.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
   return config;
+}
+
+bool SimConfig::WallJumps() const {
+  return std::any_of(faults.begin(), faults.end(),
+                     [](const Fault& fault) { return fault.kind == FaultKind::kWallJump; });
 }
 
 std::string Describe(const Fault& fault) {
   std::ostringstream out;
   out << "t=" << fault.at / kMs << "ms " << Name(fault.kind) << " worker=" << fault.who
-      << " for=" << fault.duration / kMs << "ms detail=" << fault.detail % 12;
+      << " for=" << fault.duration / kMs << "ms detail=" << fault.detail % 24;
   return out.str();
 }
 
@@ -168,7 +326,11 @@ std::string Describe(const SimConfig& config) {
         << "ms tasks=" << job.count << " appenders=" << job.appenders << " batch=" << job.batch
         << " cancel=" << job.cancel_at / kMs << "ms attempts=" << job.max_attempts
         << " in-flight=" << job.max_in_flight << " fail=" << job.fail_permille
-        << " each=" << job.task_us << "us\n";
+        << " each=" << job.task_us << "us once=" << job.at_most_once
+        << " ephemeral=" << job.ephemeral << " read=" << job.read
+        << " poison=" << job.poison.permille << (job.poison.named ? " named" : "")
+        << (job.poison.parent_too ? " parent-too" : "")
+        << (job.poison.not_always ? " not-always" : "") << "\n";
   }
   for (const Fault& fault : config.faults) out << "  fault " << Describe(fault) << "\n";
   return out.str();

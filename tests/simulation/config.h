@@ -29,7 +29,9 @@ enum class FaultKind : uint8_t {
   kMasterStall,  // SIGSTOP for `duration`.
   kCommitFails,  // The next commit fails; detail bit 0: it is committed all the same.
   kSlowStore,    // Commits take `duration` longer for `duration`.
-  kWorkerCrash,  // Back after `duration` as a new process; detail bit 0: nobody sees it die.
+  // Back after `duration` as a new process; detail bit 0: nobody sees it die; bit 1: its parent,
+  // and with it what ran, is gone too.
+  kWorkerCrash,
   kWorkerDeath,  // As above, for ever.
   kWorkerStall,  // SIGSTOP for `duration`.
   kWorkerDrain,  // SIGTERM; started again `duration` after it ended.
@@ -37,8 +39,9 @@ enum class FaultKind : uint8_t {
   kCutToWorker,
   kBreak,  // The connection is reset. detail % 2: dispatch or collector.
   kCollectorStall,
+  kWallJump,  // The master's wall clock is set forward or back (detail bit 0) by `duration`.
 };
-inline constexpr int kFaultKinds = 13;
+inline constexpr int kFaultKinds = 14;
 const char* Name(FaultKind kind);
 
 struct Fault {
@@ -60,6 +63,16 @@ struct JobPlan {
   uint32_t max_in_flight = 0;
   uint32_t fail_permille = 0;
   int64_t task_us = 1000;  // Typical run time.
+  bool at_most_once = false;
+  bool ephemeral = false;
+  bool read = true;  // EPHEMERAL: somebody reads the results.
+  // Tasks that take their worker process down.
+  struct Poison {
+    uint32_t permille = 0;    // How many.
+    bool named = false;       // A crash note names the culprit.
+    bool parent_too = false;  // Nobody is left to say what ran.
+    bool not_always = false;  // Now and then one gets through.
+  } poison;
 };
 
 struct SimConfig {
@@ -81,6 +94,8 @@ struct SimConfig {
   AgentOptions agent;
   std::vector<JobPlan> jobs;
   std::vector<Fault> faults;
+
+  bool WallJumps() const;
 };
 
 SimConfig ExpandSeed(uint64_t seed, Mode mode);

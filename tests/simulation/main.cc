@@ -1,11 +1,11 @@
 // The simulation by hand.
 //
-//   simulation --seeds 100000 --first 1          many seeds; stops at the first that breaks
-//   something simulation --seed 4711 --trace               one history, event by event simulation
-//   --seed 4711 --shrink              the smallest configuration that breaks the same simulation
-//   --mode safety|liveness|both       default: both simulation --bug no-fencing … with a bug
-//   planted (base/bug.h) simulation --mutations                       plants every bug in turn: the
-//   mutation score
+//   simulation --seeds 100000 --first 1       many seeds; stops at the first that breaks something
+//   simulation --seed 4711 --trace            one history, event by event
+//   simulation --seed 4711 --shrink           the smallest configuration that breaks the same
+//   simulation --mode safety|liveness|both    default: both
+//   simulation --bug no-fencing …             with a bug planted (base/bug.h)
+//   simulation --mutations                    plants every bug in turn: the mutation score
 
 #include <algorithm>
 #include <cinttypes>

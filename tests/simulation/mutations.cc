@@ -27,7 +27,27 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kRecallOfRunning, "recall-of-running"},
       {Bug::kBatchNumbersKept, "batch-numbers-kept"},
       {Bug::kHelloNumberRises, "hello-number-rises"},
-      {Bug::kFailureCountedTwice, "failure-counted-twice"}};
+      {Bug::kFailureCountedTwice, "failure-counted-twice"},
+      {Bug::kBirthIgnored, "birth-ignored"},
+      {Bug::kCancelledNotEnded, "cancelled-not-ended"},
+      {Bug::kNeighboursCharged, "neighbours-charged"},
+      {Bug::kSoloIgnored, "solo-ignored"},
+      {Bug::kSoloNotAlone, "solo-not-alone"},
+      {Bug::kSoloForgottenByClaim, "solo-forgotten-by-claim"},
+      {Bug::kSoloDeathIsSuspicion, "solo-death-is-suspicion"},
+      {Bug::kShortRunsUnsuspected, "short-runs-unsuspected"},
+      {Bug::kSuspicionsForgotten, "suspicions-forgotten"},
+      {Bug::kDeathCountedTwice, "death-counted-twice"},
+      {Bug::kCrashNoteForgotten, "crash-note-forgotten"},
+      {Bug::kPoisonTriedForEver, "poison-tried-for-ever"},
+      {Bug::kAtMostOnceRunAgain, "at-most-once-run-again"},
+      {Bug::kAtMostOnceBeforeFrontier, "at-most-once-before-frontier"},
+      {Bug::kEphemeralKept, "ephemeral-kept"},
+      {Bug::kEphemeralUnbounded, "ephemeral-unbounded"},
+      {Bug::kCreditIgnored, "credit-ignored"},
+      {Bug::kQueueUnbounded, "queue-unbounded"},
+      {Bug::kJobIdsNotReserved, "job-ids-not-reserved"},
+      {Bug::kWallBackoff, "wall-backoff"}};
   return kAll;
 }
 

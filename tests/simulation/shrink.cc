@@ -24,6 +24,9 @@ class Shrinker {
         });
         better |= Try([i](SimConfig& c) { c.jobs[i].fail_permille = 0; });
         better |= Try([i](SimConfig& c) { c.jobs[i].cancel_at = 0; });
+        better |= Try([i](SimConfig& c) { c.jobs[i].poison = {}; });
+        better |= Try([i](SimConfig& c) { c.jobs[i].at_most_once = false; });
+        better |= Try([i](SimConfig& c) { c.jobs[i].ephemeral = false; });
       }
       better |= Try([](SimConfig& c) {
         if (c.jobs.size() > 1) c.jobs.pop_back();

@@ -29,11 +29,13 @@ SimClients::SimClients(World* world, SimStore* store, Checker* checker)
     client.cancel.wanted = PlanOf(i).cancel_at > 0;
     Retry(i, kCreateTimer, &client.create.token, PlanOf(i).at);
     if (client.cancel.wanted) Retry(i, kCancelTimer, &client.cancel.token, PlanOf(i).cancel_at);
+    if (PlanOf(i).ephemeral) ReadLater(i);
   }
 }
 
 bool SimClients::Done() const {
   return std::all_of(clients_.begin(), clients_.end(), [](const Client& client) {
+    if (client.over) return true;
     return client.create.done && client.close.done == client.close.wanted &&
            client.cancel.done == client.cancel.wanted;
   });
@@ -88,7 +90,7 @@ InputsRef SimClients::Inputs(uint64_t key, uint64_t appender, uint64_t offset,
 
 void SimClients::Create(uint32_t index) {
   Client& client = clients_[index];
-  if (client.create.done) return;
+  if (client.create.done || client.over) return;
   const JobPlan& plan = PlanOf(index);
   CreateJob event;
   event.call = client.create.call = NewCall(index, Verb::kCreate);
@@ -96,6 +98,8 @@ void SimClients::Create(uint32_t index) {
   event.content_hash = client.key;
   event.options.handler = "work";
   event.options.max_attempts = plan.max_attempts;
+  event.options.at_most_once = plan.at_most_once;
+  event.options.ephemeral = plan.ephemeral;
   event.options.max_in_flight = plan.max_in_flight;
   event.record = Buffer(std::string(reinterpret_cast<const char*>(&client.key), sizeof client.key));
   event.open = plan.kind == JobPlan::Kind::kAppended;
@@ -160,6 +164,62 @@ void SimClients::GiveUpStream(uint32_t index, uint32_t appender, int64_t reopen_
   Retry(index, kFirstStreamTimer + appender, &stream.token, reopen_after);
 }
 
+// ---- EPHEMERAL jobs ----
+
+void SimClients::ReadLater(uint32_t index) {
+  world_->At(world_->now + world_->clients.Between(50 * kMs, 1500 * kMs), Kind::kReadTimer, index,
+             ++clients_[index].reader.token);
+}
+
+void SimClients::OnReadTimer(uint32_t index, uint64_t token) {
+  Client& client = clients_[index];
+  if (token != client.reader.token || client.over) return;
+  ReadLater(index);
+  if (!client.job || !master_->alive()) return;
+  const JobRow* row = store_->Find(client.job);
+  if (row == nullptr) return StartAnew(index);
+  if (!IsTerminal(row->state)) return Read(index);
+  client.over = true;
+  if (!PlanOf(index).read && row->state == JobState::kCancelled && !client.cancel.wanted)
+    world_->Saw(Seen::kNobodyReads);
+}
+
+void SimClients::StartAnew(uint32_t index) {
+  Client& client = clients_[index];
+  client.job = {};
+  client.create.done = client.close.done = client.cancel.done = false;
+  for (Stream& stream : client.streams) {
+    const uint64_t token = stream.token + 1;
+    stream = {};
+    stream.token = token;
+  }
+  client.reader.cursor = {};
+  client.reader.passed = 0;
+  Retry(index, kCreateTimer, &client.create.token, 0);
+  if (client.cancel.wanted) Retry(index, kCancelTimer, &client.cancel.token, kPatience);
+}
+
+void SimClients::Read(uint32_t index) {
+  if (!PlanOf(index).read) return;
+  Client& client = clients_[index];
+  Reader& reader = client.reader;
+  if (!reader.cursor) {
+    reader.cursor = NewCall(index, Verb::kRead);
+    return MoveCursor(index, reader.passed, false);
+  }
+  const JobRow* row = store_->Find(client.job);
+  reader.passed = std::min(row->last_seq, reader.passed + world_->clients.Below(6));
+  // Now and then the stream breaks off, and another goes on from where it was.
+  const bool closes = world_->clients.Chance(80);
+  MoveCursor(index, reader.passed, closes);
+  if (closes) reader.cursor = {};
+}
+
+void SimClients::MoveCursor(uint32_t index, uint64_t passed, bool closed) {
+  const Client& client = clients_[index];
+  (void)master_->Call(CursorMoved{client.job, client.reader.cursor, passed, closed});
+}
+
 // ---- Replies ----
 
 void SimClients::OnReply(const Reply& reply) {
@@ -196,6 +256,7 @@ void SimClients::OnJobReply(const Call& call, CallId id, const JobReply& reply) 
                                          : client.cancel;
   if (ask.done || ask.call != id) return;
   if (!reply.status.ok()) {
+    if (absl::IsResourceExhausted(reply.status)) world_->Saw(Seen::kQueueFull);
     // The service answers for ended jobs from the store.
     if (call.verb == Verb::kCreate || !Ended(client.job)) return;
     ask.done = true;

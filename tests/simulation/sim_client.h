@@ -24,11 +24,12 @@ class SimClients final : public ReplySink {
   void OnArrived(uint64_t reply);
   void OnCall(uint64_t call);
   void OnTimer(uint32_t client, uint64_t which, uint64_t token);
+  void OnReadTimer(uint32_t client, uint64_t token);
   // Every job is created, filled, closed and where wanted cancelled.
   bool Done() const;
 
  private:
-  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend };
+  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend, kRead };
   // One of the things a client waits for; at most one call of it is under way.
   struct Ask {
     bool wanted = false, done = false;
@@ -42,7 +43,14 @@ class SimClients final : public ReplySink {
     uint64_t token = 0;
     bool done = false;
   };
+  // Reads the results of an EPHEMERAL job, so that they need not be kept.
+  struct Reader {
+    CallId cursor;
+    uint64_t passed = 0, token = 0;
+  };
   struct Client {
+    bool over = false;  // EPHEMERAL: its end was seen.
+    Reader reader;
     uint64_t key = 0;
     std::string request;
     JobId job;
@@ -60,6 +68,11 @@ class SimClients final : public ReplySink {
   void Post(Event event);
   void Retry(uint32_t client, uint64_t which, uint64_t* token, int64_t after);
   void Create(uint32_t client);
+  // The job is gone with its master: all over again, as another job.
+  void StartAnew(uint32_t client);
+  void Read(uint32_t client);
+  void ReadLater(uint32_t client);
+  void MoveCursor(uint32_t client, uint64_t passed, bool closed);
   void Close(uint32_t client);
   void Cancel(uint32_t client);
   void Open(uint32_t client, uint32_t appender);

@@ -5,8 +5,7 @@
 namespace reeve::sim {
 
 const JobPlan& SimLane::PlanOf(const SimSpan& span) const {
-  // The low bits of a job's key say which plan it comes from.
-  return world_->config.jobs[span.job_key & 0xff];
+  return sim::PlanOf(world_->config, span.job_key);
 }
 
 uint64_t SimLane::ValueOf(const SimSpan& span, TaskIndex index) const {
@@ -16,6 +15,36 @@ uint64_t SimLane::ValueOf(const SimSpan& span, TaskIndex index) const {
 
 bool SimLane::Fails(const SimSpan& span, TaskIndex index) const {
   return Mix(ValueOf(span, index), span.attempt) % 1000 < PlanOf(span).fail_permille;
+}
+
+bool SimLane::Kills(const SimSpan& span, TaskIndex index) const {
+  const JobPlan& plan = PlanOf(span);
+  const uint64_t value = ValueOf(span, index);
+  if (!IsPoisonTask(plan, value)) return false;
+  if (!plan.poison.not_always) return true;
+  return Mix(value, checker_->begun(span.job, span.birth, index)) % 4 != 0;
+}
+
+std::vector<agent::Suspect> SimLane::Running(int64_t at_least) const {
+  std::vector<agent::Suspect> running;
+  for (const Slot& slot : slots_) {
+    if (!slot.work || world_->now - slot.task_began < at_least) continue;
+    const SimSpan& span = works_.at(slot.work).span;
+    running.push_back({span.job, span.birth, slot.next});
+  }
+  return running;
+}
+
+void SimLane::CheckAlone() const {
+  // Where leases expire, a worker may not know yet what it was given in vain.
+  if (!world_->config.strict) return;
+  uint32_t solo = 0, wanted = 0;
+  for (const Slot& slot : slots_) {
+    if (!slot.work || slot.unwanted) continue;
+    ++wanted;
+    solo += works_.at(slot.work).span.solo;
+  }
+  if (solo > 0 && wanted > 1) world_->Fail("nothing runs beside a suspect");
 }
 
 void SimLane::Start(SimSpan span) {
@@ -50,8 +79,10 @@ void SimLane::Fill() {
 void SimLane::BeginTask(uint32_t index) {
   Slot& slot = slots_[index];
   const Work& work = works_.at(slot.work);
-  slot.cancelled = false;
-  checker_->OnBegin(work.span.job, work.span.birth, slot.next);
+  slot.cancelled = slot.unwanted = false;
+  slot.task_began = world_->now;
+  checker_->OnBegin(work.span.job, work.span.birth, slot.next, ValueOf(work.span, slot.next),
+                    PlanOf(work.span).at_most_once);
   world_->Note("begins", worker_, work.span.job.value, slot.next, work.span.attempt);
   const int64_t typical = PlanOf(work.span).task_us;
   const int64_t takes = world_->lanes.Between(typical / 2, typical * 2);
@@ -59,12 +90,17 @@ void SimLane::BeginTask(uint32_t index) {
              uint64_t{index} << 32 | ++slot.serial);
 }
 
-bool SimLane::OnTaskDone(uint64_t slot_and_serial) {
+SimLane::Done SimLane::OnTaskDone(uint64_t slot_and_serial) {
   const auto index = static_cast<uint32_t>(slot_and_serial >> 32);
   Slot& slot = slots_[index];
-  if (slot.serial != static_cast<uint32_t>(slot_and_serial) || !slot.work) return false;
+  if (slot.serial != static_cast<uint32_t>(slot_and_serial) || !slot.work) return Done::kNothing;
   const SpanKey key = slot.work;
   Work& work = works_.at(key);
+  if (!slot.cancelled && Kills(work.span, slot.next)) {
+    culprit_ = {work.span.job, work.span.birth, slot.next};
+    poison_ = &PlanOf(work.span).poison;
+    return Done::kDied;
+  }
   const TaskState state = slot.cancelled                ? TaskState::kCancelled
                           : Fails(work.span, slot.next) ? TaskState::kFailed
                                                         : TaskState::kSucceeded;
@@ -72,14 +108,14 @@ bool SimLane::OnTaskDone(uint64_t slot_and_serial) {
   slot.done.push_back({slot.next++, work.span.attempt, state});
   if (slot.next < slot.end) {
     BeginTask(index);
-    return false;
+    return Done::kNothing;
   }
   Report(slot, work);
   slot.work = {};
   --work.claims;
   EndIfDone(key);
   Fill();
-  return true;
+  return Done::kReports;
 }
 
 void SimLane::Report(Slot& slot, const Work& work) {
@@ -101,7 +137,7 @@ void SimLane::Report(Slot& slot, const Work& work) {
       report.runs.push_back({entry.index, 1});
     }
   }
-  words[0] = checker_->OnReport(std::move(record));
+  words[0] = kLaneBody | checker_->OnReport(std::move(record));
   report.body = Buffer(
       std::string(reinterpret_cast<const char*>(words.data()), words.size() * sizeof words[0]));
   reports_.push_back(std::move(report));
@@ -145,6 +181,7 @@ std::vector<Run> SimLane::Cancel(SpanKey key, Run run) {
     Slot& slot = slots_[i];
     if (slot.work != key || slot.next < run.first || slot.next >= run.end() || slot.cancelled)
       continue;
+    slot.unwanted = true;
     // Some handlers never look at their token: they end as they would have.
     if (world_->lanes.Chance(300)) continue;
     slot.cancelled = true;

@@ -21,6 +21,7 @@ struct SimSpan {
   uint64_t job_key = 0;  // The record.
   InputsRef inputs;
   TaskIndex inputs_first = 0;
+  bool solo = false;
 };
 
 class SimLane {
@@ -35,8 +36,16 @@ class SimLane {
   void Start(SimSpan span);
   std::vector<Run> Cut(SpanKey span, TaskIndex from);
   std::vector<Run> Cancel(SpanKey span, Run run);
-  // The event kTaskDone. Returns: reports are there.
-  bool OnTaskDone(uint64_t slot_and_serial);
+  enum class Done : uint8_t { kNothing, kReports, kDied };
+  // The event kTaskDone. kDied: a poison task takes the process down (see `culprit`).
+  Done OnTaskDone(uint64_t slot_and_serial);
+  const agent::Suspect& culprit() const { return culprit_; }
+  const JobPlan::Poison& poison() const { return *poison_; }
+  // Once all that came in a turn is carried out: a suspect runs alone, but for tasks that were told
+  // to stop.
+  void CheckAlone() const;
+  // What runs, for at least so long.
+  std::vector<agent::Suspect> Running(int64_t at_least) const;
   std::vector<agent::Reported> TakeReports() { return std::exchange(reports_, {}); }
 
  private:
@@ -49,6 +58,8 @@ class SimLane {
     SpanKey work;  // 0: idle.
     TaskIndex next = 0, end = 0;
     bool cancelled = false;
+    bool unwanted = false;  // Asked to stop, whether or not it listens.
+    int64_t task_began = 0;
     uint32_t serial = 0;
     std::vector<BatchRecord::Entry> done;
     int64_t began = 0;
@@ -60,6 +71,7 @@ class SimLane {
   std::vector<Run> Drop(SpanKey key, Run run);
   void EndIfDone(SpanKey key);
   const JobPlan& PlanOf(const SimSpan& span) const;
+  bool Kills(const SimSpan& span, TaskIndex index) const;
   uint64_t ValueOf(const SimSpan& span, TaskIndex index) const;
   bool Fails(const SimSpan& span, TaskIndex index) const;
 
@@ -71,6 +83,8 @@ class SimLane {
   std::deque<SpanKey> queue_;
   std::map<SpanKey, Work> works_;
   std::vector<agent::Reported> reports_;
+  agent::Suspect culprit_;
+  const JobPlan::Poison* poison_ = nullptr;
 };
 
 }  // namespace reeve::sim

@@ -14,7 +14,8 @@ constexpr uint64_t kCheckEvery = 4;
 
 Now SimMaster::Clock() const {
   const absl::Duration since = absl::Microseconds(world_->now);
-  return {since + absl::Seconds(1), absl::FromUnixSeconds(1'700'000'000) + since};
+  return {since + absl::Seconds(1),
+          absl::FromUnixSeconds(1'700'000'000) + since + absl::Microseconds(world_->wall_offset)};
 }
 
 void SimMaster::Start() {
@@ -27,7 +28,6 @@ void SimMaster::Start() {
   }
   world_->Note("master starts", life_);
   scheduler_ = std::make_unique<Scheduler>(world_->config.scheduler, std::move(image), Clock());
-  committed_ = {};
   turn_set_ = false;
   next_probe_ = world_->now;
   Wake();
@@ -45,7 +45,7 @@ void SimMaster::Crash(bool applied, int64_t back) {
   hello_numbers_.clear();
   frames_.clear();
   for (std::vector<Event>* events : {&internal_, &results_, &api_, &own_}) events->clear();
-  for (auto& held : held_) held.clear();
+  held_ = {};
   network_->BreakAll();
   stalled_until_ = collector_stalled_until_ = 0;
   crash_detail_.reset();
@@ -57,6 +57,8 @@ void SimMaster::CountTotals() {
   world_->Saw(Seen::kLeaseExpired, totals.expired_leases);
   world_->Saw(Seen::kAssignResent, totals.resent_spans);
   world_->Saw(Seen::kSpanLost, totals.lost_spans);
+  if (world_->config.strict && totals.expired_leases > 0)
+    world_->Fail("no lease expires while its worker answers, whatever the wall clock does");
 }
 
 void SimMaster::CrashInCarry(uint32_t detail, int64_t back) {
@@ -84,7 +86,7 @@ void SimMaster::Wake() {
 void SimMaster::SetTimer() {
   const Now now = Clock();
   absl::Duration sleep = scheduler_->NextDeadline() - now.monotonic;
-  if (const auto due = scheduler_->NextDue()) sleep = std::min(sleep, *due - now.wall);
+
   sleep = std::clamp(sleep, absl::Microseconds(1), absl::Milliseconds(500));
   world_->At(world_->now + absl::ToInt64Microseconds(sleep) + 1, Kind::kMasterTimer, 0, life_,
              ++timer_);
@@ -106,6 +108,7 @@ void SimMaster::OnTurn(uint64_t life) {
   StepAll(std::exchange(api_, {}));
   if (!Carry(scheduler_->TakeEffects(Clock()))) return;
   if (++world_->steps % kCheckEvery == 0) scheduler_->CheckInvariants();
+  checker_->OnWorkers(scheduler_->ListWorkers());
   if (!own_.empty()) Wake();
   SetTimer();
 }
@@ -120,6 +123,7 @@ void SimMaster::StepAll(std::vector<Event> events) {
 
 void SimMaster::Step(Event event) {
   if (const auto* arrived = std::get_if<ResultsArrived>(&event)) checker_->OnArrived(*arrived);
+  if (const auto* moved = std::get_if<CursorMoved>(&event)) checker_->OnCursor(*moved);
   world_->Note("event", event.index());
   scheduler_->Step(Clock(), std::move(event));
 }
@@ -146,8 +150,22 @@ bool SimMaster::Carry(Effects effects) {
   const bool idle = effects.writes.empty() && effects.assignments.empty() &&
                     effects.replies.empty() && effects.acks.empty();
   if (!idle && CrashHere(0)) return false;
-  for (WriteBatch& batch : effects.writes) store_->Submit(std::move(batch));
+  for (WriteBatch& batch : effects.writes) {
+    checker_->OnSubmitted(batch);
+    if (batch.store == StoreKind::kDurable) {
+      store_->Submit(std::move(batch));
+      continue;
+    }
+    store_->CommitMemory(batch);
+    ReleaseCommitted(StoreKind::kMemory, batch.number);
+    own_.push_back(Committed{StoreKind::kMemory, batch.number});
+  }
+  checker_->AfterWrites();
   if (!idle && CrashHere(1)) return false;
+  for (LinkSend& send : effects.sends) {
+    const After after = send.after;
+    Release(after, std::move(send));
+  }
   for (Assignment& assignment : effects.assignments) {
     const auto connection = connections_.find(assignment.session);
     if (connection != connections_.end())
@@ -158,10 +176,6 @@ bool SimMaster::Carry(Effects effects) {
     SendTo(session, std::move(assignment));
   }
   if (!idle && CrashHere(2)) return false;
-  for (LinkSend& send : effects.sends) {
-    const After after = send.after;
-    Release(after, std::move(send));
-  }
   for (const LoadInputs& load : effects.loads) {
     world_->At(world_->now + world_->stores.Between(50, 3 * kMs), Kind::kLoaded, 0, life_,
                loads_.Put({load.job, load.first, nullptr}));
@@ -188,19 +202,11 @@ bool SimMaster::Carry(Effects effects) {
 }
 
 void SimMaster::Release(After after, Held what) {
-  const int s = static_cast<int>(after.store);
-  if (after.number <= committed_[s] && held_[s].empty()) return Do(what);
-  held_[s].emplace_back(after.number, std::move(what));
+  held_.Pass(after, std::move(what), [this](Held& ready) { Do(ready); });
 }
 
 void SimMaster::ReleaseCommitted(StoreKind kind, uint64_t number) {
-  const int s = static_cast<int>(kind);
-  committed_[s] = number;
-  while (!held_[s].empty() && held_[s].front().first <= number) {
-    Held what = std::move(held_[s].front().second);
-    held_[s].pop_front();
-    Do(what);
-  }
+  held_.OnCommitted(kind, number, [this](Held& ready) { Do(ready); });
 }
 
 void SimMaster::Do(Held& what) {
@@ -275,6 +281,7 @@ void SimMaster::OnHello(uint64_t route, Frame& frame) {
   uint64_t& number = hello_numbers_[frame.session];
   if (number == hello.number) world_->Saw(Seen::kDuplicateHello);
   number = hello.number;
+  checker_->OnHello(hello);
   Step(std::move(hello));
 }
 

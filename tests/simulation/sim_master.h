@@ -5,7 +5,6 @@
 #ifndef REEVE_TESTS_SIMULATION_SIM_MASTER_H_
 #define REEVE_TESTS_SIMULATION_SIM_MASTER_H_
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "master/runtime/commit_gate.h"
 #include "tests/simulation/checker.h"
 #include "tests/simulation/network.h"
 
@@ -94,8 +94,7 @@ class SimMaster {
   std::map<SessionId, uint64_t> collector_routes_;
   std::vector<std::pair<uint64_t, Frame>> frames_;
   std::vector<Event> internal_, results_, api_, own_;
-  std::array<std::deque<std::pair<uint64_t, Held>>, kStoreCount> held_;
-  std::array<uint64_t, kStoreCount> committed_{};
+  CommitGate<Held> held_;
   Pool<InputsLoaded> loads_;
   bool turn_set_ = false;
   uint64_t timer_ = 0;

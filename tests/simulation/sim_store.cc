@@ -12,6 +12,12 @@ const ChunkImage* JobRow::ChunkOf(TaskIndex index) const {
   return nullptr;
 }
 
+uint64_t JobRow::kept_result_bytes() const {
+  uint64_t bytes = 0;
+  for (size_t seq = dropped_results; seq < result_bytes.size(); ++seq) bytes += result_bytes[seq];
+  return bytes;
+}
+
 Image SimStore::Load() {
   Image image;
   image.epoch = Epoch(++epoch_);
@@ -69,6 +75,15 @@ void SimStore::OnMasterDied(bool applied) {
   for (size_t i = 0; applied && i < under_way_; ++i) Apply(pending_[i]);
   pending_.clear();
   under_way_ = 0;
+  for (auto it = jobs_.begin(); it != jobs_.end();) {
+    if (!it->second.ephemeral()) {
+      ++it;
+      continue;
+    }
+    world_->Saw(Seen::kEphemeralGone);
+    requests_.erase(it->second.put.request_id);
+    it = jobs_.erase(it);
+  }
 }
 
 InputsRef SimStore::Inputs(JobId job, TaskIndex first) const {
@@ -122,6 +137,7 @@ void SimStore::Apply(const PutInputs& put) {
 void SimStore::Apply(const PutResults& put) {
   JobRow& row = jobs_[put.job];
   row.last_seq = put.seq;
+  row.result_bytes.push_back(put.body.size());
   for (const ResultRun& run : put.runs) {
     row.results.push_back(run);
     for (TaskIndex i = run.run.first; i < run.run.first + run.run.count; ++i)
@@ -129,8 +145,11 @@ void SimStore::Apply(const PutResults& put) {
   }
   for (const RetryOutcome& retry : put.retries) {
     row.retries.push_back(retry);
-    for (TaskIndex i = retry.run.first; i < retry.run.end(); ++i)
+    for (TaskIndex i = retry.run.first; i < retry.run.end(); ++i) {
       row.tasks[i].failures = retry.failed_attempts;
+      row.tasks[i].suspicions = retry.suspicions;
+      row.tasks[i].crashes = retry.crashes;
+    }
   }
 }
 

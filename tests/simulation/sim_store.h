@@ -9,6 +9,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ namespace reeve::sim {
 struct TaskRow {
   TaskState state = TaskState::kUnspecified;  // kUnspecified: not terminal.
   uint32_t failures = 0;                      // Recorded ones that did not end it.
+  uint32_t suspicions = 0, crashes = 0;
 };
 
 struct JobRow {
@@ -34,7 +36,13 @@ struct JobRow {
   uint64_t last_seq = 0;
   std::vector<TaskRow> tasks;
   std::vector<Run> cancelled;
+  // EPHEMERAL: what has been given back.
+  std::set<TaskIndex> dropped_inputs;  // First indexes of chunks.
+  uint64_t dropped_results = 0;        // Through this seq.
+  std::vector<uint64_t> result_bytes;  // Of each seq.
 
+  bool ephemeral() const { return put.options.ephemeral; }
+  uint64_t kept_result_bytes() const;
   uint32_t total() const { return static_cast<uint32_t>(tasks.size()); }
   const ChunkImage* ChunkOf(TaskIndex index) const;
 };
@@ -53,6 +61,8 @@ class SimStore {
   // ---- For the master of the current life ----
   Image Load();
   void Submit(WriteBatch batch);
+  // The memory store: committed at once, gone with the master.
+  void CommitMemory(const WriteBatch& batch) { Apply(batch); }
   InputsRef Inputs(JobId job, TaskIndex first) const;
 
   // kCommitDone. Returns: false if the commit failed and the master must stop.
@@ -98,8 +108,8 @@ class SimStore {
   void Apply(const PutRoster& put) { roster_[put.worker_id] = put.number; }
   void Apply(const DropRoster& put) { roster_.erase(put.worker_id); }
   void Apply(const ReserveJobIds& put) { job_ids_below_ = put.below.value; }
-  void Apply(const DropInputs&) {}
-  void Apply(const DropResults&) {}
+  void Apply(const DropInputs& put) { jobs_[put.job].dropped_inputs.insert(put.first); }
+  void Apply(const DropResults& put) { jobs_[put.job].dropped_results = put.through; }
 
   World* world_;
   StoreWatcher* watcher_;

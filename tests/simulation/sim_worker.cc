@@ -45,13 +45,34 @@ void SimWorker::Start() {
   last_held_ = 0;
   world_->Note("worker starts", number_, process_);
   network_->Connect(number_, Channel::kDispatch, process_);
-  agent_->Step(Clock(), agent::Begin{});
+  agent_->Step(Clock(), kept_);
   Wake();
 }
 
-void SimWorker::Crash(bool silently) {
+void SimWorker::Crash(bool silently, bool parent_too) {
   if (!alive()) return;
-  world_->Note("worker dies", number_, process_);
+  End({session_, lane_->Running(0), std::nullopt, false}, silently, parent_too);
+}
+
+void SimWorker::DieOfPoison() {
+  const JobPlan::Poison& poison = lane_->poison();
+  End({session_, lane_->Running(0), lane_->culprit(), poison.named && !poison.parent_too}, false,
+      poison.parent_too);
+  world_->At(world_->now + world_->lanes.Between(20 * kMs, 4 * kSecond), Kind::kWorkerStart,
+             number_);
+}
+
+// What worker/supervisor/crash_notes.h says of a death.
+void SimWorker::End(Death death, bool silently, bool parent_too) {
+  world_->Note("worker dies", number_, process_, parent_too);
+  checker_->OnDeath(death);
+  if (death.named) death.running = {*death.culprit};
+  if (parent_too) {
+    world_->Saw(Seen::kParentDied);
+    kept_ = {};
+  } else {
+    Keep(std::move(death.running), death.named);
+  }
   network_->Break(number_, Channel::kDispatch, silently);
   network_->Break(number_, Channel::kCollector, silently);
   agent_.reset();
@@ -59,6 +80,11 @@ void SimWorker::Crash(bool silently) {
   inbox_.clear();
   payloads_.clear();
   late_tasks_.clear();
+}
+
+void SimWorker::Keep(std::vector<agent::Suspect> running, bool named) {
+  // One that ended with nothing running leaves what it was to tell.
+  if (!running.empty() || kept_.suspects.empty()) kept_ = {std::move(running), named, ProcessId()};
 }
 
 void SimWorker::Drain(int64_t back_after) {
@@ -95,7 +121,16 @@ void SimWorker::OnTaskDone(uint64_t process, uint64_t slot_and_serial) {
     late_tasks_.push_back(slot_and_serial);
     return Wake();
   }
-  if (lane_->OnTaskDone(slot_and_serial)) Wake();
+  (void)TaskDone(slot_and_serial);
+}
+
+bool SimWorker::TaskDone(uint64_t slot_and_serial) {
+  switch (lane_->OnTaskDone(slot_and_serial)) {
+    case SimLane::Done::kNothing: return true;
+    case SimLane::Done::kReports: Wake(); return true;
+    case SimLane::Done::kDied: DieOfPoison(); return false;
+  }
+  return true;
 }
 
 void SimWorker::OnFrame(Frame frame) {
@@ -108,14 +143,18 @@ void SimWorker::OnTurn(uint64_t process) {
   if (!alive() || process != process_) return;
   turn_set_ = false;
   if (world_->now < stalled_until_) return Wake();
-  for (const uint64_t late : std::exchange(late_tasks_, {})) lane_->OnTaskDone(late);
+  for (const uint64_t late : std::exchange(late_tasks_, {})) {
+    if (!TaskDone(late)) return;
+  }
   for (Frame& frame : std::exchange(inbox_, {})) Receive(frame);
   for (agent::Reported& report : lane_->TakeReports()) agent_->Step(Clock(), std::move(report));
   if (Clock() >= agent_->NextDeadline()) agent_->Step(Clock(), agent::Tick{});
   Carry(agent_->TakeEffects(Clock()));
   // Cuts answered above may have ended something.
   if (alive()) Carry(agent_->TakeEffects(Clock()));
-  if (alive()) SetTimer();
+  if (!alive()) return;
+  lane_->CheckAlone();
+  SetTimer();
 }
 
 void SimWorker::Receive(Frame& frame) {
@@ -160,8 +199,9 @@ void SimWorker::OnWelcome(const Frame& frame, const SendWelcome& welcome) {
 
 void SimWorker::OnAssign(const Assignment& assignment) {
   for (const AssignedSpan& span : assignment.spans) {
-    SimSpan payload{{},           span.job,           span.birth,  span.run,
-                    span.attempt, KeyOf(span.record), span.inputs, span.inputs_first};
+    SimSpan payload{{},          span.job,          span.birth,
+                    span.run,    span.attempt,      KeyOf(span.record),
+                    span.inputs, span.inputs_first, span.solo};
     agent::Assigned event{span.job,     span.lease,    span.run,       span.birth,
                           span.attempt, Lane::kThread, next_payload_++};
     payloads_[event.payload] = std::move(payload);
@@ -183,7 +223,13 @@ void SimWorker::SendHello(const AgentEffects::Hello& sent) {
   Hello hello;
   hello.number = sent.number;
   hello.worker_id = id();
-  hello.process_id = std::to_string(process_);
+  hello.process_id = ProcessId();
+  hello.culprit_named = sent.culprit_named;
+  hello.suspects_process = sent.suspects_process;
+  for (const agent::Suspect& suspect : sent.suspects) {
+    hello.suspects.push_back(
+        {suspect.job, suspect.birth, {}, {suspect.index, 1}, HeldPhase::kRunning});
+  }
   hello.handlers = {{"work", Lane::kThread}};
   hello.lanes = Rooms();
   hello.seen_seq = sent.seen_seq;
@@ -198,6 +244,8 @@ void SimWorker::SendBeat(const AgentEffects::Heartbeat& sent) {
   beat.held_count = last_held_ = sent.held_count;
   beat.held_hash = sent.held_hash;
   if (sent.held.has_value()) beat.held = ToWire(*sent.held);
+  for (const agent::Suspect& task : lane_->Running(kSecond))
+    beat.running.push_back({task.job, task.index});
   beat.lanes = Rooms();
   beat.draining = sent.draining;
   beat.spool_full = sent.spool_full;
@@ -237,6 +285,7 @@ void SimWorker::Carry(AgentEffects effects) {
     payload.mapped().key = start.span;
     lane_->Start(std::move(payload.mapped()));
   }
+  if (effects.suspects_told) kept_ = {};
   for (const AgentEffects::CutSpan& cut : effects.cuts)
     agent_->Step(Clock(), agent::Cut{cut.span, lane_->Cut(cut.span, cut.from), cut.why});
   for (const AgentEffects::CancelRun& cancel : effects.cancels) {
@@ -255,6 +304,9 @@ void SimWorker::Carry(AgentEffects effects) {
   }
   if (!effects.exit.has_value()) return;
   world_->Note("worker exits", number_, static_cast<uint64_t>(effects.exit->first));
+  Keep({}, false);
+  // For a master that hears neither the Goodbye nor what the parent knows, it died.
+  checker_->OnDeath({session_, {}, std::nullopt, false});
   const int64_t back = back_after_ > 0 ? back_after_ : kSecond;
   // What it sent last is still delivered: its sockets linger.
   agent_.reset();

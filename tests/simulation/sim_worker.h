@@ -20,10 +20,11 @@ class SimWorker {
       : world_(world), network_(network), checker_(checker), number_(number) {}
 
   void Start();
-  // `silently`: its connections stay half-open for the master.
-  void Crash(bool silently);
+  // kill -9. `silently`: its connections stay half-open for the master. `parent_too`: what the
+  // parent remembers is gone.
+  void Crash(bool silently, bool parent_too);
   void Die(bool silently) {
-    Crash(silently);
+    Crash(silently, true);
     dead_ = true;
   }
   void Drain(int64_t back_after);
@@ -44,6 +45,12 @@ class SimWorker {
 
  private:
   void Wake();
+  // Returns: whether the process is still there.
+  bool TaskDone(uint64_t slot_and_serial);
+  void DieOfPoison();
+  void Keep(std::vector<agent::Suspect> running, bool named);
+  void End(Death death, bool silently, bool parent_too);
+  std::string ProcessId() const { return id() + "#" + std::to_string(process_); }
   void Receive(Frame& frame);
   void OnAssign(const Assignment& assignment);
   void OnWelcome(const Frame& frame, const SendWelcome& welcome);
@@ -74,6 +81,7 @@ class SimWorker {
   int64_t stalled_until_ = 0, back_after_ = 0;
   std::vector<uint64_t> late_tasks_;  // Ended while the process was stopped.
   uint64_t last_held_ = 0;
+  agent::Begin kept_;  // By the parent, for the next process.
 };
 
 }  // namespace reeve::sim

@@ -58,8 +58,12 @@ void Simulator::Inject(const Fault& fault) {
     case FaultKind::kCommitFails: return store_.FailNext(odd, fault.duration);
     case FaultKind::kSlowStore: return store_.Slow(fault.duration, until);
     case FaultKind::kWorkerCrash:
-      worker.Crash(odd);
+      worker.Crash(odd, fault.detail / 2 % 2 != 0);
       return world_.At(until, Kind::kWorkerStart, fault.who);
+    case FaultKind::kWallJump:
+      if (odd) world_.Saw(Seen::kWallSetBack);
+      world_.wall_offset += odd ? -fault.duration : fault.duration;
+      return;
     case FaultKind::kWorkerDeath: return worker.Die(odd);
     case FaultKind::kWorkerStall: return worker.Stall(until);
     case FaultKind::kWorkerDrain: return worker.Drain(fault.duration);
@@ -89,6 +93,7 @@ void Simulator::Do(const World::Next& next) {
     case Kind::kWorkerTurn: return workers_[next.who].OnTurn(next.a);
     case Kind::kWorkerTimer: return workers_[next.who].OnTimer(next.a, next.b);
     case Kind::kWorkerStart: return workers_[next.who].Start();
+    case Kind::kReadTimer: return clients_.OnReadTimer(next.who, next.a);
     case Kind::kTaskDone: return workers_[next.who].OnTaskDone(next.a, next.b);
     case Kind::kConnect: {
       SimWorker& worker = workers_[next.who];

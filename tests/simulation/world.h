@@ -27,6 +27,7 @@ enum class Kind : uint8_t {
   kWorkerTurn,   // who, a: process.
   kWorkerTimer,  // who, a: process, b: token.
   kWorkerStart,
+  kReadTimer,    // who: client, a: token.
   kTaskDone,     // who, a: process, b: slot << 32 | serial.
   kConnect,      // who, a: channel, b: process.
   kToMaster,     // who, a: frame, b: route.
@@ -67,22 +68,63 @@ enum class Seen : uint8_t {
   kBudgetRestored,
   kCrashInCarry,
   kWindowClosed,
+  kSuspected,
+  kNamedCrash,
+  kSoloCrash,
+  kPoisoned,
+  kSoloRun,
+  kDeathToldAgain,
+  kParentDied,
+  kAtMostOnceLost,
+  kEphemeralGone,
+  kEphemeralFull,
+  kInputsGivenBack,
+  kResultsGivenBack,
+  kNobodyReads,
+  kWallSetBack,
+  kQueueFull,
   kCount,
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
-inline constexpr std::array<const char*, kSeenCount> kSeenNames = {
-    "stale result refused",   "re-attach adopted",
-    "lease expired",          "assignment resent",
-    "lost span noticed",      "duplicate Hello",
-    "commit answer lost",     "recall cut",
-    "cancel versus finish",   "appender resumed",
-    "append repeated",        "request repeated",
-    "results resent",         "frontier extended",
-    "run dropped by Welcome", "WhoAreYou",
-    "connection closed",      "worker drained",
-    "inputs loaded",          "task retried",
-    "task failed for good",   "budget restored",
-    "crash within a turn",    "re-attach window closed"};
+inline constexpr std::array<const char*, kSeenCount> kSeenNames = {"stale result refused",
+                                                                   "re-attach adopted",
+                                                                   "lease expired",
+                                                                   "assignment resent",
+                                                                   "lost span noticed",
+                                                                   "duplicate Hello",
+                                                                   "commit answer lost",
+                                                                   "recall cut",
+                                                                   "cancel versus finish",
+                                                                   "appender resumed",
+                                                                   "append repeated",
+                                                                   "request repeated",
+                                                                   "results resent",
+                                                                   "frontier extended",
+                                                                   "run dropped by Welcome",
+                                                                   "WhoAreYou",
+                                                                   "connection closed",
+                                                                   "worker drained",
+                                                                   "inputs loaded",
+                                                                   "task retried",
+                                                                   "task failed for good",
+                                                                   "budget restored",
+                                                                   "crash within a turn",
+                                                                   "re-attach window closed",
+                                                                   "task suspected",
+                                                                   "culprit named",
+                                                                   "crash while alone",
+                                                                   "task poisoned",
+                                                                   "suspect runs alone",
+                                                                   "death told again",
+                                                                   "parent died too",
+                                                                   "at-most-once task lost",
+                                                                   "ephemeral job gone",
+                                                                   "ephemeral results full",
+                                                                   "inputs given back",
+                                                                   "results given back",
+                                                                   "job nobody reads ends",
+                                                                   "wall clock set back",
+                                                                   "queue full"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.
@@ -152,6 +194,7 @@ struct World {
   const bool trace;
   bool healed = false;
   int64_t now = 0;
+  int64_t wall_offset = 0;  // Of the master's wall clock.
   uint64_t hash = 0, steps = 0;
   std::string broken;
   Counters counters{};

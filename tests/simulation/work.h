@@ -1,0 +1,40 @@
+// What tasks of the simulation are: what each must give back, which of them are poison. Functions
+// of the seed's plans and of a task's input, so that lanes and checks agree without talking.
+
+#ifndef REEVE_TESTS_SIMULATION_WORK_H_
+#define REEVE_TESTS_SIMULATION_WORK_H_
+
+#include <string>
+#include <string_view>
+
+#include "tests/simulation/sim_store.h"
+
+namespace reeve::sim {
+
+// Word `index` of `bytes`, 0 beyond their end.
+uint64_t WordOf(std::string_view bytes, size_t index);
+
+// What a task must give back: a function of the job and, through its input, of the task.
+uint64_t ArrayValue(uint64_t job_key, TaskIndex index);
+uint64_t InputValue(std::string_view input);
+std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
+// What stands in the body for a failed entry.
+inline uint64_t FailedValue(uint64_t value) { return ~value; }
+
+// Bodies made by lanes begin with this and the number of their record; the master's own do not.
+inline constexpr uint64_t kLaneBody = 0x5eedull << 48;
+inline constexpr uint64_t kLaneBodyMask = 0xffffull << 48;
+
+// The low bits of a job's key say which plan it comes from.
+inline const JobPlan& PlanOf(const SimConfig& config, uint64_t job_key) {
+  return config.jobs[job_key & 0xff];
+}
+const JobPlan& PlanOf(const SimConfig& config, const JobRow& row);
+uint64_t ValueOf(const JobRow& row, TaskIndex index);
+inline bool IsPoisonTask(const JobPlan& plan, uint64_t value) {
+  return Mix(value, 99) % 1000 < plan.poison.permille;
+}
+
+}  // namespace reeve::sim
+
+#endif  // REEVE_TESTS_SIMULATION_WORK_H_
