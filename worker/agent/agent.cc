@@ -273,13 +273,23 @@ void Agent::On(absl::Duration, agent::CancelAsked& event) {
 
 std::vector<AgentLeased> Agent::LeasedParts(const Span& span, Run run) const {
   std::vector<AgentLeased> parts;
+  // What a Welcome dropped long ago has no portion any more, but its place in a batch.
+  TaskIndex next = run.first;
+  const auto skip_to = [&](TaskIndex to) {
+    if (next < to) parts.push_back({{}, {next, to - next}});
+    next = to;
+  };
   auto it = span.portions.upper_bound(run.first);
   if (it != span.portions.begin()) --it;
   for (; it != span.portions.end() && it->first < run.end(); ++it) {
     const TaskIndex from = std::max(it->first, run.first);
     const TaskIndex to = std::min(it->first + it->second.count, run.end());
-    if (from < to) parts.push_back({it->second.lease.seq, {from, to - from}});
+    if (from >= to) continue;
+    skip_to(from);
+    parts.push_back({it->second.lease.seq, {from, to - from}});
+    next = to;
   }
+  skip_to(run.end());
   return parts;
 }
 

@@ -227,6 +227,25 @@ TEST_F(AgentTest, OfTwoAttemptsAtATaskOnlyTheLaterIsNamed) {
   EXPECT_EQ(effects_.results[1].runs.at(0).lease, LeaseSeq(2));
 }
 
+TEST_F(AgentTest, WhatWasDroppedTwoWelcomesAgoKeepsItsPlaceInABatch) {
+  // It left a gap in the runs, and the results behind it were taken for those of their neighbours.
+  Begin();
+  Join();
+  const SpanKey span = Assign(1, {4, 4});
+  Step(agent::AskedWho{});
+  Join(2, {{JobId(1), {4, 1}, LeaseSeq(1)}, {JobId(1), {6, 2}, LeaseSeq(2)}});
+  Step(agent::AskedWho{});
+  Join(3, {{JobId(1), {4, 1}, LeaseSeq(1)}, {JobId(1), {6, 2}, LeaseSeq(2)}});
+  Report(span, {4, 4});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  const auto& runs = effects_.results[0].runs;
+  ASSERT_EQ(runs.size(), 3u);
+  EXPECT_EQ(runs[0].run, (reeve::Run{4, 1}));
+  EXPECT_EQ(runs[1].run, (reeve::Run{5, 1}));
+  EXPECT_FALSE(runs[1].lease);
+  EXPECT_EQ(runs[2].run, (reeve::Run{6, 2}));
+}
+
 TEST_F(AgentTest, WhatWasDroppedStaysDroppedThoughItsIndexGetsANewLease) {
   // A second restart gave the lease of a new attempt to the old one, too, which was still running.
   Begin();
