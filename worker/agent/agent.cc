@@ -128,9 +128,7 @@ void Agent::On(absl::Duration now, agent::Welcomed& event) {
     const auto& runs = it->second.content.runs;
     if (std::none_of(runs.begin(), runs.end(),
                      [](const AgentLeased& l) { return bool(l.lease); })) {
-      unacknowledged_bytes_ -= it->second.content.body.size();
-      to_send_.erase(it->first);
-      it = batches_.erase(it);
+      Forget(it++);
       continue;
     }
     it->second.epoch = epoch_;
@@ -150,6 +148,7 @@ void Agent::Renumber() {
     } else {
       batch.content.number = next_batch_++;
     }
+    SetOnItsWay(&batch, false);
     if (!REEVE_BUG(kWorkerNoResend)) to_send_.insert(batch.content.number);
     batches_.emplace(batch.content.number, std::move(batch));
   }
@@ -352,6 +351,25 @@ void Agent::On(absl::Duration, agent::Reported& event) {
   batches_.emplace(batch.content.number, std::move(batch));
 }
 
+bool Agent::MayGo(const Batch& batch) const {
+  return batch.on_its_way || on_its_way_bytes_ == 0 ||
+         on_its_way_bytes_ + batch.content.body.size() <= options_.window_bytes;
+}
+
+void Agent::SetOnItsWay(Batch* batch, bool on_its_way) {
+  if (batch->on_its_way == on_its_way) return;
+  batch->on_its_way = on_its_way;
+  const uint64_t bytes = batch->content.body.size();
+  on_its_way_bytes_ += on_its_way ? bytes : -bytes;
+}
+
+void Agent::Forget(std::map<uint64_t, Batch>::iterator batch) {
+  SetOnItsWay(&batch->second, false);
+  unacknowledged_bytes_ -= batch->second.content.body.size();
+  to_send_.erase(batch->first);
+  batches_.erase(batch);
+}
+
 void Agent::On(absl::Duration, agent::ResultsAcked& event) {
   // Hello has named these batches: what becomes of them, Welcome says. A refusal of their old
   // leases may overtake it on the other connection.
@@ -359,10 +377,7 @@ void Agent::On(absl::Duration, agent::ResultsAcked& event) {
   const bool was_full = spool_full();
   for (const uint64_t number : event.numbers) {
     const auto it = batches_.find(number);
-    if (it == batches_.end()) continue;
-    unacknowledged_bytes_ -= it->second.content.body.size();
-    to_send_.erase(number);
-    batches_.erase(it);
+    if (it != batches_.end()) Forget(it);
   }
   if (was_full && !spool_full())
     next_beat_ = -absl::InfiniteDuration();  // Tell at once that there is room again.
@@ -370,7 +385,10 @@ void Agent::On(absl::Duration, agent::ResultsAcked& event) {
 
 void Agent::On(absl::Duration now, agent::NotSent& event) {
   for (const uint64_t number : event.numbers) {
-    if (batches_.contains(number)) to_send_.insert(number);
+    const auto it = batches_.find(number);
+    if (it == batches_.end()) continue;
+    SetOnItsWay(&it->second, false);
+    to_send_.insert(number);
   }
   next_resend_ = std::min(next_resend_, now + kResendSoon);
 }
@@ -466,12 +484,14 @@ void Agent::On(absl::Duration now, agent::Tick&) {
 AgentEffects Agent::TakeEffects(absl::Duration now) {
   const bool backing_off = next_resend_ <= now + kResendSoon && next_resend_ > now;
   if (welcomed_ && !backing_off) {
-    for (const uint64_t number : to_send_) {
-      Batch& batch = batches_.at(number);
+    while (!to_send_.empty()) {
+      Batch& batch = batches_.at(*to_send_.begin());
+      if (!MayGo(batch)) break;  // Acknowledgements make room.
+      to_send_.erase(to_send_.begin());
       batch.sent = now;
+      SetOnItsWay(&batch, true);
       effects_.results.push_back(batch.content);
     }
-    to_send_.clear();
     if (!batches_.empty() && next_resend_ == absl::InfiniteDuration())
       next_resend_ = now + kLookForUnacknowledged;
   }

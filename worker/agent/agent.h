@@ -34,6 +34,9 @@ struct AgentOptions {
   absl::Duration results_repeat = absl::Seconds(10);
   // Unacknowledged results beyond this: nothing new is taken.
   uint64_t spool_bytes = 64u << 20;
+  // Most bytes of results sent and not yet acknowledged; the rest waits here, not in the master's
+  // sockets, whose queues count messages. One batch always goes.
+  uint64_t window_bytes = 8u << 20;
   // A drain that takes longer stops what still runs.
   absl::Duration drain_grace = absl::Seconds(10);
   // Longest wait for a first Welcome.
@@ -247,6 +250,7 @@ class Agent {
     Epoch epoch;           // Of its leases.
     IntervalSet unwanted;  // Dropped by a master; stays so.
     absl::Duration sent = -absl::InfiniteDuration();
+    bool on_its_way = false;  // Sent on this connection, not acknowledged.
   };
 
   void On(absl::Duration now, agent::Begin& event);
@@ -278,6 +282,9 @@ class Agent {
   std::vector<AgentLeased> LeasedParts(const Span& span, Run run) const;
   std::vector<AgentHeld> Held() const;
   void EndIfFinished(SpanKey key);
+  bool MayGo(const Batch& batch) const;
+  void SetOnItsWay(Batch* batch, bool on_its_way);
+  void Forget(std::map<uint64_t, Batch>::iterator batch);
   bool spool_full() const { return unacknowledged_bytes_ >= options_.spool_bytes; }
 
   const AgentOptions options_;
@@ -305,6 +312,7 @@ class Agent {
   std::map<uint64_t, Batch> batches_;
   std::set<uint64_t> to_send_;
   uint64_t unacknowledged_bytes_ = 0;
+  uint64_t on_its_way_bytes_ = 0;  // Part of them.
   absl::Duration next_resend_ = absl::InfiniteDuration();
   bool draining_ = false, drain_forced_ = false, ended_ = false;
   absl::Duration drain_deadline_ = absl::InfiniteDuration();

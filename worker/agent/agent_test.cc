@@ -31,11 +31,11 @@ class AgentTest : public testing::Test {
     Step(agent::Assigned{JobId(1), LeaseSeq(lease), run, {Epoch(1), 1}, 1, Lane::kThread, lease});
     return effects_.starts.empty() ? SpanKey() : effects_.starts.back().span;
   }
-  void Report(SpanKey span, reeve::Run run) {
+  void Report(SpanKey span, reeve::Run run, const std::string& body = "result") {
     agent::Reported report;
     report.span = span;
     report.runs = {run};
-    report.body = Buffer(std::string("result"));
+    report.body = Buffer(body);
     Step(std::move(report));
   }
 
@@ -119,6 +119,47 @@ TEST_F(AgentTest, WhatTheSocketDidNotTakeGoesAgain) {
   Step(agent::Tick{});
   ASSERT_EQ(effects_.results.size(), 1u);
   EXPECT_EQ(effects_.results[0].number, number);
+}
+
+// A million results of 1 KiB filled the master's receive queue, which counts messages, with 1 GiB.
+TEST_F(AgentTest, NoMoreResultsAreOnTheirWayThanTheWindowHolds) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(1, {0, 10});
+  const std::string half(4u << 20, 'r');
+  std::vector<uint64_t> sent;
+  for (const TaskIndex i : {0, 1, 2, 3}) {
+    Report(span, {i, 1}, half);
+    for (const auto& batch : effects_.results) sent.push_back(batch.number);
+  }
+  ASSERT_EQ(sent.size(), 2u) << "8 MiB";
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  EXPECT_EQ(effects_.results.size(), 2u) << "what is repeated takes no more room";
+  Step(agent::ResultsAcked{{sent[1]}});
+  ASSERT_EQ(effects_.results.size(), 1u);
+  Step(agent::NotSent{{effects_.results[0].number}});
+  ASSERT_EQ(effects_.results.size(), 0u) << "a moment later";
+  now_ += absl::Milliseconds(50);
+  Step(agent::Tick{});
+  EXPECT_EQ(effects_.results.size(), 1u) << "what the socket did not take took no room";
+  agent_.Step(now_, agent::AskedWho{});
+  number_ = agent_.TakeEffects(now_).hello->number;
+  Join(2, {{JobId(1), {0, 10}, LeaseSeq(5)}});
+  EXPECT_EQ(effects_.results.size(), 2u) << "a new master has none of them";
+}
+
+TEST_F(AgentTest, AResultLargerThanTheWindowGoesAlone) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(1, {0, 10});
+  Report(span, {0, 1}, std::string(9u << 20, 'r'));
+  ASSERT_EQ(effects_.results.size(), 1u);
+  const uint64_t large = effects_.results[0].number;
+  Report(span, {1, 1});
+  EXPECT_EQ(effects_.results.size(), 0u);
+  Step(agent::ResultsAcked{{large}});
+  EXPECT_EQ(effects_.results.size(), 1u);
 }
 
 TEST_F(AgentTest, ARecallIsAnsweredWithWhatTheLaneTrulyCut) {
