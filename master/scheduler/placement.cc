@@ -118,6 +118,16 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   return held >= window ? 0 : static_cast<uint32_t>(window - held);
 }
 
+uint32_t Scheduler::Impl::RoomInBytes(const WorkerRecord& worker, Job& job, TaskIndex index) {
+  const uint64_t each = std::max<uint64_t>(1, ChunkOf(job, index).task_bytes());
+  const uint64_t most = options.max_held_bytes_per_worker;
+  const uint64_t ahead = (most - std::min(most, worker.held_bytes)) / each;
+  const Lane lane = LaneOf(worker, job.options.handler);
+  const uint64_t slots = Slots(worker, lane), held = worker.held[static_cast<int>(lane)];
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(UINT32_MAX, std::max(ahead, slots - std::min(slots, held))));
+}
+
 void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t count,
                                 absl::Duration run_time) {
   if (count == 0) return;
@@ -302,8 +312,10 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
         share = std::min<uint64_t>(share, job.options.max_in_flight - job.in_flight);
       }
       while (share > 0 && job.listed) {
-        const std::optional<Run> run = NextRun(job, static_cast<uint32_t>(share));
+        std::optional<Run> run = NextRun(job, static_cast<uint32_t>(share));
         if (!run.has_value()) return;
+        run->count = std::min(run->count, RoomInBytes(*candidates[i].second, job, run->first));
+        if (run->count == 0) break;
         Assign(now, *candidates[i].second, job, *run, false);
         share -= run->count;
         placed = true;
@@ -324,6 +336,7 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.attempt = budget == job.budgets.end() ? 1 : budget->second.attempt();
   lease.lane = LaneOf(worker, job.options.handler);
   lease.session = worker.session;
+  lease.task_bytes = chunk.task_bytes();
   lease.solo = worker.alone = solo;
   lease.sent = run;
   lease.inputs = chunk.inputs;
@@ -333,6 +346,7 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   job.leases.insert(lease.seq);
   worker.leases.insert(lease.seq);
   worker.held[static_cast<int>(lease.lane)] += run.count;
+  worker.held_bytes += run.count * lease.task_bytes;
   Send(now, worker, lease);
   leases.emplace(lease.seq, std::move(owned));
   if (job.watched) changed_jobs.insert(job.id);

@@ -48,6 +48,7 @@ struct Chunk {
   uint64_t commit = 0;  // Number of the commit that holds it.
   uint32_t ready = 0;   // Indexes of it in Job::ready and Job::solo.
   uint32_t left = 0;    // Tasks of it that have no recorded result.
+  uint64_t task_bytes() const { return bytes / run.count; }  // On average.
 };
 
 // What a task has used up; only tasks that have failed before have one.
@@ -137,7 +138,8 @@ struct Lease {
   Lane lane = Lane::kThread;
   bool solo = false;  // The worker gets nothing else meanwhile.
   SessionId session;
-  LeaseId old;  // Epoch 0: given fresh.
+  uint64_t task_bytes = 0;  // As its chunk says.
+  LeaseId old;              // Epoch 0: given fresh.
   // To send it again: as first sent.
   Run sent;
   InputsRef inputs;
@@ -163,6 +165,7 @@ struct WorkerRecord {
   std::vector<HandlerOffer> handlers;
   LaneRooms lanes{};
   std::array<uint64_t, kLaneCount> held{};  // Tasks in leases.
+  uint64_t held_bytes = 0;                  // Their inputs.
   LeaseSeq seen_seq;
   absl::Duration last_seen;
   absl::Time joined, last_seen_wall;
@@ -297,6 +300,8 @@ struct Scheduler::Impl {
   void PlaceJob(const Now& now, WorkClass& work, Job& job);
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
+  // Tasks of the chunk with `index` that the worker may get before it holds too many bytes.
+  uint32_t RoomInBytes(const WorkerRecord& worker, Job& job, TaskIndex index);
   Lane LaneOf(const WorkerRecord& worker, const std::string& handler) const;
   // Next run of ready work of the job, at most `limit`; loads and frontier are asked for where they
   // are missing.

@@ -185,6 +185,7 @@ void Require(bool holds, const char* formula, JobId job) {
 
 void Scheduler::Impl::CheckInvariants() const {
   std::map<SessionId, std::array<uint64_t, kLaneCount>> held;
+  std::map<SessionId, uint64_t> held_bytes;
   for (const auto& [seq, lease] : leases) {
     Require(!lease->runs.empty(), "a lease holds something", lease->job);
     Require(jobs.contains(lease->job), "a lease's job exists", lease->job);
@@ -193,11 +194,13 @@ void Scheduler::Impl::CheckInvariants() const {
     Require(workers.at(lease->session)->leases.contains(seq), "the worker knows the lease",
             lease->job);
     held[lease->session][static_cast<int>(lease->lane)] += lease->runs.size();
+    held_bytes[lease->session] += lease->runs.size() * lease->task_bytes;
   }
   for (const auto& [session, worker] : workers) {
     bool alone = false;
     for (const LeaseSeq seq : worker->leases) alone = alone || leases.at(seq)->solo;
     Require(alone == worker->alone, "alone exactly with a solo task", {});
+    Require(worker->held_bytes == held_bytes[session], "held bytes add up", {});
     for (int lane = 0; lane < kLaneCount; ++lane) {
       Require(worker->held[lane] == held[session][lane], "held counts add up", {});
     }

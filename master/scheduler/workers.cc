@@ -182,6 +182,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       lease.attempt = budget == job->budgets.end() ? 1 : budget->second.attempt();
       lease.lane = LaneOf(worker, job->options.handler);
       lease.session = worker.session;
+      lease.task_bytes = ChunkOf(*job, run.first).task_bytes();
       lease.old = claim.lease;
       lease.sent = run;
       lease.sent_at = now.monotonic;
@@ -189,6 +190,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       job->leases.insert(lease.seq);
       worker.leases.insert(lease.seq);
       worker.held[static_cast<int>(lease.lane)] += run.count;
+      worker.held_bytes += run.count * lease.task_bytes;
       fresh.insert(lease.seq);
       if (claim.phase != HeldPhase::kFinished) unfinished.push_back(lease.seq);
       welcome->runs.push_back({claim.job, run, lease.seq});
@@ -395,6 +397,7 @@ std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
   jobs.at(lease.job)->in_flight -= count;
   if (WorkerRecord* worker = FindWorker(lease.session)) {
     worker->held[static_cast<int>(lease.lane)] -= count;
+    worker->held_bytes -= count * lease.task_bytes;
   }
   if (lease.runs.empty()) EndLease(lease);
   return cut;
