@@ -36,7 +36,7 @@ struct AgentOptions {
   uint64_t spool_bytes = 64u << 20;
   // Most bytes of results sent and not yet acknowledged; the rest waits here, not in the master's
   // sockets, whose queues count messages. One batch always goes.
-  uint64_t window_bytes = 8u << 20;
+  uint64_t window_bytes = 16u << 20;
   // A drain that takes longer stops what still runs.
   absl::Duration drain_grace = absl::Seconds(10);
   // Longest wait for a first Welcome.
