@@ -55,7 +55,7 @@ struct SchedulerOptions {
   absl::Duration prefetch_target = absl::Milliseconds(25);
   uint32_t max_held_per_worker = 262'144;
   // Bytes of inputs a worker may hold; a task for an idle slot always goes.
-  uint64_t max_held_bytes_per_worker = 16u << 20;
+  uint64_t max_held_bytes_per_worker = 8u << 20;
   // Most tasks in one span.
   uint32_t max_span = 65'536;
   // Job ids are reserved durably in blocks of so many, ahead of their use.

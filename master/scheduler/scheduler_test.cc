@@ -760,7 +760,7 @@ TEST(SchedulerTest, AWorkerHoldsNoMoreBytesOfInputsThanItsBound) {
     h.Finish(1, span);
   }
   EXPECT_EQ(ended, 200u);
-  EXPECT_EQ(most, 16u) << "of 1 MiB each";
+  EXPECT_EQ(most, options.max_held_bytes_per_worker >> 20) << "of 1 MiB each";
 }
 
 TEST(SchedulerTest, ASlotIsGivenATaskHoweverLargeItsInput) {
