@@ -291,10 +291,15 @@ class SqliteStore final : public Store {
   }
 
  private:
+  // What a job consists of, read for each: prepared once, because parsing costs more than a small
+  // job's rows.
+  struct JobStatements {
+    SqliteStatement chunks, appenders, results;
+  };
   absl::Status Add(const char* sql, SqliteStatement* statement);
   absl::Status PrepareAll();
   absl::Status LoadJobs(Image* image);
-  absl::Status LoadJob(JobImage* job);
+  absl::Status LoadJob(JobStatements* read, JobImage* job);
   absl::Status LoadRequests(Image* image);
   absl::Status Forget(int64_t job);
   absl::Status PutMeta(const char* key, int64_t value);
@@ -413,6 +418,8 @@ absl::StatusOr<Image> SqliteStore::Load() {
   REEVE_RETURN_IF_ERROR(PutMeta("epoch", static_cast<int64_t>(image.epoch.value)));
   REEVE_RETURN_IF_ERROR(commit_.Run());
   Failpoint("store.load.epoch");
+  // One transaction for all reads: each would take and give back its locks otherwise.
+  REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN"));
   REEVE_RETURN_IF_ERROR(LoadJobs(&image));
   Failpoint("store.load.jobs");
   REEVE_RETURN_IF_ERROR(LoadRequests(&image));
@@ -425,10 +432,20 @@ absl::StatusOr<Image> SqliteStore::Load() {
     image.roster.push_back(
         {std::string(roster->Bytes(0)), WorkerNumber(static_cast<uint64_t>(roster->Int(1)))});
   }
+  REEVE_RETURN_IF_ERROR(db_->Execute("COMMIT"));
   return image;
 }
 
 absl::Status SqliteStore::LoadJobs(Image* image) {
+  JobStatements read;
+  REEVE_RETURN_IF_ERROR(
+      Add("SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
+          "ORDER BY id",
+          &read.chunks));
+  REEVE_RETURN_IF_ERROR(Add("SELECT name, next FROM appenders WHERE job = ?", &read.appenders));
+  REEVE_RETURN_IF_ERROR(
+      Add("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id",
+          &read.results));
   auto jobs = db_->Prepare(
       "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
       "create_us, "
@@ -457,47 +474,41 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
       return Damaged("record", job.job.view.job);
     job.state = static_cast<JobState>(jobs->Int(12));
     job.frontier = static_cast<uint32_t>(jobs->Int(13));
-    REEVE_RETURN_IF_ERROR(LoadJob(&job));
+    REEVE_RETURN_IF_ERROR(LoadJob(&read, &job));
     image->jobs.push_back(std::move(job));
   }
 }
 
-absl::Status SqliteStore::LoadJob(JobImage* job) {
+absl::Status SqliteStore::LoadJob(JobStatements* read, JobImage* job) {
   const JobId id = job->job.view.job;
-  auto chunks = db_->Prepare(
-      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
-      "ORDER BY id");
-  if (!chunks.ok()) return chunks.status();
-  chunks->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
+  SqliteStatement& chunks = read->chunks;
+  chunks.Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
-    auto row = chunks->Step();
+    auto row = chunks.Step();
     if (!row.ok()) return row.status();
     if (!*row) break;
     job->chunks.push_back(
-        {{static_cast<TaskIndex>(chunks->Int(0)), static_cast<uint32_t>(chunks->Int(1))},
-         {Epoch(static_cast<uint64_t>(chunks->Int(2))), static_cast<uint64_t>(chunks->Int(3))},
-         static_cast<uint64_t>(chunks->Int(4))});
+        {{static_cast<TaskIndex>(chunks.Int(0)), static_cast<uint32_t>(chunks.Int(1))},
+         {Epoch(static_cast<uint64_t>(chunks.Int(2))), static_cast<uint64_t>(chunks.Int(3))},
+         static_cast<uint64_t>(chunks.Int(4))});
   }
-  auto appenders = db_->Prepare("SELECT name, next FROM appenders WHERE job = ?");
-  if (!appenders.ok()) return appenders.status();
-  appenders->Bind(static_cast<int64_t>(id.value));
+  SqliteStatement& appenders = read->appenders;
+  appenders.Bind(static_cast<int64_t>(id.value));
   for (;;) {
-    auto row = appenders->Step();
+    auto row = appenders.Step();
     if (!row.ok()) return row.status();
     if (!*row) break;
-    job->appenders[std::string(appenders->Bytes(0))] = static_cast<uint64_t>(appenders->Int(1));
+    job->appenders[std::string(appenders.Bytes(0))] = static_cast<uint64_t>(appenders.Int(1));
   }
-  auto results =
-      db_->Prepare("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id");
-  if (!results.ok()) return results.status();
-  results->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
+  SqliteStatement& results = read->results;
+  results.Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
-    auto row = results->Step();
+    auto row = results.Step();
     if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
-    job->last_seq = static_cast<uint64_t>(results->Int(0)) & UINT32_MAX;
-    if (!DecodeResultRuns(results->Bytes(1), &job->results) ||
-        !DecodeRetries(results->Bytes(2), &job->retries)) {
+    job->last_seq = static_cast<uint64_t>(results.Int(0)) & UINT32_MAX;
+    if (!DecodeResultRuns(results.Bytes(1), &job->results) ||
+        !DecodeRetries(results.Bytes(2), &job->retries)) {
       return Damaged("results", id);
     }
   }
