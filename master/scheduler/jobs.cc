@@ -378,7 +378,10 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   effects.jobs.push_back({std::move(view), job.last_seq, job.cancelled.Runs(), Latest(job.store)});
   for (Chunk& chunk : job.chunks) {
     if (chunk.inputs != nullptr) resident_bytes -= chunk.bytes;
-    if (chunk.loading) loading_bytes -= chunk.bytes;
+    if (chunk.loading) {
+      --loading_count;
+      loading_bytes -= chunk.bytes;
+    }
     if (chunk.left > 0) ForgetChunk(job, chunk);
   }
   CountResults(job, 0, job.result_bytes);

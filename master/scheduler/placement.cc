@@ -183,12 +183,14 @@ void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
     if (it->inputs != nullptr) continue;
     if (it->loading) continue;
     if (it->commit > committed[static_cast<int>(job.store)]) return;
-    if (loading_bytes > 0 &&
-        (loading_bytes + it->bytes > options.load_ahead_bytes ||
-         resident_bytes + loading_bytes > options.resident_bytes + options.load_ahead_bytes)) {
+    if (LoadsFull() ||
+        (loading_bytes > 0 &&
+         (loading_bytes + it->bytes > options.load_ahead_bytes ||
+          resident_bytes + loading_bytes > options.resident_bytes + options.load_ahead_bytes))) {
       return;
     }
     it->loading = true;
+    ++loading_count;
     loading_bytes += it->bytes;
     effects.loads.push_back({job.id, it->run.first, job.store});
     if (loading_bytes >= options.load_ahead_bytes) return;
@@ -275,10 +277,10 @@ void Scheduler::Impl::Place(const Now& now) {
   if (!solo_jobs.empty() || emptying) PlaceSolo(now);
   for (auto& [handler, work] : classes) {
     if (work.workers.empty()) continue;
-    const std::vector<std::pair<int32_t, JobId>> order(work.jobs.begin(), work.jobs.end());
-    for (const auto& [priority, id] : order) {
+    for (auto next = work.jobs.begin(); next != work.jobs.end();) {
+      const JobId id = (next++)->second;  // Placing may take this job off the list, and no other.
       PlaceJob(now, work, *jobs.at(id));
-      if (work.jobs.empty()) break;
+      if (LoadsFull()) break;
       // Every worker is full for this class: a job behind would only find the same.
       bool room = false;
       for (const SessionId session : work.workers) {

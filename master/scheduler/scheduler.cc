@@ -56,6 +56,7 @@ void Scheduler::Impl::On(const Now& now, InputsLoaded& event) {
   Chunk& chunk = ChunkOf(*job, event.first);
   if (!chunk.loading) return;
   chunk.loading = false;
+  --loading_count;
   loading_bytes -= chunk.bytes;
   if (event.damaged) {
     for (IntervalSet* set : {&job->ready, &job->solo}) {

@@ -41,6 +41,7 @@ struct SchedulerOptions {
   // Inputs kept in memory; more stay in the store until they are near.
   uint64_t resident_bytes = 64u << 20;
   uint64_t load_ahead_bytes = 16u << 20;
+  uint64_t load_ahead_chunks = 1'024;
   // Bounds on what waits: tasks (arrays count as one entry here), payload bytes. Beyond:
   // RESOURCE_EXHAUSTED QUEUE_FULL.
   uint64_t max_queued_payload_tasks = 200'000'000;

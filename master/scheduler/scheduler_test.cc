@@ -770,6 +770,29 @@ TEST(SchedulerTest, ASlotIsGivenATaskHoweverLargeItsInput) {
   EXPECT_EQ(Count(h.TakeAssigned(1)), 4u);
 }
 
+// 100,000 jobs of one small task asked for all their inputs at once after a restart.
+TEST(SchedulerTest, SmallInputsAreLoadedSoManyAtATimeToo) {
+  SchedulerOptions options;
+  options.resident_bytes = 0;  // Everything must be loaded.
+  options.load_ahead_chunks = 2;
+  Harness h(Harness::Fresh(), options);
+  for (int i = 0; i < 5; ++i) {
+    CreateJob create = WithInputs(1, 1);
+    create.request_id += std::to_string(i);
+    h.Step(std::move(create));
+  }
+  h.Join(1, 8);
+  std::vector<LoadInputs> loads = std::exchange(h.loads, {});
+  ASSERT_EQ(loads.size(), 2u);
+  const InputsRef inputs = WithInputs(1, 1).inputs;
+  h.Step(InputsLoaded{loads[0].job, 0, inputs});
+  EXPECT_EQ(h.loads.size(), 1u) << "one has come, one goes";
+  for (size_t i = 0; i < h.loads.size(); ++i) h.Step(InputsLoaded{h.loads[i].job, 0, inputs});
+  h.Step(InputsLoaded{loads[1].job, 0, inputs});
+  for (size_t i = 0; i < h.loads.size(); ++i) h.Step(InputsLoaded{h.loads[i].job, 0, inputs});
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 5u);
+}
+
 // Random events against the invariants: whatever happens, every task ends once.
 TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
   for (uint32_t seed = 1; seed <= 200; ++seed) {

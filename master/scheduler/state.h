@@ -300,6 +300,8 @@ struct Scheduler::Impl {
   void PlaceJob(const Now& now, WorkClass& work, Job& job);
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
+  // Small jobs behind one another: what is on its way will do for now.
+  bool LoadsFull() const { return loading_count >= options.load_ahead_chunks; }
   // Tasks of the chunk with `index` that the worker may get before it holds too many bytes.
   uint32_t RoomInBytes(const WorkerRecord& worker, Job& job, TaskIndex index);
   Lane LaneOf(const WorkerRecord& worker, const std::string& handler) const;
@@ -414,7 +416,7 @@ struct Scheduler::Impl {
   std::deque<AppendTasks> parked;  // Appends without room, in order of arrival.
   bool room_changed = false;
   bool disk_low = false;
-  uint64_t loading_bytes = 0;
+  uint64_t loading_bytes = 0, loading_count = 0;
   bool draining = false;
   absl::Duration next_check = absl::ZeroDuration();
   absl::Duration next_rebalance = absl::ZeroDuration();
