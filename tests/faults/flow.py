@@ -18,11 +18,11 @@ WINDOW = 16  # Messages on their way at once.
 def create(client, handler="journal", within=60, **fields):
     """An open job without tasks. Returns: its number."""
     request = api.pb.services.CreateJobRequest(request_id=client.new_id(), spec=client.spec(handler, **fields), open=True)
-    return client.until_answered(client.jobs.CreateJob, request, within).job_id
+    return client.until_answered("jobs.CreateJob", request, within).job_id
 
 
 def close(client, job_id):
-    return client.until_answered(client.jobs.CloseJob, api.pb.services.CloseJobRequest(request_id=client.new_id(), job_id=job_id))
+    return client.until_answered("jobs.CloseJob", api.pb.services.CloseJobRequest(request_id=client.new_id(), job_id=job_id))
 
 
 class Appender:
@@ -51,6 +51,7 @@ class Appender:
             except api.grpc.RpcError as error:
                 if error.code() not in api.UNKNOWN:
                     raise
+                self.client.connect_soon()
                 time.sleep(0.02)
 
     def one_stream(self, total, end, stopping):
@@ -104,6 +105,7 @@ class Record:
             except api.grpc.RpcError as error:
                 if error.code() not in api.UNKNOWN or time.monotonic() > end:
                     raise
+                client.connect_soon()
                 time.sleep(0.05)
 
     def take(self, batch, expected):
