@@ -138,9 +138,10 @@ class Burst {
   void ExpireAndComeBack() {
     plan_.count = 30;
     config_->workers = std::max(config_->workers, 2u);
-    Fail(plan_.at + random_.Between(200 * kMs, 2 * kSecond), FaultKind::kCutToMaster,
-         absl::ToInt64Microseconds(config_->scheduler.lease) +
-             random_.Between(300 * kMs, 2500 * kMs),
+    // One draw a statement: compilers differ in the order of arguments.
+    const int64_t at = plan_.at + random_.Between(200 * kMs, 2 * kSecond);
+    const int64_t longer = random_.Between(300 * kMs, 2500 * kMs);
+    Fail(at, FaultKind::kCutToMaster, absl::ToInt64Microseconds(config_->scheduler.lease) + longer,
          0);
   }
 
