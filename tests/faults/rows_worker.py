@@ -25,8 +25,11 @@ def kill_worker_in_each_state(run: Run):
 def kill_idle_and_running(run):
     with run.cluster(workers=2, slots=4) as cluster:
         client = cluster.client()
-        cluster.kill_proper("worker-1")  # Idle.
+        idle = cluster.kill_proper("worker-1")
         client.submit(run.payloads(100))
+        until(lambda: cluster.proper("worker-1") not in (0, idle) and
+              {w.pid for w in client.list_workers()} == cluster.living(), "the killed worker's successor")
+        cluster.wait_for_workers(2)
         job = client.submit(run.payloads(8, b"sleep=1 "))
         until(lambda: len(journal_of(cluster).executions(job.job_id)) == 8, "8 executions")
         killed = time.monotonic()

@@ -207,7 +207,12 @@ int Worker::Main(int argc, char** argv) {
   identity.host_key = HostKey();
   const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
   CrashNotes notes(flags.slots + flags.process_slots);
-  return RunSupervised({.notes = &notes}, [&](SpawnChannel& channel) {
+  SupervisorOptions supervision{.notes = &notes};
+  // Divided as the master's grace for a closed connection is: a crash note that comes after it
+  // finds the tasks given to others, and charges nobody.
+  for (absl::Duration* time : {&supervision.first_backoff, &supervision.longest_backoff})
+    *time = Scaled(*time);
+  return RunSupervised(supervision, [&](SpawnChannel& channel) {
     return Serve(flags, identity, dispatch, impl_->registry, channel, notes);
   });
 }
