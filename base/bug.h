@@ -57,6 +57,9 @@ enum class Bug : uint8_t {
   kQueueUnbounded,
   kJobIdsNotReserved,
   kWallBackoff,
+  kExclusiveLostEarly,
+  kExclusiveGoesOn,
+  kExclusiveBeforeCommit,
   kCount,
 };
 

@@ -149,9 +149,9 @@ absl::Status Collector::Impl::Bind() {
 }
 
 void Collector::Impl::Run(std::promise<absl::Status>* started) {
-  const absl::Status bound = Bind();
+  absl::Status bound = Bind();
   const bool ready = bound.ok();
-  started->set_value(bound);
+  started->set_value(std::move(bound));
   while (ready && !stopping.load()) {
     const bool more = ReceiveSome();
     SendAcks();

@@ -251,7 +251,7 @@ int MasterLoop::Impl::SleepMs() const {
 void MasterLoop::Impl::Run(std::promise<absl::Status>* started) {
   auto made = parts.make_dispatcher();
   if (!made.ok()) {
-    started->set_value(made.status());
+    started->set_value(std::move(made).status());
     return;
   }
   dispatcher = std::move(*made);

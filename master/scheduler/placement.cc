@@ -154,8 +154,10 @@ bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
     return false;
   }
   const int durable = static_cast<int>(StoreKind::kDurable);
-  // A step in the transaction of the inputs it covers counts at once: they die with it.
-  if (ChunkOf(job, job.frontier).commit == next_commit[durable]) {
+  // A step in the transaction of the inputs it covers counts at once: they die with it. Not their
+  // run, though, and the client sends them again: too soon for an exclusive task.
+  const bool waits = job.options.exclusive && !REEVE_BUG(kExclusiveBeforeCommit);
+  if (!waits && ChunkOf(job, job.frontier).commit == next_commit[durable]) {
     job.frontier = std::min(job.total, std::max(job.frontier, run.first) + options.frontier_step);
     // A step written ahead in this transaction reaches farther: the last one written stands.
     if (!REEVE_BUG(kFrontierLowered)) job.frontier = std::max(job.frontier, job.frontier_pending);

@@ -342,7 +342,7 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
     worker->suspect = silent >= options.suspect;
     const bool closed = worker->closed_at != absl::InfiniteDuration() &&
                         now.monotonic - worker->closed_at >= options.reconnect_grace &&
-                        !HoldsExclusive(*worker);
+                        (!HoldsExclusive(*worker) || REEVE_BUG(kExclusiveLostEarly));
     if ((silent >= options.lease || closed) && !REEVE_BUG(kLeaseNeverExpires)) {
       gone.push_back(session);
       continue;

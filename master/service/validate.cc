@@ -99,6 +99,9 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
     return Bad("spec.at_most_once: a task has one attempt, max_attempts must be 1");
   if (spec->exclusive() && !exec)
     return Bad("spec.exclusive: for the handler `exec` only; a thread cannot be killed");
+  if (spec->exclusive() && spec->durability() == v1::JobSpec::EPHEMERAL)
+    return Bad(
+        "spec.exclusive: not with EPHEMERAL, which a master forgets while commands still run");
   if (spec->max_attempts() == 0 && spec->at_most_once()) spec->set_max_attempts(1);
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");

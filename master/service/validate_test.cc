@@ -47,6 +47,8 @@ TEST(ValidateTest, OnlyCommandsCanBeExclusive) {
   v1::CreateJobRequest request = Command();
   request.mutable_spec()->set_exclusive(true);
   EXPECT_TRUE(Check(request)->options.exclusive);
+  request.mutable_spec()->set_durability(v1::JobSpec::EPHEMERAL);
+  EXPECT_FALSE(Check(request).ok());
   request = Echo();
   request.mutable_spec()->set_exclusive(true);
   EXPECT_FALSE(Check(request).ok());

@@ -209,6 +209,11 @@ void Checker::OnBegin(JobId job, Birth birth, TaskIndex index, uint64_t value, b
             "nothing is run again without need", job.value, index);
 }
 
+void Checker::OnExclusiveBegin(JobId job, TaskIndex index, uint64_t value) {
+  Require(exclusive_.insert(value).second, "an exclusive task never runs at two places at once",
+          job.value, index);
+}
+
 uint32_t Checker::begun(JobId job, Birth birth, TaskIndex index) const {
   const auto task = executions_.find({job.value, birth, index});
   return task == executions_.end() ? 0 : task->second.begun;

@@ -64,6 +64,12 @@ class Checker final : public StoreWatcher {
   void OnSent(SessionId session, uint64_t number, const Buffer& body);
   // `value`: names the task whatever job it is in.
   void OnBegin(JobId job, Birth birth, TaskIndex index, uint64_t value, bool at_most_once);
+  void OnExclusiveBegin(JobId job, TaskIndex index, uint64_t value);
+  void OnExclusiveEnd(uint64_t value) { exclusive_.erase(value); }
+  // At its deadline: it has to run again.
+  void OnStopped(JobId job, Birth birth, TaskIndex index) {
+    ++executions_[{job.value, birth, index}].failed;
+  }
   // How often it has begun.
   uint32_t begun(JobId job, Birth birth, TaskIndex index) const;
   void OnDeath(const Death& death) { losses_.OnDeath(death); }
@@ -115,6 +121,7 @@ class Checker final : public StoreWatcher {
     uint32_t begun = 0, failed = 0;
   };
   absl::btree_map<TaskKey, Executions> executions_;
+  std::set<uint64_t> exclusive_;   // Values of exclusive tasks that run.
   std::set<uint64_t> begun_once_;  // Values of at-most-once tasks that have begun.
   std::set<JobId> known_ids_;      // To a worker or a client.
   std::set<JobId> ephemeral_;      // All there ever were.

@@ -81,6 +81,25 @@ class Burst {
     }
   }
 
+  // A worker is out of reach for longer or shorter than a lease, its connection closed or not.
+  void CutOffWhileExclusiveTasksRun() {
+    plan_.kind = JobPlan::Kind::kArray;
+    plan_.count = 4;
+    plan_.appenders = 0;
+    plan_.at_most_once = plan_.ephemeral = false;
+    plan_.exclusive = true;
+    plan_.poison = {};
+    plan_.cancel_at = 0;
+    plan_.task_us = 6 * kSecond;
+    config_->workers = std::max(config_->workers, 2u);
+    config_->slots = 4;  // There is room for them elsewhere.
+    const int64_t at = plan_.at + random_.Between(1 * kSecond, 4 * kSecond);
+    config_->heal_at = std::max(config_->heal_at, at + 15 * kSecond);
+    const int64_t closes = at + random_.Between(0, 500 * kMs);
+    Fail(at, FaultKind::kCutToMaster, random_.Between(2 * kSecond, 14 * kSecond), 0);
+    if (random_.Chance(600)) Fail(closes, FaultKind::kBreak, 100 * kMs, 0);
+  }
+
  private:
   void Fail(int64_t at, FaultKind kind, int64_t duration, uint32_t detail) {
     FailAt(who_, at, kind, duration, detail);
@@ -224,6 +243,7 @@ void AddJobs(Random& random, SimConfig* config) {
       plan.read = random.Chance(850);
     }
     if (poisoned && random.Chance(700)) AddPoison(random, *config, &plan);
+    plan.exclusive = !plan.ephemeral && Mix(config->seed, 1000 + i) % 1000 < 150;
     config->jobs.push_back(plan);
   }
 }
@@ -288,10 +308,16 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   config.scheduler.frontier_step = static_cast<uint32_t>(random.Between(2, 24));
   if (random.Chance(300)) config.scheduler.resident_bytes = 200;
   config.scheduler.load_ahead_bytes = 64;
+  // As 12 s to 15 s and 30 s.
+  config.agent.exclusive_hold =
+      std::min(config.scheduler.lease, config.scheduler.reattach_window) * 4 / 5;
   AddJobs(random, &config);
   AddBounds(random, &config);
   AddFaults(random, &config);
   if (random.Chance(400)) Burst(random, &config).Add();
+  // Drawn apart: the other histories stay what they were.
+  Random apart(Mix(seed, 2));
+  if (!config.strict && apart.Chance(60)) Burst(apart, &config).CutOffWhileExclusiveTasksRun();
   config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
   std::stable_sort(config.faults.begin(), config.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.at < b.at; });
@@ -328,7 +354,7 @@ std::string Describe(const SimConfig& config) {
         << " cancel=" << job.cancel_at / kMs << "ms attempts=" << job.max_attempts
         << " in-flight=" << job.max_in_flight << " fail=" << job.fail_permille
         << " each=" << job.task_us << "us once=" << job.at_most_once
-        << " ephemeral=" << job.ephemeral << " read=" << job.read
+        << " exclusive=" << job.exclusive << " ephemeral=" << job.ephemeral << " read=" << job.read
         << " poison=" << job.poison.permille << (job.poison.named ? " named" : "")
         << (job.poison.parent_too ? " parent-too" : "")
         << (job.poison.not_always ? " not-always" : "") << "\n";

@@ -64,6 +64,7 @@ struct JobPlan {
   uint32_t fail_permille = 0;
   int64_t task_us = 1000;  // Typical run time.
   bool at_most_once = false;
+  bool exclusive = false;
   bool ephemeral = false;
   bool read = true;  // EPHEMERAL: somebody reads the results.
   // Tasks that take their worker process down.

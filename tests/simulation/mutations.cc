@@ -47,7 +47,10 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kCreditIgnored, "credit-ignored"},
       {Bug::kQueueUnbounded, "queue-unbounded"},
       {Bug::kJobIdsNotReserved, "job-ids-not-reserved"},
-      {Bug::kWallBackoff, "wall-backoff"}};
+      {Bug::kWallBackoff, "wall-backoff"},
+      {Bug::kExclusiveLostEarly, "exclusive-lost-early"},
+      {Bug::kExclusiveGoesOn, "exclusive-goes-on"},
+      {Bug::kExclusiveBeforeCommit, "exclusive-before-commit"}};
   return kAll;
 }
 

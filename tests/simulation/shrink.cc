@@ -26,6 +26,7 @@ class Shrinker {
         better |= Try([i](SimConfig& c) { c.jobs[i].cancel_at = 0; });
         better |= Try([i](SimConfig& c) { c.jobs[i].poison = {}; });
         better |= Try([i](SimConfig& c) { c.jobs[i].at_most_once = false; });
+        better |= Try([i](SimConfig& c) { c.jobs[i].exclusive = false; });
         better |= Try([i](SimConfig& c) { c.jobs[i].ephemeral = false; });
       }
       better |= Try([](SimConfig& c) {

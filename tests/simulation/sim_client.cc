@@ -99,6 +99,7 @@ void SimClients::Create(uint32_t index) {
   event.options.handler = "work";
   event.options.max_attempts = plan.max_attempts;
   event.options.at_most_once = plan.at_most_once;
+  event.options.exclusive = plan.exclusive;
   event.options.ephemeral = plan.ephemeral;
   event.options.max_in_flight = plan.max_in_flight;
   event.record = Buffer(std::string(reinterpret_cast<const char*>(&client.key), sizeof client.key));

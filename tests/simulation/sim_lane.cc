@@ -81,6 +81,11 @@ void SimLane::BeginTask(uint32_t index) {
   const Work& work = works_.at(slot.work);
   slot.cancelled = slot.unwanted = false;
   slot.task_began = world_->now;
+  const bool exclusive = PlanOf(work.span).exclusive;
+  if (exclusive && world_->now >= exclusive_until_) return Stop(index, 0);
+  slot.exclusive = exclusive;
+  if (exclusive)
+    checker_->OnExclusiveBegin(work.span.job, slot.next, ValueOf(work.span, slot.next));
   checker_->OnBegin(work.span.job, work.span.birth, slot.next, ValueOf(work.span, slot.next),
                     PlanOf(work.span).at_most_once);
   world_->Note("begins", worker_, work.span.job.value, slot.next, work.span.attempt);
@@ -88,6 +93,40 @@ void SimLane::BeginTask(uint32_t index) {
   const int64_t takes = world_->lanes.Between(typical / 2, typical * 2);
   world_->At(world_->now + takes, Kind::kTaskDone, worker_, process_,
              uint64_t{index} << 32 | ++slot.serial);
+}
+
+void SimLane::Stop(uint32_t index, int64_t within) {
+  Slot& slot = slots_[index];
+  slot.cancelled = true;
+  world_->At(world_->now + (within > 0 ? world_->lanes.Between(0, within) : 1), Kind::kTaskDone,
+             worker_, process_, uint64_t{index} << 32 | ++slot.serial);
+}
+
+void SimLane::SetExclusiveDeadline(int64_t until) {
+  exclusive_until_ = until;
+  world_->At(std::max(until, world_->now), Kind::kFence, worker_, process_);
+}
+
+void SimLane::Fence() {
+  if (world_->now < exclusive_until_) return;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    if (!slot.work || !slot.exclusive) continue;
+    const Work& work = works_.at(slot.work);
+    world_->Saw(Seen::kExclusiveStopped);
+    checker_->OnStopped(work.span.job, work.span.birth, slot.next);
+    EndExclusive(slot);
+    Stop(i, 0);
+  }
+}
+
+void SimLane::EndExclusive(Slot& slot) {
+  if (!slot.work || !std::exchange(slot.exclusive, false)) return;
+  checker_->OnExclusiveEnd(ValueOf(works_.at(slot.work).span, slot.next));
+}
+
+void SimLane::EndExclusive() {
+  for (Slot& slot : slots_) EndExclusive(slot);
 }
 
 SimLane::Done SimLane::OnTaskDone(uint64_t slot_and_serial) {
@@ -104,6 +143,7 @@ SimLane::Done SimLane::OnTaskDone(uint64_t slot_and_serial) {
   const TaskState state = slot.cancelled                ? TaskState::kCancelled
                           : Fails(work.span, slot.next) ? TaskState::kFailed
                                                         : TaskState::kSucceeded;
+  EndExclusive(slot);
   checker_->OnEnd(work.span.job, work.span.birth, slot.next, state);
   slot.done.push_back({slot.next++, work.span.attempt, state});
   if (slot.next < slot.end) {
@@ -184,9 +224,7 @@ std::vector<Run> SimLane::Cancel(SpanKey key, Run run) {
     slot.unwanted = true;
     // Some handlers never look at their token: they end as they would have.
     if (world_->lanes.Chance(300)) continue;
-    slot.cancelled = true;
-    world_->At(world_->now + world_->lanes.Between(0, 200 * kMs), Kind::kTaskDone, worker_,
-               process_, uint64_t{i} << 32 | ++slot.serial);
+    Stop(i, 200 * kMs);
   }
   EndIfDone(key);
   Fill();

@@ -44,6 +44,12 @@ class SimLane {
   // Once all that came in a turn is carried out: a suspect runs alone, but for tasks that were told
   // to stop.
   void CheckAlone() const;
+  // As TaskLane::SetExclusiveDeadline.
+  void SetExclusiveDeadline(int64_t until);
+  // What worker/supervisor does at that deadline.
+  void Fence();
+  // The process ends, and its exclusive tasks with it.
+  void EndExclusive();
   // What runs, for at least so long.
   std::vector<agent::Suspect> Running(int64_t at_least) const;
   std::vector<agent::Reported> TakeReports() { return std::exchange(reports_, {}); }
@@ -58,7 +64,8 @@ class SimLane {
     SpanKey work;  // 0: idle.
     TaskIndex next = 0, end = 0;
     bool cancelled = false;
-    bool unwanted = false;  // Asked to stop, whether or not it listens.
+    bool unwanted = false;   // Asked to stop, whether or not it listens.
+    bool exclusive = false;  // Runs, and must not at another place.
     int64_t task_began = 0;
     uint32_t serial = 0;
     std::vector<BatchRecord::Entry> done;
@@ -67,6 +74,8 @@ class SimLane {
 
   void Fill();
   void BeginTask(uint32_t slot);
+  void Stop(uint32_t slot, int64_t within);
+  void EndExclusive(Slot& slot);
   void Report(Slot& slot, const Work& work);
   std::vector<Run> Drop(SpanKey key, Run run);
   void EndIfDone(SpanKey key);
@@ -83,6 +92,7 @@ class SimLane {
   std::deque<SpanKey> queue_;
   std::map<SpanKey, Work> works_;
   std::vector<agent::Reported> reports_;
+  int64_t exclusive_until_ = 0;
   agent::Suspect culprit_;
   const JobPlan::Poison* poison_ = nullptr;
 };

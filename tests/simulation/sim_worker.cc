@@ -65,6 +65,7 @@ void SimWorker::DieOfPoison() {
 // What worker/supervisor/crash_notes.h says of a death.
 void SimWorker::End(Death death, bool silently, bool parent_too) {
   world_->Note("worker dies", number_, process_, parent_too);
+  lane_->EndExclusive();
   checker_->OnDeath(death);
   if (death.named) death.running = {*death.culprit};
   if (parent_too) {
@@ -204,6 +205,7 @@ void SimWorker::OnAssign(const Assignment& assignment) {
                     span.inputs, span.inputs_first, span.solo};
     agent::Assigned event{span.job,     span.lease,    span.run,       span.birth,
                           span.attempt, Lane::kThread, next_payload_++};
+    event.exclusive = PlanOf(world_->config, payload.job_key).exclusive;
     payloads_[event.payload] = std::move(payload);
     agent_->Step(Clock(), event);
   }
@@ -280,6 +282,10 @@ void SimWorker::SendResults(std::vector<AgentEffects::Batch> batches) {
 
 void SimWorker::Carry(AgentEffects effects) {
   if (effects.hello.has_value()) SendHello(*effects.hello);
+  if (effects.exclusive_until.has_value()) {
+    lane_->SetExclusiveDeadline(
+        absl::ToInt64Microseconds(*effects.exclusive_until - absl::Seconds(1)));
+  }
   for (const AgentEffects::Start& start : effects.starts) {
     auto payload = payloads_.extract(start.payload);
     payload.mapped().key = start.span;
@@ -308,6 +314,7 @@ void SimWorker::Carry(AgentEffects effects) {
   // For a master that hears neither the Goodbye nor what the parent knows, it died.
   checker_->OnDeath({session_, {}, std::nullopt, false});
   const int64_t back = back_after_ > 0 ? back_after_ : kSecond;
+  lane_->EndExclusive();
   // What it sent last is still delivered: its sockets linger.
   agent_.reset();
   lane_.reset();

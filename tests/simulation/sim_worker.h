@@ -33,6 +33,10 @@ class SimWorker {
   void OnTurn(uint64_t process);
   void OnTimer(uint64_t process, uint64_t token);
   void OnTaskDone(uint64_t process, uint64_t slot_and_serial);
+  // The parent's: comes although the process is stopped.
+  void OnFence(uint64_t process) {
+    if (alive() && process == process_) lane_->Fence();
+  }
   void OnFrame(Frame frame);
 
   bool alive() const { return agent_ != nullptr; }

@@ -95,6 +95,7 @@ void Simulator::Do(const World::Next& next) {
     case Kind::kWorkerStart: return workers_[next.who].Start();
     case Kind::kReadTimer: return clients_.OnReadTimer(next.who, next.a);
     case Kind::kTaskDone: return workers_[next.who].OnTaskDone(next.a, next.b);
+    case Kind::kFence: return workers_[next.who].OnFence(next.a);
     case Kind::kConnect: {
       SimWorker& worker = workers_[next.who];
       if (!worker.alive() || worker.process() != next.b) return;

@@ -29,6 +29,7 @@ enum class Kind : uint8_t {
   kWorkerStart,
   kReadTimer,    // who: client, a: token.
   kTaskDone,     // who, a: process, b: slot << 32 | serial.
+  kFence,        // who, a: process: the deadline of its exclusive tasks may have passed.
   kConnect,      // who, a: channel, b: process.
   kToMaster,     // who, a: frame, b: route.
   kToWorker,     // who, a: frame, b: route.
@@ -83,6 +84,7 @@ enum class Seen : uint8_t {
   kNobodyReads,
   kWallSetBack,
   kQueueFull,
+  kExclusiveStopped,
   kCount,
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
@@ -124,7 +126,8 @@ inline constexpr std::array<const char*, kSeenCount> kSeenNames = {"stale result
                                                                    "results given back",
                                                                    "job nobody reads ends",
                                                                    "wall clock set back",
-                                                                   "queue full"};
+                                                                   "queue full",
+                                                                   "exclusive task stopped"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.

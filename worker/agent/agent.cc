@@ -413,7 +413,7 @@ void Agent::StopExclusive() {
 
 void Agent::On(absl::Duration now, agent::HeartbeatAcked& event) {
   if (const auto sent = beats_sent_.find(event.number); sent != beats_sent_.end()) {
-    Answered(sent->second);
+    Answered(REEVE_BUG(kExclusiveGoesOn) ? now + options_.exclusive_hold : sent->second);
     beats_sent_.erase(beats_sent_.begin(), std::next(sent));
   }
   if (!event.send_held || !welcomed_) return;
