@@ -53,7 +53,7 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
                Slots(worker, v1::THREAD), Slots(worker, v1::PROCESS), StrCat(worker.held_count()),
                StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Handlers(worker)});
     if (!worker.message().empty()) {
-      const std::string_view who = worker.worker().empty() ? "refused" : worker.worker();
+      const std::string who = worker.worker().empty() ? "refused" : worker.worker();
       StrAppend(&messages, who, ": ", Printable(worker.message(), 400), "\n");
     }
   }

@@ -418,6 +418,9 @@ void Scheduler::Impl::GiveBack(const Now&, Job& job, const std::vector<Run>& run
     if (job.state == JobState::kCancelling) {
       job.cancelled.Add(run);
       job.cancelled_count += run.count;
+    } else if (job.options.exclusive && reattach_deadline != absl::InfiniteDuration()) {
+      // What one worker gives back, another that has not come back yet may have got since.
+      job.unclaimed.Add(run);
     } else {
       AddReady(job, run);
     }
