@@ -234,18 +234,13 @@ void SingleRun::PrintResult(const ResultEntry& entry, std::string_view worker) {
 
 void SingleRun::PrintRest(uint32_t stream, std::string_view bytes, bool is_truncated,
                           const ResultEntry& entry) {
-  uint64_t seen = logs_.seen_bytes(entry.index, entry.attempt, stream);
-  std::string cut;
+  const uint64_t seen = logs_.seen_bytes(entry.index, entry.attempt, stream);
   if (is_truncated) {
-    cut = EndOf(bytes, seen);
-    bytes = cut;
-    seen = 0;
-  }
-  if (seen >= bytes.size()) return;
-  if (is_truncated) {
-    stream == kErrorStream ? session_->console().Err(bytes) : void(session_->console().Out(bytes));
+    const std::string end = EndOf(bytes, seen);
+    stream == kErrorStream ? session_->console().Err(end) : void(session_->console().Out(end));
     return;
   }
+  if (seen >= bytes.size()) return;
   v1::LogChunk chunk;
   chunk.set_index(entry.index);
   chunk.set_attempt(entry.attempt);

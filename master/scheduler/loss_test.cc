@@ -161,22 +161,12 @@ TEST_F(LossTest, AWorkerThatSaysGoodbyeBlamesNobody) {
 }
 
 TEST_F(LossTest, SuspicionsAndBackOffsSurviveARestart) {
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage stored;
-  stored.job.view.job = job = JobId(7);
-  stored.job.options.handler = "echo";
-  stored.job.array_count = 3;
-  stored.state = JobState::kActive;
-  stored.frontier = 3;
-  stored.chunks.push_back({{0, 3}, {Epoch(1), 3}, 0});
+  JobImage stored = StoredArray(3, 3);
+  job = stored.job.view.job;
   const absl::Time wall = h.Now_().wall;
   stored.retries.push_back({{0, 1}, Reason::kNone, 0, 2, 0, wall - absl::Seconds(1)});
   stored.retries.push_back({{1, 1}, Reason::kHandlerError, 1, 0, 0, wall + absl::Hours(1)});
-  image.jobs.push_back(stored);
-  Harness restarted(std::move(image));
+  Harness restarted(Restarted(stored));
   EXPECT_EQ(restarted.scheduler_.FindTask(restarted.Now_(), job, 1)->state, TaskState::kScheduled);
   HeldRun suspect;
   suspect.job = job;
@@ -192,20 +182,10 @@ TEST_F(LossTest, SuspicionsAndBackOffsSurviveARestart) {
 }
 
 Image OneJob(JobId job, absl::Time wall) {
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage stored;
+  JobImage stored = StoredArray(4, 4);
   stored.job.view.job = job;
-  stored.job.options.handler = "echo";
-  stored.job.array_count = 4;
-  stored.state = JobState::kActive;
-  stored.frontier = 4;
-  stored.chunks.push_back({{0, 4}, {Epoch(1), 3}, 0});
   stored.retries.push_back({{0, 1}, Reason::kNone, 0, 1, 0, wall, {}, DeathOf("p")});
-  image.jobs.push_back(stored);
-  return image;
+  return Restarted(std::move(stored));
 }
 
 HeldRun SuspectOf(JobId job, TaskIndex index) {

@@ -394,42 +394,6 @@ TEST(SchedulerTest, ANewProcessOfAWorkerLosesWhatTheOldOneHeld) {
   EXPECT_EQ(Count(h.TakeAssigned(101)), 2u);
 }
 
-TEST(SchedulerTest, AfterARestartUnfinishedTasksBelowTheFrontierWaitForTheirWorkers) {
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage job;
-  job.job.view.job = JobId(7);
-  job.job.options.handler = "echo";
-  job.job.array_count = 100;
-  job.state = JobState::kActive;
-  job.frontier = 50;
-  job.chunks.push_back({{0, 100}, {Epoch(1), 3}, 0});
-  job.results.push_back({{0, 10, 0}, TaskState::kSucceeded});
-  image.jobs.push_back(job);
-  Harness h(std::move(image));
-  h.Join(2, 100);
-  // A stranger gets what lies beyond the frontier at once, and nothing below.
-  const std::vector<AssignedSpan> beyond = h.TakeAssigned(2);
-  ASSERT_FALSE(beyond.empty());
-  for (const AssignedSpan& span : beyond) EXPECT_GE(span.run.first, 50u);
-  h.Join(1, 4, "p", {{JobId(7), {Epoch(1), 3}, {Epoch(1), LeaseSeq(5)}, {10, 20}}});
-  const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
-  ASSERT_EQ(welcome.runs.size(), 1u);
-  EXPECT_EQ(welcome.runs[0].run, (reeve::Run{10, 20}));
-  EXPECT_TRUE(bool(welcome.runs[0].lease));
-  h.FinishRun(1, JobId(7), welcome.runs[0].lease, {10, 20});
-  for (const AssignedSpan& span : beyond) h.Finish(2, span);
-  h.RunAll();
-  EXPECT_EQ(h.jobs.back().view.state, JobState::kSucceeded);
-  EXPECT_EQ(h.jobs.back().view.counts.succeeded, 100u);
-}
-
-HeldRun Held(const AssignedSpan& span, Run run, uint64_t epoch = 1) {
-  return {span.job, span.birth, {Epoch(epoch), span.lease}, run, HeldPhase::kQueued};
-}
-
 TEST(SchedulerTest, AHelloThatNamesWhatIsAlreadyRecordedOfALeaseIsAnswered) {
   // A worker whose acknowledgement was on its way named its lease twice, and the master died of it.
   Harness h;
@@ -557,34 +521,6 @@ TEST(SchedulerTest, AWallClockThatIsSetBackMakesNoRetryWait) {
   EXPECT_EQ(h.TakeAssigned(1).size(), 1u);
 }
 
-TEST(SchedulerTest, AnAttemptThatBeganBeforeARestartIsClaimedAlthoughTheWallClockWentBack) {
-  // It was taken for a retry that still waits, dropped, and run again.
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage stored;
-  stored.job.view.job = JobId(7);
-  stored.job.options.handler = "echo";
-  stored.job.array_count = 1;
-  stored.state = JobState::kActive;
-  stored.frontier = 1;
-  stored.chunks.push_back({{0, 1}, {Epoch(1), 3}, 0});
-  const absl::Time due = absl::FromUnixSeconds(1'000'000) + absl::Seconds(160);
-  stored.retries.push_back(
-      {{0, 1}, Reason::kHandlerError, 1, 0, 0, due, {Epoch(1), LeaseSeq(3)}, 0});
-  for (const bool due_passes : {false, true}) {
-    image.jobs = {stored};
-    Harness h(image);
-    if (due_passes) h.clock_ = absl::Seconds(100) + absl::Seconds(29);
-    HeldRun held{JobId(7), {Epoch(1), 3}, {Epoch(1), LeaseSeq(5)}, {0, 1}, HeldPhase::kQueued};
-    h.Join(1, 1, "p", {held});
-    const auto& welcome = std::get<SendWelcome>(h.sends.back().message);
-    ASSERT_EQ(welcome.runs.size(), 1u);
-    EXPECT_TRUE(welcome.runs[0].lease);
-  }
-}
-
 TEST(SchedulerTest, NothingOfAJobIsAssignedBeforeItsIdIsReserved) {
   // Half a block of jobs in one commit outran the reservation; had the commit failed, workers knew
   // an id that then meant another job.
@@ -617,60 +553,6 @@ TEST(SchedulerTest, AJobClosedWithNothingLeftIsNeverSeenActive) {
   EXPECT_EQ(h.jobs[0].view.state, JobState::kSucceeded);
 }
 
-TEST(SchedulerTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARestart) {
-  // Its worker still owed it, the new life of the master took it for the next attempt.
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage stored;
-  stored.job.view.job = JobId(7);
-  stored.job.options.handler = "echo";
-  stored.job.array_count = 1;
-  stored.state = JobState::kActive;
-  stored.frontier = 1;
-  stored.chunks.push_back({{0, 1}, {Epoch(1), 3}, 0});
-  stored.retries.push_back(
-      {{0, 1}, Reason::kHandlerError, 1, 0, 0, absl::UnixEpoch(), {Epoch(1), LeaseSeq(4)}});
-  image.jobs.push_back(stored);
-  Harness h(std::move(image));
-  AssignedSpan span;
-  span.job = JobId(7);
-  span.birth = {Epoch(1), 3};
-  span.lease = LeaseSeq(4);
-  h.Join(1, 1, "p", {Held(span, {0, 1})});
-  const auto welcome = std::get<SendWelcome>(h.sends.at(0).message);
-  ASSERT_EQ(welcome.runs.size(), 1u);
-  EXPECT_FALSE(bool(welcome.runs[0].lease));
-  h.Step(Tick{});
-  EXPECT_EQ(h.TakeAssigned(1).at(0).attempt, 2u);
-}
-
-TEST(SchedulerTest, WhatIsClaimedCountsAgainstTheInFlightLimit) {
-  // After a restart a job at its limit was still listed, and placed without any limit.
-  Image image = Harness::Fresh();
-  image.epoch = Epoch(2);
-  image.next_job = JobId(1000);
-  image.roster.push_back({"worker1", WorkerNumber(1)});
-  JobImage stored;
-  stored.job.view.job = JobId(7);
-  stored.job.options.handler = "echo";
-  stored.job.options.max_in_flight = 1;
-  stored.job.array_count = 10;
-  stored.state = JobState::kActive;
-  stored.frontier = 1;
-  stored.chunks.push_back({{0, 10}, {Epoch(1), 3}, 0});
-  image.jobs.push_back(stored);
-  Harness h(std::move(image));
-  AssignedSpan span;
-  span.job = JobId(7);
-  span.birth = {Epoch(1), 3};
-  span.lease = LeaseSeq(4);
-  h.Join(1, 4, "p", {Held(span, {0, 1})});
-  h.Step(Tick{});
-  EXPECT_TRUE(h.TakeAssigned(1).empty());
-}
-
 TEST(SchedulerTest, ARunOfAnotherBirthIsDropped) {
   Harness h;
   h.Create("r", 10);
@@ -683,7 +565,6 @@ TEST(SchedulerTest, ARunOfAnotherBirthIsDropped) {
   }
 }
 
-// An EPHEMERAL job that is appended to, with bounds small enough to meet.
 TEST(SchedulerTest, WhileTheDiskIsLowSubmissionsAreRefusedAndResultsAreNot) {
   Harness h;
   h.Join(1, 4);

@@ -154,6 +154,32 @@ class Harness {
   uint64_t calls_ = 0, hellos_ = 0, batches_ = 0;
 };
 
+inline HeldRun Held(const AssignedSpan& span, Run run, uint64_t epoch = 1) {
+  return {span.job, span.birth, {Epoch(epoch), span.lease}, run, HeldPhase::kQueued};
+}
+
+// Job 7, an array of which a master before this one may have assigned the first `frontier` tasks.
+inline JobImage StoredArray(uint32_t count, uint32_t frontier) {
+  JobImage stored;
+  stored.job.view.job = JobId(7);
+  stored.job.options.handler = "echo";
+  stored.job.array_count = count;
+  stored.state = JobState::kActive;
+  stored.frontier = frontier;
+  stored.chunks.push_back({{0, count}, {Epoch(1), 3}, 0});
+  return stored;
+}
+
+// What a second life of the master, which awaits worker1, finds in the store.
+inline Image Restarted(JobImage job) {
+  Image image = Harness::Fresh();
+  image.epoch = Epoch(2);
+  image.next_job = JobId(1000);
+  image.roster.push_back({"worker1", WorkerNumber(1)});
+  image.jobs.push_back(std::move(job));
+  return image;
+}
+
 inline uint64_t Count(const std::vector<AssignedSpan>& spans) {
   uint64_t count = 0;
   for (const AssignedSpan& span : spans) count += span.run.count;
