@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/clock.h"
 #include "base/doorbell.h"
 #include "base/error.h"
 #include "base/failpoint.h"
@@ -39,11 +40,7 @@ constexpr absl::Duration kDiskEvery = absl::Seconds(1);   // Scaled.
 constexpr absl::Duration kProbeEvery = absl::Seconds(1);  // Scaled.
 constexpr absl::Duration kStopWithin = absl::Seconds(5);
 
-Now ReadClocks() {
-  timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return {absl::DurationFromTimespec(ts), absl::Now()};
-}
+Now ReadClocks() { return {Monotonic(), absl::Now()}; }
 
 struct QueryWork {
   std::function<void(Scheduler&, const Now&)> read;
