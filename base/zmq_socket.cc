@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/connection_watch.h"
 #include "zmq.h"
 
 namespace reeve {
@@ -191,6 +192,7 @@ ReceiveResult ZmqSocket::Receive() {
     const bool more = zmq_msg_more(&frame->message) != 0;
     // Frames beyond the expected ones are read and dropped, so that an endless message costs no
     // memory here.
+    if (!more) NoteMessageFrom(zmq_msg_get(&frame->message, ZMQ_SRCFD));
     if (count < expected) frames.push_back(std::move(frame));
     if (more) continue;
     if (count + 1 == expected) break;

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "base/accept_guard.h"
 #include "base/clock.h"
+#include "base/connection_watch.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
@@ -103,16 +104,26 @@ uint64_t ResidentBytes() {
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-// A message without end grows inside libzmq, where no bound of ours reaches. Ending here and going
-// on from the store is better than what the kernel would choose to kill.
-void WatchMemory(uint64_t most_bytes) {
-  std::thread([most_bytes] {
+// Below this nobody looks who sends without end.
+constexpr uint64_t kModestBytes = 128 << 20;
+// What a connection may bring without a message: a worker sends again what is not acknowledged, 16
+// MiB at most, also while nobody receives.
+constexpr uint64_t kEndlessBytes = 64 << 20;
+
+// A message without end grows inside libzmq: its connection is cut. If memory grows all the same,
+// ending here and going on from the store is better than what the kernel would choose to kill.
+void WatchMemory(uint64_t most_bytes, uint16_t dispatch_port, uint16_t collector_port) {
+  std::thread([most_bytes,
+               watch = ConnectionWatch({dispatch_port, collector_port}, kEndlessBytes)]() mutable {
     for (;;) {
-      if (const uint64_t resident = ResidentBytes(); resident > most_bytes) {
+      const uint64_t resident = ResidentBytes();
+      if (resident > most_bytes) {
         REEVE_LOG_ERROR("memory is above its bound, ending resident_bytes={} most_bytes={}",
                         resident, most_bytes);
         _exit(kExitFault);
       }
+      if (const size_t ended = resident > kModestBytes ? watch.EndEndless() : 0; ended > 0)
+        REEVE_LOG_ERROR("connections cut that sent without end count={}", ended);
       absl::SleepFor(absl::Milliseconds(50));
     }
   }).detach();
@@ -132,7 +143,8 @@ SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
 
 int Serve(const Flags& flags) {
   if (absl::Status s = RaiseDescriptorLimit(); !s.ok()) return Fail(kExitConfig, s);
-  WatchMemory(flags.max_memory_mib << 20);
+  WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
+              static_cast<uint16_t>(flags.port + 2));
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
   const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32))

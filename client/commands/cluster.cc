@@ -75,8 +75,11 @@ absl::StatusOr<int> RunClusterInfo(Session& session) {
              "jobs        ", cluster->active_job_count(), " active\n", "tasks       ",
              cluster->unfinished_task_count(), " unfinished, ", HumanBytes(cluster->queued_bytes()),
              " queued\n", "master      pid ", cluster->pid(), ", ",
-             HumanBytes(cluster->resident_bytes()), " resident\n", "state       ",
-             cluster->state_directory(), "\n"));
+             HumanBytes(cluster->resident_bytes()), " resident\n", "seen        ",
+             cluster->superseded_result_count(), " late results, ", cluster->expired_lease_count(),
+             " expired leases, ", cluster->resent_assignment_count(), " assignments sent again, ",
+             cluster->crash_count(), " crashes, ", cluster->suspicion_count(), " suspicions\n",
+             "state       ", cluster->state_directory(), "\n"));
   return kExitOk;
 }
 

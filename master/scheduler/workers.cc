@@ -196,7 +196,10 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       welcome->runs.push_back({claim.job, run, lease.seq});
       leases.emplace(lease.seq, std::move(owned));
     }
-    for (const Run run : dropped.Runs()) welcome->runs.push_back({claim.job, run, {}});
+    for (const Run run : dropped.Runs()) {
+      totals.superseded_results += run.count;
+      welcome->runs.push_back({claim.job, run, {}});
+    }
     if (job == nullptr) continue;
     UpdateListing(*job);  // It may have reached its limit of tasks in flight.
     // This may have been the last run that its cancel waited for.

@@ -431,6 +431,11 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
           response->set_active_job_count(totals.active_jobs);
           response->set_unfinished_task_count(totals.unfinished_tasks);
           response->set_queued_bytes(totals.queued_bytes);
+          response->set_superseded_result_count(totals.superseded_results);
+          response->set_expired_lease_count(totals.expired_leases);
+          response->set_resent_assignment_count(totals.resent_spans);
+          response->set_crash_count(totals.crashes);
+          response->set_suspicion_count(totals.suspicions);
         },
         [reactor] { reactor->Finish(grpc::Status::OK); });
     if (!asked.ok()) reactor->Finish(ToGrpc(asked));

@@ -90,19 +90,23 @@ class FaultCluster(base.Cluster):
             self.start_worker(f"worker-{i}")
 
     def wait_for_master(self, within=30):
-        end = time.monotonic() + within
-        while True:
-            if (self.state / "token").exists():
-                self.token = (self.state / "token").read_text().strip()
-                with contextlib.suppress(api.grpc.RpcError):
-                    probe = api.Client(self.address, self.token, random.Random(0))
-                    try:
-                        return probe.once(probe.clusters.GetCluster, api.pb.services.GetClusterRequest(), 1)
-                    finally:
-                        probe.close()
-            if time.monotonic() > end:
-                raise AssertionError("the master does not serve\n" + self.log("master")[-2000:])
-            time.sleep(0.02)
+        try:
+            return until(self.ask_master, "the master serves", within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log('master')[-2000:]}") from None
+
+    def ask_master(self):
+        """What the master says of its cluster; None if it does not answer now."""
+        if not (self.state / "token").exists():
+            return None
+        self.token = (self.state / "token").read_text().strip()
+        probe = api.Client(self.address, self.token, random.Random(0))
+        try:
+            return probe.once(probe.clusters.GetCluster, api.pb.services.GetClusterRequest(), 1)
+        except api.grpc.RpcError:
+            return None
+        finally:
+            probe.close()
 
     def wait_for_workers(self, count, within=30):
         client = self.client()
