@@ -203,28 +203,48 @@ ProcessSpec LocalCluster::Spec(const std::string& name, const std::string& progr
 absl::Status LocalCluster::StartMembers() {
   const auto master = FindProgram("reeve-master", "master");
   if (!master.ok()) return master.status();
-  const auto worker = FindProgram("reeve-worker", "worker");
-  if (!worker.ok()) return worker.status();
-  const auto add = [](ProcessSpec* spec, const std::string& flag, const std::string& value) {
-    spec->argv.push_back(flag);
-    spec->argv.push_back(value);
-  };
   ProcessSpec spec = Spec("master", *master);
-  add(&spec, "--listen", address_.host);
-  add(&spec, "--port", StrCat(address_.port));
-  add(&spec, "--state-dir", options_.state_folder);
+  for (const std::string& flag :
+       {std::string("--listen"), address_.host, std::string("--port"), StrCat(address_.port),
+        std::string("--state-dir"), options_.state_folder})
+    spec.argv.push_back(flag);
   if (must_init_) spec.argv.push_back("--init");
   if (const absl::Status status = StartMember(std::move(spec)); !status.ok()) return status;
   for (uint32_t i = 1; i <= options_.workers; ++i) {
     const std::string name = StrCat("worker-", i);
-    spec = Spec(name, *worker);
-    add(&spec, "--master", address_.ToString());
-    add(&spec, "--state-dir", StrCat(options_.state_folder, "/", name));
-    if (options_.slots > 0) add(&spec, "--slots", StrCat(options_.slots));
-    if (options_.process_slots > 0) add(&spec, "--process-slots", StrCat(options_.process_slots));
-    if (const absl::Status status = StartMember(std::move(spec)); !status.ok()) return status;
+    std::vector<std::string> flags = options_.worker_flags;
+    const auto add = [&](const std::string& flag, const std::string& value) {
+      flags.push_back(flag);
+      flags.push_back(value);
+    };
+    add("--state-dir", StrCat(options_.state_folder, "/", name));
+    if (options_.slots > 0) add("--slots", StrCat(options_.slots));
+    if (options_.process_slots > 0) add("--process-slots", StrCat(options_.process_slots));
+    if (const absl::Status s = AddWorker(name, flags); !s.ok()) return s;
   }
   return absl::OkStatus();
+}
+
+absl::Status LocalCluster::AddWorker(const std::string& name,
+                                     const std::vector<std::string>& flags) {
+  const auto worker = FindProgram("reeve-worker", "worker");
+  if (!worker.ok()) return worker.status();
+  ProcessSpec spec = Spec(name, *worker);
+  spec.argv.insert(spec.argv.end(), {"--master", address_.ToString()});
+  spec.argv.insert(spec.argv.end(), flags.begin(), flags.end());
+  return StartMember(std::move(spec));
+}
+
+absl::Status LocalCluster::KillAndStart(std::string_view name) {
+  for (Member& member : members_) {
+    if (member.spec.name != name) continue;
+    SendSignal(member.process, SIGKILL);
+    WaitForEnd(member.process, absl::Now() + absl::Seconds(5));
+    const absl::StatusOr<ProcessId> process = StartProcess(member.spec);
+    if (process.ok()) member.process = *process;
+    return process.status();
+  }
+  return LocalError(StrCat("no ", name, " was started here"));
 }
 
 absl::Status LocalCluster::StartMember(ProcessSpec spec) {

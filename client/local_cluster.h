@@ -35,6 +35,7 @@ struct LocalClusterOptions {
   uint32_t workers = 2;
   uint32_t slots = 0;  // Threads of each worker; 0: the worker's default.
   uint32_t process_slots = 0;
+  std::vector<std::string> worker_flags;  // Further ones, for all of them.
   bool is_detached = false;
 };
 
@@ -58,6 +59,12 @@ class LocalCluster {
   // Looks after what was started here until cancelled: what dies is started again, with a pause
   // that grows. `tell` gets a sentence each.
   void Supervise(Canceller& canceller, const std::function<void(std::string_view)>& tell);
+
+  // Starts another worker process, with these flags; does not wait for it.
+  absl::Status AddWorker(const std::string& name, const std::vector<std::string>& flags);
+
+  // kill -9 of a member that was started here, and a new start at once, which is not waited for.
+  absl::Status KillAndStart(std::string_view name);
 
   // Drains and stops what was started here: workers first, so that they hand in what they finish.
   // Returns: false if something had to be killed.
@@ -90,7 +97,6 @@ class LocalCluster {
   Address address_;
   std::string token_;
   bool must_init_ = false;
-  std::string programs_[2];  // Master, worker.
   std::vector<Member> members_;
   std::vector<std::string> started_names_;
 };

@@ -286,15 +286,23 @@ class CommandLineTest(unittest.TestCase):
         self.assertIn("0.", self.reeve("version").stdout)
 
     def test_benchmarks_verify_every_result(self):
-        for flags in ((), ("--array",), ("--durability", "ephemeral")):
+        for flags in ((), ("--array",), ("--durability", "ephemeral"), ("--streams", "4")):
             done = self.reeve("bench", "throughput", "--tasks", "50000", "--json", *flags)
             document = json.loads(done.stdout)
             self.assertEqual(document["results_verified"], document["tasks"], done.stdout)
-        document = json.loads(self.reeve("bench", "latency", "--tasks", "20", "--json").stdout)
-        self.assertEqual(document["results_verified"], 20)
-        document = json.loads(self.reeve("bench", "spawn", "--tasks", "50", "--json").stdout)
-        self.assertEqual(document["results_verified"], 50)
-        self.assertIsNone(document["p50_us"])
+            self.assertEqual([p["name"] for p in document["processes"]][:2], ["client", "master"])
+        for verb, tasks, *flags in (("latency", 20), ("latency", 300, "--in-flight", "50"), ("spawn", 50), ("payload", 20)):
+            document = json.loads(self.reeve("bench", verb, "--tasks", str(tasks), "--json", *flags).stdout)
+            self.assertEqual(document["results_verified"], tasks, f"{verb} {flags}")
+            self.assertEqual(document["p50_us"] is None, verb not in ("latency",))
+
+    def test_benchmarks_of_size_run_on_clusters_of_their_own(self):
+        for verb, figures in (("memory", ["array_task_bytes", "payload_task_bytes"]),
+                              ("restart", ["restart_array", "restart_stream", "restart_jobs"])):
+            done = self.reeve("bench", verb, "--tasks", "2000", "--json", timeout=120)
+            document = json.loads(done.stdout)
+            self.assertEqual([f["name"] for f in document["figures"]], figures)
+            self.assertEqual(document["results_verified"], document["tasks"])
 
 
 class BarrierTest(unittest.TestCase):
