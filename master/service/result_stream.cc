@@ -144,7 +144,7 @@ void ResultStream::BeginRun(CreateJob event, size_t bytes) {
   }
 }
 
-// On the loop thread, before any notice of the job.
+// On the loop thread; in general before any notice of the job.
 void ResultStream::OnCreated(Reply reply) {
   const JobReply& created = std::get<JobReply>(reply.body);
   if (!created.status.ok()) {
@@ -152,9 +152,13 @@ void ResultStream::OnCreated(Reply reply) {
     return End(created.status);
   }
   options_.job = created.view.job;
-  if (created.view.state == JobState::kUnspecified ||
-      created.view.counts.succeeded + created.view.counts.failed > 0) {
-    // Asked for again: the job is there, perhaps ended.
+  const bool was_there = created.view.state == JobState::kUnspecified ||
+                         created.view.counts.succeeded + created.view.counts.failed > 0;
+  // Nothing of an EPHEMERAL job waits for the durable store but this reply, when ids were reserved
+  // for it: its results and its end may have passed.
+  const bool is_late =
+      created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
+  if (was_there || is_late) {
     return FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) {
       self->OnFound(std::move(found));
     });
@@ -162,12 +166,10 @@ void ResultStream::OnCreated(Reply reply) {
   parts_.hub->Subscribe(options_.job, self_);
   MutexLock lock(&mu_);
   found_ = true;
+  behind_ = false;
   store_ = created.view.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
   view_ = created.view;
   NoteCursor(false);
-  // A reply that waited for the other store may come after the first results.
-  behind_ =
-      created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
   v1::RunJobResponse first;
   ToProto(created.view, first.mutable_job());
   extra_.push_back(first.SerializeAsString());

@@ -305,6 +305,16 @@ class CommandLineTest(unittest.TestCase):
             self.assertEqual(document["results_verified"], document["tasks"])
 
 
+class SlowStoreTest(unittest.TestCase):
+    # An ephemeral job could end while the reply to its creation still waited for the durable store, where the next thousand ids are reserved:
+    # the stream of its call had missed the end and waited for ever.
+    def test_an_ephemeral_job_that_ends_before_its_ids_are_durable_ends_its_call(self):
+        stalls = ",".join(f"store.commit.before=stall:0.3:{n}" for n in range(1, 12))
+        with Cluster(env={"REEVE_FAILPOINTS": stalls}) as cluster:
+            done = cluster.reeve("bench", "latency", "--tasks", "1200", "--durability", "ephemeral", "--json", timeout=60)
+            self.assertEqual(json.loads(done.stdout)["results_verified"], 1200)
+
+
 class BarrierTest(unittest.TestCase):
     def test_four_thread_tasks_that_meet_at_a_barrier_finish_on_one_worker_with_four_threads(self):
         with Cluster(workers=0) as cluster:
