@@ -103,6 +103,21 @@ TEST(ResultBatch, AllSucceededCostsNoStateColumn) {
   EXPECT_EQ(proto.worker(), "w-1");
 }
 
+TEST(ResultBatch, EmptyResultsAreWhatTheBuilderWouldWrite) {
+  for (const uint32_t attempt : {1u, 3u}) {
+    ResultBatchBuilder builder;
+    for (TaskIndex index = 7; index < 1007; ++index) {
+      ResultEntry entry;
+      entry.index = index;
+      entry.attempt = attempt;
+      entry.start_us = 1'700'000'000'000'000;
+      builder.Add(entry);
+    }
+    EXPECT_EQ(EncodeEmptyResults({7, 1000}, attempt, 1'700'000'000'000'000, "w-3"),
+              builder.Finish("w-3"));
+  }
+}
+
 TEST(ResultBatch, ReadsBackEveryFieldWithAHeadBefore) {
   ResultBatchBuilder builder;
   builder.Add({.index = 1, .start_us = 1'000'000, .run_us = 5, .output = "one"});

@@ -37,8 +37,6 @@ enum Field : uint32_t {
 // Fields of BatchRun and ResultsEnd.
 constexpr uint32_t kRunFirst = 1, kRunCount = 2, kRunPosition = 3, kEndCancelled = 1;
 
-// Entries of one batch; far above what fits a frame with anything in it.
-constexpr size_t kMaxEntries = 1u << 20;
 // The end of the year 9999 and as far back: what a protobuf Timestamp can say.
 constexpr int64_t kLatestUs = 253'402'300'799'000'000;
 
@@ -187,6 +185,18 @@ std::string ResultBatchBuilder::Finish(std::string_view worker) {
   return out;
 }
 
+std::string EncodeEmptyResults(Run run, uint32_t attempt, int64_t start_us,
+                               std::string_view worker) {
+  std::string out;
+  std::vector<uint32_t> attempts{attempt};
+  wire::PutPackedField(kFirst, {run.first}, &out);
+  wire::PutPackedField(kCount, {run.count}, &out);
+  PutUniformColumn(kAttempt, attempts, 1, &out);
+  wire::PutVarintField(kStartTime, static_cast<uint64_t>(start_us), &out);
+  wire::PutBytesField(kWorker, worker, &out);
+  return out;
+}
+
 std::string_view ResultBatch::Blob::At(uint32_t position) const {
   if (ends.empty()) return bytes.substr(size_t{position} * uniform, uniform);
   const uint32_t begin = position == 0 ? 0 : ends[position - 1];
@@ -214,22 +224,22 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
         b.is_end_ = true;
         if (reader.ok() && !ReadEnd(part, &b.cancelled_)) return Bad("the end is malformed");
         break;
-      case kFirst: reader.Packed(&firsts, kMaxEntries); break;
-      case kCount: reader.Packed(&counts, kMaxEntries); break;
-      case kState: reader.Packed(&b.states_, kMaxEntries); break;
-      case kOutputBytes: reader.Packed(&output_bytes, kMaxEntries); break;
+      case kFirst: reader.Packed(&firsts, kMaxBatchEntries); break;
+      case kCount: reader.Packed(&counts, kMaxBatchEntries); break;
+      case kState: reader.Packed(&b.states_, kMaxBatchEntries); break;
+      case kOutputBytes: reader.Packed(&output_bytes, kMaxBatchEntries); break;
       case kOutput: reader.Bytes(&b.output_.bytes); break;
-      case kErrorOutputBytes: reader.Packed(&error_output_bytes, kMaxEntries); break;
+      case kErrorOutputBytes: reader.Packed(&error_output_bytes, kMaxBatchEntries); break;
       case kErrorOutput: reader.Bytes(&b.error_output_.bytes); break;
-      case kReason: reader.Packed(&b.reasons_, kMaxEntries); break;
-      case kMessageBytes: reader.Packed(&message_bytes, kMaxEntries); break;
+      case kReason: reader.Packed(&b.reasons_, kMaxBatchEntries); break;
+      case kMessageBytes: reader.Packed(&message_bytes, kMaxBatchEntries); break;
       case kMessage: reader.Bytes(&b.message_.bytes); break;
-      case kExitCode: reader.Packed(&b.exit_codes_, kMaxEntries); break;
-      case kSignal: reader.Packed(&b.signals_, kMaxEntries); break;
-      case kFlags: reader.Packed(&b.flags_, kMaxEntries); break;
-      case kAttempt: reader.Packed(&b.attempts_, kMaxEntries); break;
-      case kStartOffset: reader.Packed(&b.start_offset_us_, kMaxEntries); break;
-      case kRunTime: reader.Packed(&b.run_us_, kMaxEntries); break;
+      case kExitCode: reader.Packed(&b.exit_codes_, kMaxBatchEntries); break;
+      case kSignal: reader.Packed(&b.signals_, kMaxBatchEntries); break;
+      case kFlags: reader.Packed(&b.flags_, kMaxBatchEntries); break;
+      case kAttempt: reader.Packed(&b.attempts_, kMaxBatchEntries); break;
+      case kStartOffset: reader.Packed(&b.start_offset_us_, kMaxBatchEntries); break;
+      case kRunTime: reader.Packed(&b.run_us_, kMaxBatchEntries); break;
       case kStartTime: reader.Varint(&start_time); break;
       case kWorker:
         reader.Bytes(&b.worker_);
@@ -247,7 +257,7 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     b.body_runs_.push_back({firsts[i], counts[i], static_cast<uint32_t>(position)});
     position += counts[i];
     next = uint64_t{firsts[i]} + counts[i];
-    if (position > kMaxEntries || next > UINT32_MAX) return Bad("too many entries");
+    if (position > kMaxBatchEntries || next > UINT32_MAX) return Bad("too many entries");
   }
   if (static_cast<int64_t>(start_time) > kLatestUs || static_cast<int64_t>(start_time) < -kLatestUs)
     return Bad("`start_time_us` is out of range");

@@ -96,9 +96,9 @@ class Cluster:
     def start_master(self):
         return self.spawn("master", [MASTER, "--port", self.port, "--state-dir", self.state, "--init", *self.master_flags])
 
-    def start_worker(self, name, slots=None, program=WORKER):
+    def start_worker(self, name, slots=None, program=WORKER, flags=()):
         return self.spawn(name, [program, "--master", self.address, "--slots", slots or self.slots, "--state-dir",
-                                 self.folder / name, "--token-file", self.state / "token"])
+                                 self.folder / name, "--token-file", self.state / "token", *flags])
 
     def start(self):
         self.start_master()

@@ -1,12 +1,12 @@
 // What a lane is to the worker loop: a place that runs spans of tasks and reports their outcomes in
 // batches.
 //
-// Two implementations: ThreadLane (a pool and one bounded queue; handlers in this process) and
-// ProcessLane (commands, through the single-threaded parent). The agent decides what runs; a lane
-// only runs it.
+// Three implementations: ThreadLane (a pool and one bounded queue; handlers in this process),
+// ProcessLane (commands, through the single-threaded parent) and NullLane (says that all succeeded;
+// for measuring). The agent decides what runs; a lane only runs it.
 //
-// Thread: all methods on the worker loop's thread; reports come from the lane's own threads through
-// LaneSink.
+// Thread: all methods on the worker loop's thread; reports come through LaneSink, from the lane's
+// own threads or from within Start.
 
 #ifndef REEVE_WORKER_LANES_LANE_H_
 #define REEVE_WORKER_LANES_LANE_H_
@@ -113,7 +113,11 @@ struct LaneOutput {
   std::string content;
 };
 
-// Where lanes report to. Thread: any; must not block for long.
+// Where lanes report to. A report is only kept: the agent hears of it in a later turn of the loop,
+// so one made within a method of the lane changes nothing under the caller's feet.
+//
+// Thread: any. Other threads than the loop's are held up while too much waits; the loop's own is
+// not, because nobody else makes room.
 class LaneSink {
  public:
   virtual ~LaneSink() = default;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <thread>
 #include <utility>
 
 #include "base/clock.h"
@@ -36,6 +37,10 @@ struct WorkerLoop::Impl final : public LaneSink {
   explicit Impl(Options given) : options(std::move(given)), agent(options.agent, Monotonic()) {}
 
   void OnReport(LaneReport report) override {
+    if (std::this_thread::get_id() == loop_thread) {
+      own_reports.push_back(std::move(report));
+      return;
+    }
     const size_t bytes = report.body.size();
     reports.Push(std::move(report), bytes);
   }
@@ -52,6 +57,7 @@ struct WorkerLoop::Impl final : public LaneSink {
   void OnAssign(absl::Duration now, const LinkMessage& message);
   void OnWelcome(absl::Duration now, const LinkMessage& message);
   void TakeReports(absl::Duration now, bool* did);
+  void Take(absl::Duration now, LaneReport report);
   void Carry(absl::Duration now, AgentEffects effects);
   void SendHeartbeat(const AgentEffects::Heartbeat& beat);
   void SendResults(std::vector<AgentEffects::Batch> batches, absl::Duration now);
@@ -79,6 +85,9 @@ struct WorkerLoop::Impl final : public LaneSink {
   bool stuck = false;
   Doorbell doorbell;
   Inbox<LaneReport> reports{{.count = 65'536, .bytes = 64u << 20}, &doorbell};
+  // Of lanes that report within Start; as many as the master assigned.
+  std::vector<LaneReport> own_reports;
+  std::thread::id loop_thread;  // Set before the first span is started.
   Inbox<LaneOutput> outputs{{.count = 4'096, .bytes = 16u << 20}, &doorbell};
   std::atomic<int> drains{0};
   int drains_seen = 0;
@@ -213,18 +222,26 @@ bool WorkerLoop::Impl::Receive(absl::Duration now, ZmqSocket& socket) {
   return true;
 }
 
+void WorkerLoop::Impl::Take(absl::Duration now, LaneReport report) {
+  agent::Reported event;
+  event.span = report.span;
+  event.runs = std::move(report.runs);
+  for (const LaneReport::Failed& failed : report.failed) {
+    event.failed.push_back({failed.position, failed.state, failed.reason});
+  }
+  event.run_time = report.run_time;
+  event.body = spool.Keep(std::move(report.body));
+  agent.Step(now, std::move(event));
+}
+
 void WorkerLoop::Impl::TakeReports(absl::Duration now, bool* did) {
+  for (LaneReport& report : std::exchange(own_reports, {})) {
+    *did = true;
+    Take(now, std::move(report));
+  }
   for (LaneReport& report : reports.Pop(kReportsPerTurn)) {
     *did = true;
-    agent::Reported event;
-    event.span = report.span;
-    event.runs = std::move(report.runs);
-    for (const LaneReport::Failed& failed : report.failed) {
-      event.failed.push_back({failed.position, failed.state, failed.reason});
-    }
-    event.run_time = report.run_time;
-    event.body = spool.Keep(std::move(report.body));
-    agent.Step(now, std::move(event));
+    Take(now, std::move(report));
   }
 }
 
@@ -433,7 +450,7 @@ bool WorkerLoop::Impl::Turn(absl::Duration now) {
   Carry(now, agent.TakeEffects(now));
   // Cuts answered above may have ended something.
   Carry(now, agent.TakeEffects(now));
-  return did;
+  return did || !own_reports.empty();
 }
 
 int WorkerLoop::Impl::Run() {
@@ -446,6 +463,7 @@ int WorkerLoop::Impl::Run() {
     return 78;
   }
   dispatch = std::move(*connected);
+  loop_thread = std::this_thread::get_id();
   for (const auto& [name, lane] : options.identity.handlers) lane_of_handler[name] = lane;
   agent.Step(Monotonic(), options.before);
   while (!exit.has_value()) {

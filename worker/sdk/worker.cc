@@ -20,6 +20,7 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "worker/handlers/builtin.h"
+#include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/thread_lane.h"
 #include "worker/runtime/worker_loop.h"
@@ -44,6 +45,7 @@ struct Flags {
   std::string token_file;
   double connect_timeout = 30;
   double drain_timeout = 10;
+  bool acknowledge_only = false;
 };
 
 std::string DefaultStateDir() {
@@ -113,17 +115,22 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
   CrashNotes::CatchFaults();
-  ThreadLane threads(flags.slots, &registry, loop.sink(), &notes);
+  std::unique_ptr<TaskLane> threads;
+  if (flags.acknowledge_only) {
+    threads = std::make_unique<NullLane>(flags.slots, loop.sink());
+  } else {
+    threads = std::make_unique<ThreadLane>(flags.slots, &registry, loop.sink(), &notes);
+  }
   ProcessLane processes({.slots = flags.process_slots,
                          .scratch_root = StrCat(flags.state_dir, "/scratch"),
                          .notes = &notes,
                          .first_note = flags.slots},
                         &channel, loop.sink());
-  loop.AddLane(Lane::kThread, &threads);
+  loop.AddLane(Lane::kThread, threads.get());
   loop.AddLane(Lane::kProcess, &processes);
   const int code = loop.Run();
   processes.Stop(absl::ZeroDuration());
-  threads.Stop(kStopGrace);
+  threads->Stop(kStopGrace);
   draining_loop = nullptr;
   // A thread that did not end may still use what stands above.
   std::fflush(nullptr);
@@ -167,6 +174,9 @@ int Worker::Main(int argc, char** argv) {
                  "Seconds that running tasks get to finish when the worker stops")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
+  app.add_flag("--acknowledge-only", flags.acknowledge_only,
+               "For measuring the master: handlers do not run, their tasks succeed at once with "
+               "empty results; commands run as ever");
   app.set_version_flag("--version", StrCat("reeve-worker ", kVersion));
   app.footer(
       "Example: reeve-worker --master 127.0.0.1:7520 --slots 8 --state-dir /var/lib/reeve-worker");
