@@ -1,7 +1,6 @@
 // reeve-master: takes jobs, gives them to workers, keeps what comes back.
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include "base/accept_guard.h"
 #include "base/clock.h"
 #include "base/connection_watch.h"
+#include "base/descriptor_limit.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
@@ -43,8 +43,8 @@ constexpr int kExitUsage = 2;
 constexpr int kExitFault = 70;
 constexpr int kExitNoState = 73;
 constexpr int kExitConfig = 78;
-constexpr rlim_t kLeastDescriptors = 512;
-constexpr rlim_t kKeptFromConnections = 8;  // One of so many descriptors.
+constexpr uint64_t kLeastDescriptors = 512;
+constexpr uint64_t kKeptFromConnections = 8;  // One of so many descriptors.
 
 struct Flags {
   std::string listen = "127.0.0.1";
@@ -85,16 +85,12 @@ int ExitCodeOf(const absl::Status& status) {
 
 // At its limit of descriptors libzmq spins in accept; so there must be room from the start, and an
 // eighth of it is kept from connections.
-absl::Status RaiseDescriptorLimit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  RefuseConnectionsFrom(static_cast<int>(
-      std::min<rlim_t>(INT_MAX, limit.rlim_max - limit.rlim_max / kKeptFromConnections)));
-  if (limit.rlim_max >= kLeastDescriptors) return absl::OkStatus();
-  return absl::FailedPreconditionError(StrCat("only ", limit.rlim_max,
-                                              " open files are allowed, at least ",
+absl::Status MakeRoomForConnections() {
+  const uint64_t limit = RaiseDescriptorLimit();
+  RefuseConnectionsFrom(
+      static_cast<int>(std::min<uint64_t>(INT_MAX, limit - limit / kKeptFromConnections)));
+  if (limit >= kLeastDescriptors) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat("only ", limit, " open files are allowed, at least ",
                                               kLeastDescriptors, " are needed (ulimit -n)"));
 }
 
@@ -142,7 +138,7 @@ SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
 }
 
 int Serve(const Flags& flags) {
-  if (absl::Status s = RaiseDescriptorLimit(); !s.ok()) return Fail(kExitConfig, s);
+  if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
   WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
               static_cast<uint16_t>(flags.port + 2));
   auto folder = StateFolder::Open(flags.state_dir, flags.init);

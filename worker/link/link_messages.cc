@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/frame.h"
 #include "base/strings.h"
 
 namespace reeve {
@@ -32,6 +31,13 @@ CommandSpec FromProto(const v1::Command& wire) {
 }
 
 }  // namespace
+
+bool IsHeeded(const FrameHead& head, SessionId session, Epoch epoch) {
+  if (head.session && head.session != session) return false;
+  if (head.epoch < epoch) return false;
+  const bool greeting = head.type == FrameType::kWelcome || head.type == FrameType::kWhoAreYou;
+  return greeting || head.epoch == epoch;
+}
 
 std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_cluster) {
   link::v1::JobBrief wire;
@@ -150,6 +156,20 @@ void ToWire(const std::vector<AgentHeld>& held, link::v1::HeldRuns* wire) {
     wire->add_count(run.run.count);
     wire->add_phase(run.finished ? 3 : 1);
   }
+}
+
+link::v1::Heartbeat ToWire(const AgentEffects::Heartbeat& beat,
+                           const std::vector<v1::LaneStatus>& lanes) {
+  link::v1::Heartbeat wire;
+  wire.set_number(beat.number);
+  wire.set_seen_seq(beat.seen_seq.value);
+  wire.set_held_count(beat.held_count);
+  wire.set_held_hash(beat.held_hash);
+  if (beat.held.has_value()) ToWire(*beat.held, wire.mutable_held());
+  for (const v1::LaneStatus& lane : lanes) *wire.add_lanes() = lane;
+  wire.set_draining(beat.draining);
+  wire.set_spool_full(beat.spool_full);
+  return wire;
 }
 
 std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerIdentity& identity,

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/buffer.h"
+#include "base/frame.h"
 #include "reeve/link/v1/link.pb.h"
 #include "worker/agent/agent.h"
 #include "worker/lanes/lane.h"
@@ -24,6 +25,10 @@ struct WorkerIdentity {
   uint32_t pid = 0;
   std::vector<std::pair<std::string, Lane>> handlers;
 };
+
+// Whether a worker heeds a frame: it is for its session (only the refusal of a protocol names
+// nobody), and not from an older master than `epoch`, which it obeys; a newer one must greet first.
+bool IsHeeded(const FrameHead& head, SessionId session, Epoch epoch);
 
 // A span of an Assign, ready for a lane (its key still missing).
 struct AssignedWork {
@@ -41,6 +46,9 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
 // Pages of a Hello, each below the frame limit.
 std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerIdentity& identity,
                                 const std::vector<v1::LaneStatus>& lanes);
+// Without running attempts.
+link::v1::Heartbeat ToWire(const AgentEffects::Heartbeat& beat,
+                           const std::vector<v1::LaneStatus>& lanes);
 void ToWire(const std::vector<AgentHeld>& held, link::v1::HeldRuns* wire);
 
 }  // namespace reeve

@@ -153,13 +153,7 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
 }
 
 void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message) {
-  // To another worker; only the refusal of a protocol names nobody.
-  if (message.head.session && message.head.session != session) return;
-  // An old master that still speaks is not obeyed.
-  if (message.head.epoch < agent.epoch()) return;
-  const bool greeting =
-      message.head.type == FrameType::kWelcome || message.head.type == FrameType::kWhoAreYou;
-  if (!greeting && message.head.epoch != agent.epoch()) return;
+  if (!IsHeeded(message.head, session, agent.epoch())) return;
   agent.Step(now, agent::Heard{});
   const auto parse = [&message](auto* wire) {
     return wire->ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()));
@@ -259,12 +253,8 @@ std::vector<v1::LaneStatus> WorkerLoop::Impl::LaneStatuses() const {
 }
 
 void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
-  link::v1::Heartbeat wire;
-  wire.set_number(beat.number);
-  wire.set_seen_seq(beat.seen_seq.value);
-  wire.set_held_count(beat.held_count);
-  wire.set_held_hash(beat.held_hash);
-  if (beat.held.has_value()) ToWire(*beat.held, wire.mutable_held());
+  const std::vector<v1::LaneStatus> statuses = LaneStatuses();
+  link::v1::Heartbeat wire = ToWire(beat, statuses);
   size_t running = 0;
   for (const auto& [kind, lane] : lanes) {
     for (const RunningAttempt& attempt : lane->Running(kRunningFor, kMaxRunning - running)) {
@@ -275,8 +265,7 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
       ++running;
     }
   }
-  for (const v1::LaneStatus& status : LaneStatuses()) {
-    *wire.add_lanes() = status;
+  for (const v1::LaneStatus& status : statuses) {
     if (status.stuck() > 0 && status.stuck() * kStuckShare >= status.slots() && !stuck) {
       REEVE_LOG_WARNING("half of the slots are stuck, the worker drains and starts anew");
       stuck = true;
@@ -284,8 +273,6 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
       doorbell.Ring();
     }
   }
-  wire.set_draining(beat.draining);
-  wire.set_spool_full(beat.spool_full);
   (void)Send(*dispatch, FrameType::kHeartbeat, wire.SerializeAsString());
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "CLI/CLI.hpp"
+#include "base/descriptor_limit.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/thread_lane.h"
+#include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
 #include "worker/supervisor/crash_notes.h"
@@ -36,6 +38,8 @@ constexpr int kExitNoState = 73;
 constexpr int kExitConfig = 78;
 // Threads that run when the worker ends are waited for so long.
 constexpr absl::Duration kStopGrace = absl::Seconds(1);
+// Of one idle link, and of everything else beside them.
+constexpr uint64_t kDescriptorsPerLink = 2, kOtherDescriptors = 64;
 
 struct Flags {
   std::string master = "127.0.0.1:7520";
@@ -46,6 +50,7 @@ struct Flags {
   double connect_timeout = 30;
   double drain_timeout = 10;
   bool acknowledge_only = false;
+  uint32_t idle_links = 0;
 };
 
 std::string DefaultStateDir() {
@@ -74,9 +79,54 @@ int Fail(int code, const absl::Status& status) {
 }
 
 WorkerLoop* draining_loop = nullptr;
+IdleLinks* draining_links = nullptr;
 
 void OnTerminate(int) {
   if (draining_loop != nullptr) draining_loop->Drain();
+  if (draining_links != nullptr) draining_links->Drain();
+}
+
+AgentOptions MakeAgentOptions(const Flags& flags) {
+  AgentOptions options;
+  options.connect_timeout = absl::Seconds(flags.connect_timeout);
+  options.drain_grace = absl::Seconds(flags.drain_timeout);
+  options.hello_repeat = Scaled(options.hello_repeat);
+  options.exclusive_hold = Scaled(options.exclusive_hold);
+  options.results_repeat = Scaled(options.results_repeat);
+  return options;
+}
+
+absl::StatusOr<WorkerIdentity> MakeIdentity(const Flags& flags) {
+  const auto token =
+      ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
+  if (!token.ok()) return token.status();
+  WorkerIdentity identity;
+  identity.token = *token;
+  identity.hostname = HostName();
+  identity.version = kVersion;
+  identity.host_key = HostKey();
+  return identity;
+}
+
+int HoldIdleLinks(const Flags& flags, const std::string& dispatch) {
+  const uint64_t wanted = kDescriptorsPerLink * flags.idle_links + kOtherDescriptors;
+  if (const uint64_t allowed = RaiseDescriptorLimit(); allowed < wanted) {
+    return Fail(kExitConfig, absl::FailedPreconditionError(
+                                 StrCat("only ", allowed, " open files are allowed, ", wanted,
+                                        " are needed for --idle-links (ulimit -n)")));
+  }
+  auto identity = MakeIdentity(flags);
+  if (!identity.ok()) return Fail(kExitConfig, identity.status());
+  identity->pid = static_cast<uint32_t>(getpid());
+  IdleLinks links({.dispatch_endpoint = dispatch,
+                   .identity = *std::move(identity),
+                   .agent = MakeAgentOptions(flags),
+                   .count = flags.idle_links});
+  draining_links = &links;
+  for (const int end : {SIGTERM, SIGINT}) signal(end, OnTerminate);
+  const int code = links.Run();
+  draining_links = nullptr;
+  return code;
 }
 
 // The worker proper: in the forked child of the supervisor.
@@ -87,13 +137,9 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.identity = identity;
   options.identity.process_id = MakeUuid();
   options.identity.pid = static_cast<uint32_t>(getpid());
-  options.agent.connect_timeout = absl::Seconds(flags.connect_timeout);
+  options.agent = MakeAgentOptions(flags);
   options.spool.folder = flags.state_dir;
   options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
-  options.agent.drain_grace = absl::Seconds(flags.drain_timeout);
-  options.agent.hello_repeat = Scaled(options.agent.hello_repeat);
-  options.agent.exclusive_hold = Scaled(options.agent.exclusive_hold);
-  options.agent.results_repeat = Scaled(options.agent.results_repeat);
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
@@ -177,6 +223,10 @@ int Worker::Main(int argc, char** argv) {
   app.add_flag("--acknowledge-only", flags.acknowledge_only,
                "For measuring the master: handlers do not run, their tasks succeed at once with "
                "empty results; commands run as ever");
+  app.add_option("--idle-links", flags.idle_links,
+                 "For measuring the master: be so many idle workers, without handlers and slots, "
+                 "until SIGTERM; says when all are attached")
+      ->check(CLI::Range(1u, kMaxIdleLinks));
   app.set_version_flag("--version", StrCat("reeve-worker ", kVersion));
   app.footer(
       "Example: reeve-worker --master 127.0.0.1:7520 --slots 8 --state-dir /var/lib/reeve-worker");
@@ -199,23 +249,18 @@ int Worker::Main(int argc, char** argv) {
   }
   InitLog("reeve-worker");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
+  const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
+  if (flags.idle_links > 0) return HoldIdleLinks(flags, dispatch);
   auto folder = StateFolder::Open(flags.state_dir, true);
   if (!folder.ok()) {
     return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig,
                 folder.status());
   }
-  WorkerIdentity identity;
-  const auto token =
-      ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
-  if (!token.ok()) return Fail(kExitConfig, token.status());
-  identity.token = *token;
+  auto identity = MakeIdentity(flags);
+  if (!identity.ok()) return Fail(kExitConfig, identity.status());
   const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
   if (!worker_id.ok()) return Fail(kExitNoState, worker_id.status());
-  identity.worker_id = *worker_id;
-  identity.hostname = HostName();
-  identity.version = kVersion;
-  identity.host_key = HostKey();
-  const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
+  identity->worker_id = *worker_id;
   CrashNotes notes(flags.slots + flags.process_slots);
   SupervisorOptions supervision{.notes = &notes};
   // Divided as the master's grace for a closed connection is: a crash note that comes after it
@@ -223,7 +268,7 @@ int Worker::Main(int argc, char** argv) {
   for (absl::Duration* time : {&supervision.first_backoff, &supervision.longest_backoff})
     *time = Scaled(*time);
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
-    return Serve(flags, identity, dispatch, impl_->registry, channel, notes);
+    return Serve(flags, *identity, dispatch, impl_->registry, channel, notes);
   });
 }
 
