@@ -10,6 +10,7 @@
 #include "client/bench/bench.h"
 #include "client/bench/targets.h"
 #include "client/exit_code.h"
+#include "client/interrupt.h"
 #include "client/output/table.h"
 
 namespace reeve {
@@ -110,18 +111,24 @@ int WorstOf(const Measured& measured) {
 }  // namespace
 
 absl::StatusOr<int> RunBench(Session& session, const BenchOptions& options, Benchmark benchmark) {
-  const auto report = benchmark(session, options);
+  Canceller canceller;
+  const Interrupt interrupt([&] { canceller.Cancel(); });
+  const auto report = benchmark({session, canceller}, options);
+  if (canceller.is_cancelled()) return kExitInterrupted;
   if (!report.ok()) return report.status();
   Print(session.console(), *report);
   return report->is_right() ? kExitOk : kExitTaskFailed;
 }
 
 absl::StatusOr<int> RunBenchAll(Session& session, const BenchOptions& options) {
+  Canceller canceller;
+  const Interrupt interrupt([&] { canceller.Cancel(); });
   Measured measured;
   int code = kExitOk;
   for (const Step& step : Steps(options)) {
     session.console().Note(StrCat("measuring: ", step.what));
-    const auto report = step.benchmark(session, step.options);
+    const auto report = step.benchmark({session, canceller}, step.options);
+    if (canceller.is_cancelled()) return kExitInterrupted;
     if (!report.ok()) return report.status();
     if (!report->is_right()) {
       session.console().Err(StrCat("reeve: ", step.what, ": ", report->verified, " of ",

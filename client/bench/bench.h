@@ -13,9 +13,17 @@
 
 #include "absl/status/statusor.h"
 #include "client/bench/report.h"
+#include "client/canceller.h"
 #include "client/commands/session.h"
 
 namespace reeve {
+
+// What every benchmark works with. Once the canceller is cancelled, by Ctrl-C, it ends soon with an
+// error.
+struct BenchContext {
+  Session& session;
+  Canceller& canceller;
+};
 
 struct BenchOptions {
   uint64_t tasks = 0;           // 0: the benchmark's default.
@@ -33,31 +41,33 @@ struct BenchOptions {
 };
 
 // A million no-op tasks, from the first byte sent to the last result in hand.
-absl::StatusOr<Report> MeasureThroughput(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureThroughput(const BenchContext& context, const BenchOptions& options);
 // One task per job and call: one at a time, or `in_flight` of them.
-absl::StatusOr<Report> MeasureLatency(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureLatency(const BenchContext& context, const BenchOptions& options);
 // Commands (`/bin/true`), beside `xargs -P2` in the same run.
-absl::StatusOr<Report> MeasureSpawn(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureSpawn(const BenchContext& context, const BenchOptions& options);
 // 10,000 sleeps of 1 ms and 1,000 of 100 ms on 16 threads, against the time they need at least.
-absl::StatusOr<Report> MeasureSleep(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options);
 // 1,000 results of 1 MiB.
-absl::StatusOr<Report> MeasurePayload(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOptions& options);
 
 // The others start clusters of their own whatever `local` says.
 
 // Memory of the master for each task that waits.
-absl::StatusOr<Report> MeasureMemory(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureMemory(const BenchContext& context, const BenchOptions& options);
 // The rate beside 10 M queued tasks, 10 M finished ones and 100,000 queued jobs, against the rate
 // of an empty cluster, turn by turn.
-absl::StatusOr<Report> MeasureDepth(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOptions& options);
 // From a kill -9 of the master with work pending until it accepts and assigns again.
-absl::StatusOr<Report> MeasureRestart(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOptions& options);
 // The rate with 1, 2, 4 and 8 worker processes and 16 client streams; what 1,000 idle workers cost.
-absl::StatusOr<Report> MeasureWorkers(Session& session, const BenchOptions& options);
+absl::StatusOr<Report> MeasureWorkers(const BenchContext& context, const BenchOptions& options);
 
-using Benchmark = absl::StatusOr<Report> (*)(Session& session, const BenchOptions& options);
+using Benchmark = absl::StatusOr<Report> (*)(const BenchContext& context,
+                                             const BenchOptions& options);
 
-// Runs it and prints its report. Returns: exit code 1 if a result was missing or wrong.
+// Runs it and prints its report. Returns: exit code 1 if a result was missing or wrong, 130 after
+// Ctrl-C.
 absl::StatusOr<int> RunBench(Session& session, const BenchOptions& options, Benchmark benchmark);
 
 // Every target with bar, aim and what was measured; at least five runs unless `runs` says

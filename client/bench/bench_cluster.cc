@@ -60,12 +60,12 @@ double SteadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Begin(Session& session,
+absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Begin(const BenchContext& context,
                                                                   const BenchOptions& options) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  if (options.local > 0) return Start(options.local, options);
-  auto bench = std::make_unique<BenchCluster>();
-  const auto client = session.Connect();
+  if (options.local > 0) return Start(context, options.local, options);
+  auto bench = std::make_unique<BenchCluster>(context);
+  const auto client = context.session.Connect();
   if (!client.ok()) return client.status();
   bench->connected_ = *client;
   auto use = bench->Use();
@@ -74,12 +74,15 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Begin(Session& sessi
   return bench;
 }
 
-absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(uint32_t workers,
+absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(const BenchContext& context,
+                                                                  uint32_t workers,
                                                                   const BenchOptions& options) {
   if (absl::Status s = CheckOptions(options); !s.ok()) return s;
-  auto bench = std::make_unique<BenchCluster>();
-  char folder[] = "/tmp/reeve-bench.XXXXXX";
-  if (mkdtemp(folder) == nullptr) return absl::InternalError("cannot make a temporary folder");
+  auto bench = std::make_unique<BenchCluster>(context);
+  const char* parent = std::getenv("TMPDIR");
+  std::string folder = StrCat(parent == nullptr ? "/tmp" : parent, "/reeve-bench.XXXXXX");
+  if (mkdtemp(folder.data()) == nullptr)
+    return absl::FailedPreconditionError(StrCat("cannot make the folder ", folder));
   bench->folder_ = folder;
   const auto port = FindFreePorts();
   if (!port.ok()) return port.status();

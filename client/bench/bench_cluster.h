@@ -23,11 +23,13 @@ class BenchCluster {
  public:
   // As `options` say: one of its own with `local`, otherwise the session's.
   // Errors: a usage error for options that cannot be; what LocalCluster::Start says.
-  static absl::StatusOr<std::unique_ptr<BenchCluster>> Begin(Session& session,
+  static absl::StatusOr<std::unique_ptr<BenchCluster>> Begin(const BenchContext& context,
                                                              const BenchOptions& options);
   // One of its own with so many workers.
-  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start(uint32_t workers,
+  static absl::StatusOr<std::unique_ptr<BenchCluster>> Start(const BenchContext& context,
+                                                             uint32_t workers,
                                                              const BenchOptions& options);
+  explicit BenchCluster(const BenchContext& context) : canceller_(context.canceller) {}
   ~BenchCluster();
 
   JobClient& client() { return *connected_; }
@@ -52,7 +54,7 @@ class BenchCluster {
  private:
   absl::StatusOr<std::vector<ProcessUse>> Use();
 
-  Canceller canceller_;
+  Canceller& canceller_;
   std::string folder_;
   std::unique_ptr<LocalCluster> cluster_;
   std::unique_ptr<JobClient> client_;

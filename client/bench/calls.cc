@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/mutex.h"
@@ -35,10 +36,11 @@ v1::CreateJobRequest OneTask(uint64_t number, uint32_t payload_bytes, bool ephem
 
 // What the calls share: who is next, and what came of those before.
 struct Calls {
-  Calls(JobClient* given_client, uint64_t given_count)
-      : client(*given_client), count(given_count) {}
+  Calls(JobClient* given_client, Canceller* given_canceller, uint64_t given_count)
+      : client(*given_client), canceller(*given_canceller), count(given_count) {}
 
   JobClient& client;
+  Canceller& canceller;
   const uint64_t count;
   uint32_t payload_bytes = 0;
   bool ephemeral = false;
@@ -89,6 +91,7 @@ class Chain final : public grpc::ClientReadReactor<v1::RunJobResponse> {
     }
     request_ = OneTask(number, calls_.payload_bytes, calls_.ephemeral);
     calls_.client.Prepare(&context_);
+    call_.emplace(&calls_.canceller, &context_);
     began_ = SteadySeconds();
     calls_.client.jobs().async()->RunJob(&context_, &request_, this);
     StartRead(&event_);
@@ -105,6 +108,7 @@ class Chain final : public grpc::ClientReadReactor<v1::RunJobResponse> {
 
   Calls& calls_;
   grpc::ClientContext context_;
+  std::optional<Canceller::Call> call_;
   v1::CreateJobRequest request_;
   v1::RunJobResponse event_;
   RanJob ran_;
@@ -112,14 +116,14 @@ class Chain final : public grpc::ClientReadReactor<v1::RunJobResponse> {
 };
 
 // One at a time without gRPC's callback threads, whose wake-ups are not the master's.
-absl::StatusOr<CallsResult> RunInTurn(JobClient& client, uint64_t count, uint32_t payload_bytes,
-                                      bool ephemeral) {
+absl::StatusOr<CallsResult> RunInTurn(JobClient& client, Canceller& canceller, uint64_t count,
+                                      uint32_t payload_bytes, bool ephemeral) {
   CallsResult result;
   for (uint64_t i = 0; i < count; ++i) {
     v1::CreateJobRequest request = OneTask(i, payload_bytes, ephemeral);
     const std::string payload = request.batch().inputs();
     const double sent = SteadySeconds();
-    const auto ran = RunToEnd(client, std::move(request));
+    const auto ran = RunToEnd(client, canceller, std::move(request));
     if (!ran.ok()) return ran.status();
     result.latencies_us.push_back((SteadySeconds() - sent) * 1e6);
     result.verified += ran->output == payload && ran->counts.succeeded() == 1;
@@ -127,9 +131,9 @@ absl::StatusOr<CallsResult> RunInTurn(JobClient& client, uint64_t count, uint32_
   return result;
 }
 
-absl::StatusOr<CallsResult> RunAtOnce(JobClient& client, uint64_t count, uint32_t in_flight,
-                                      uint32_t payload_bytes, bool ephemeral) {
-  Calls calls(&client, count);
+absl::StatusOr<CallsResult> RunAtOnce(JobClient& client, Canceller& canceller, uint64_t count,
+                                      uint32_t in_flight, uint32_t payload_bytes, bool ephemeral) {
+  Calls calls(&client, &canceller, count);
   calls.payload_bytes = payload_bytes;
   calls.ephemeral = ephemeral;
   {
@@ -145,10 +149,12 @@ absl::StatusOr<CallsResult> RunAtOnce(JobClient& client, uint64_t count, uint32_
 
 }  // namespace
 
-absl::StatusOr<RanJob> RunToEnd(JobClient& client, v1::CreateJobRequest request) {
+absl::StatusOr<RanJob> RunToEnd(JobClient& client, Canceller& canceller,
+                                v1::CreateJobRequest request) {
   if (request.request_id().empty()) request.set_request_id(MakeUuid());
   grpc::ClientContext context;
   client.Prepare(&context);
+  const Canceller::Call call(&canceller, &context);
   const auto reader = client.jobs().RunJob(&context, request);
   v1::RunJobResponse event;
   RanJob ran;
@@ -157,17 +163,18 @@ absl::StatusOr<RanJob> RunToEnd(JobClient& client, v1::CreateJobRequest request)
   return ran;
 }
 
-absl::StatusOr<CallsResult> RunCalls(JobClient& client, uint64_t count, uint32_t in_flight,
-                                     uint32_t payload_bytes, bool ephemeral) {
+absl::StatusOr<CallsResult> RunCalls(JobClient& client, Canceller& canceller, uint64_t count,
+                                     uint32_t in_flight, uint32_t payload_bytes, bool ephemeral) {
   const double began = SteadySeconds();
-  auto result = in_flight <= 1 ? RunInTurn(client, count, payload_bytes, ephemeral)
-                               : RunAtOnce(client, count, in_flight, payload_bytes, ephemeral);
+  auto result = in_flight <= 1
+                    ? RunInTurn(client, canceller, count, payload_bytes, ephemeral)
+                    : RunAtOnce(client, canceller, count, in_flight, payload_bytes, ephemeral);
   if (result.ok()) result->seconds = SteadySeconds() - began;
   return result;
 }
 
-absl::StatusOr<Report> MeasureLatency(Session& session, const BenchOptions& options) {
-  auto bench = BenchCluster::Begin(session, options);
+absl::StatusOr<Report> MeasureLatency(const BenchContext& context, const BenchOptions& options) {
+  auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
   const bool is_ephemeral = options.durability == "ephemeral";
   Report report;
@@ -177,8 +184,8 @@ absl::StatusOr<Report> MeasureLatency(Session& session, const BenchOptions& opti
   report.durability = options.durability;
   report.batch = 1;
   for (uint32_t i = 0; i < options.runs; ++i) {
-    auto run = RunCalls((*bench)->client(), report.tasks, options.in_flight, options.payload_bytes,
-                        is_ephemeral);
+    auto run = RunCalls((*bench)->client(), (*bench)->canceller(), report.tasks, options.in_flight,
+                        options.payload_bytes, is_ephemeral);
     if (!run.ok()) return run.status();
     report.AddRun(run->seconds, run->verified);
     if (options.in_flight == 1) {

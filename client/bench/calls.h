@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/canceller.h"
 #include "client/job_client.h"
 
 namespace reeve {
@@ -21,8 +22,9 @@ struct RanJob {
   v1::TaskCounts counts;  // When it ended.
 };
 
-// Fills in the request id and waits for the end.
-absl::StatusOr<RanJob> RunToEnd(JobClient& client, v1::CreateJobRequest request);
+// Fills in the request id and waits for the end. Errors: CANCELLED once the canceller is.
+absl::StatusOr<RanJob> RunToEnd(JobClient& client, Canceller& canceller,
+                                v1::CreateJobRequest request);
 
 struct CallsResult {
   double seconds = 0;
@@ -32,8 +34,8 @@ struct CallsResult {
 
 // Runs `count` jobs of one task with `payload_bytes`, at most `in_flight` at once, and compares
 // each output with its input. The first error ends it.
-absl::StatusOr<CallsResult> RunCalls(JobClient& client, uint64_t count, uint32_t in_flight,
-                                     uint32_t payload_bytes, bool ephemeral);
+absl::StatusOr<CallsResult> RunCalls(JobClient& client, Canceller& canceller, uint64_t count,
+                                     uint32_t in_flight, uint32_t payload_bytes, bool ephemeral);
 
 }  // namespace reeve
 

@@ -36,7 +36,7 @@ absl::StatusOr<double> RunSleeps(BenchCluster* bench, uint32_t count, const std:
   request.mutable_array()->set_step(1);
   request.mutable_array()->set_count(count);
   const double began = SteadySeconds();
-  const auto ran = RunToEnd(bench->client(), std::move(request));
+  const auto ran = RunToEnd(bench->client(), bench->canceller(), std::move(request));
   if (!ran.ok()) return ran.status();
   *succeeded += ran->counts.succeeded();
   return SteadySeconds() - began;
@@ -44,8 +44,8 @@ absl::StatusOr<double> RunSleeps(BenchCluster* bench, uint32_t count, const std:
 
 }  // namespace
 
-absl::StatusOr<Report> MeasureThroughput(Session& session, const BenchOptions& options) {
-  auto bench = BenchCluster::Begin(session, options);
+absl::StatusOr<Report> MeasureThroughput(const BenchContext& context, const BenchOptions& options) {
+  auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
   Report report;
   report.benchmark = "throughput";
@@ -73,8 +73,8 @@ absl::StatusOr<Report> MeasureThroughput(Session& session, const BenchOptions& o
   return report;
 }
 
-absl::StatusOr<Report> MeasurePayload(Session& session, const BenchOptions& options) {
-  auto bench = BenchCluster::Begin(session, options);
+absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOptions& options) {
+  auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
   Report report;
   report.benchmark = "payload";
@@ -113,12 +113,12 @@ absl::StatusOr<Report> MeasurePayload(Session& session, const BenchOptions& opti
   return report;
 }
 
-absl::StatusOr<Report> MeasureSleep(Session& session, const BenchOptions& options) {
+absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kSlots = 16, kShort = 10'000, kLong = 1'000;
   BenchOptions sixteen = options;
   sixteen.local = options.local == 0 ? 2 : options.local;
   sixteen.slots = kSlots / sixteen.local;
-  auto bench = BenchCluster::Begin(session, sixteen);
+  auto bench = BenchCluster::Begin(context, sixteen);
   if (!bench.ok()) return bench.status();
   Report report;
   report.benchmark = "sleep";
@@ -140,8 +140,8 @@ absl::StatusOr<Report> MeasureSleep(Session& session, const BenchOptions& option
   return report;
 }
 
-absl::StatusOr<Report> MeasureSpawn(Session& session, const BenchOptions& options) {
-  auto bench = BenchCluster::Begin(session, options);
+absl::StatusOr<Report> MeasureSpawn(const BenchContext& context, const BenchOptions& options) {
+  auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
   Report report;
   report.benchmark = "spawn";
@@ -156,7 +156,7 @@ absl::StatusOr<Report> MeasureSpawn(Session& session, const BenchOptions& option
     request.mutable_array()->set_step(1);
     request.mutable_array()->set_count(static_cast<uint32_t>(report.tasks));
     double began = SteadySeconds();
-    const auto ran = RunToEnd((*bench)->client(), std::move(request));
+    const auto ran = RunToEnd((*bench)->client(), (*bench)->canceller(), std::move(request));
     if (!ran.ok()) return ran.status();
     report.AddRun(SteadySeconds() - began, ran->counts.succeeded());
     began = SteadySeconds();

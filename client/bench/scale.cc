@@ -75,7 +75,7 @@ absl::StatusOr<double> SecondsToServe(BenchCluster* bench, uint64_t* right) {
   const double began = SteadySeconds();
   if (absl::Status s = bench->KillAndStartMaster(); !s.ok()) return s;
   for (;;) {
-    const auto run = RunCalls(bench->client(), 1, 1, 16, false);
+    const auto run = RunCalls(bench->client(), bench->canceller(), 1, 1, 16, false);
     if (run.ok()) *right += run->verified;
     if (run.ok()) return SteadySeconds() - began;
     if (!JobClient::IsTransient(run.status()) || SteadySeconds() - began > 120) return run.status();
@@ -84,10 +84,11 @@ absl::StatusOr<double> SecondsToServe(BenchCluster* bench, uint64_t* right) {
   }
 }
 
-absl::Status MeasureRestartWith(const std::string& figure, const BenchOptions& options,
+absl::Status MeasureRestartWith(const BenchContext& context, const std::string& figure,
+                                const BenchOptions& options,
                                 const std::function<absl::Status(JobClient&)>& queue,
                                 Report* report) {
-  auto bench = BenchCluster::Start(2, options);
+  auto bench = BenchCluster::Start(context, 2, options);
   if (!bench.ok()) return bench.status();
   if (absl::Status s = queue((*bench)->client()); !s.ok()) return s;
   uint64_t right = 0;
@@ -115,7 +116,7 @@ absl::StatusOr<double> IdleCpu(BenchCluster* bench, absl::Duration during) {
 
 }  // namespace
 
-absl::StatusOr<Report> MeasureMemory(Session&, const BenchOptions& options) {
+absl::StatusOr<Report> MeasureMemory(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kArray = 100 * kMillion;
   Report report;
   report.benchmark = "memory";
@@ -124,7 +125,7 @@ absl::StatusOr<Report> MeasureMemory(Session&, const BenchOptions& options) {
   report.payload_bytes = options.payload_bytes;
   const uint32_t payloads = options.tasks == 0 ? kMillion : static_cast<uint32_t>(options.tasks);
   for (uint32_t i = 0; i < options.runs; ++i) {
-    auto bench = BenchCluster::Start(0, options);
+    auto bench = BenchCluster::Start(context, 0, options);
     if (!bench.ok()) return bench.status();
     const auto empty = (*bench)->MasterBytes();
     if (!empty.ok()) return empty.status();
@@ -150,11 +151,11 @@ absl::StatusOr<Report> MeasureMemory(Session&, const BenchOptions& options) {
   return report;
 }
 
-absl::StatusOr<Report> MeasureDepth(Session&, const BenchOptions& options) {
+absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kJobs = 100'000;
-  auto shallow = BenchCluster::Start(2, options);
+  auto shallow = BenchCluster::Start(context, 2, options);
   if (!shallow.ok()) return shallow.status();
-  auto deep = BenchCluster::Start(2, options);
+  auto deep = BenchCluster::Start(context, 2, options);
   if (!deep.ok()) return deep.status();
   Report report;
   report.benchmark = "depth";
@@ -190,7 +191,7 @@ absl::StatusOr<Report> MeasureDepth(Session&, const BenchOptions& options) {
   return report;
 }
 
-absl::StatusOr<Report> MeasureRestart(Session&, const BenchOptions& options) {
+absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOptions& options) {
   const uint32_t tasks = options.tasks == 0 ? kMillion : static_cast<uint32_t>(options.tasks);
   Report report;
   report.benchmark = "restart";
@@ -201,24 +202,24 @@ absl::StatusOr<Report> MeasureRestart(Session&, const BenchOptions& options) {
   slow.set_handler("sleep");
   slow.set_shared_input("0.05");
   absl::Status s = MeasureRestartWith(
-      "restart_array", options, [&](JobClient& client) { return QueueArray(client, slow, tasks); },
-      &report);
+      context, "restart_array", options,
+      [&](JobClient& client) { return QueueArray(client, slow, tasks); }, &report);
   if (!s.ok()) return s;
   slow.clear_shared_input();
   (*slow.mutable_params())["seconds"] = "0.05";
   s = MeasureRestartWith(
-      "restart_stream", options,
+      context, "restart_stream", options,
       [&](JobClient& client) { return QueueStream(client, slow, tasks, options.payload_bytes); },
       &report);
   if (!s.ok()) return s;
   s = MeasureRestartWith(
-      "restart_jobs", options,
+      context, "restart_jobs", options,
       [&](JobClient& client) { return QueueJobs(client, slow, tasks / 10); }, &report);
   if (!s.ok()) return s;
   return report;
 }
 
-absl::StatusOr<Report> MeasureWorkers(Session&, const BenchOptions& options) {
+absl::StatusOr<Report> MeasureWorkers(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kIdle = 1'000, kStreams = 16;
   Report report;
   report.benchmark = "workers";
@@ -233,7 +234,7 @@ absl::StatusOr<Report> MeasureWorkers(Session&, const BenchOptions& options) {
   for (uint32_t i = 0; i < options.runs; ++i) {
     double best = 0, worst = 0;
     for (const uint32_t workers : {1, 2, 4, 8}) {
-      auto bench = BenchCluster::Start(workers, options);
+      auto bench = BenchCluster::Start(context, workers, options);
       if (!bench.ok()) return bench.status();
       double rate = 0;
       if (absl::Status s = AddRate(bench->get(), one, &rate, &report); !s.ok()) return s;
@@ -243,7 +244,7 @@ absl::StatusOr<Report> MeasureWorkers(Session&, const BenchOptions& options) {
     }
     report.Add("width_ratio", "x", worst / best);
   }
-  auto bench = BenchCluster::Start(2, options);
+  auto bench = BenchCluster::Start(context, 2, options);
   if (!bench.ok()) return bench.status();
   absl::Status status = (*bench)->AddWorker("idle", {"--idle-links", StrCat(kIdle)});
   if (status.ok()) status = (*bench)->WaitForWorkers(kIdle + 2);

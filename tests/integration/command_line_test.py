@@ -305,6 +305,20 @@ class CommandLineTest(unittest.TestCase):
             self.assertEqual(document["results_verified"], document["tasks"])
 
 
+class InterruptedBenchmarkTest(unittest.TestCase):
+    def test_a_benchmark_that_is_interrupted_takes_its_cluster_away(self):
+        cluster = Cluster(start=False)
+        self.addCleanup(cluster.stop)
+        cluster.env["TMPDIR"] = str(cluster.folder)
+        bench = cluster.popen("bench", "latency", "--local", "1", "--tasks", "1000000")
+        made = wait_for(lambda: list(cluster.folder.glob("reeve-bench.*/run/worker-1.pid")), "the benchmark's cluster")
+        workers = int(made[0].read_text().split()[0])
+        bench.send_signal(signal.SIGINT)
+        self.assertEqual(bench.wait(30), 130)
+        self.assertEqual(list(cluster.folder.glob("reeve-bench.*")), [])
+        self.assertTrue(is_gone(workers))
+
+
 class SlowStoreTest(unittest.TestCase):
     # An ephemeral job could end while the reply to its creation still waited for the durable store, where the next thousand ids are reserved:
     # the stream of its call had missed the end and waited for ever.
