@@ -180,17 +180,13 @@ absl::Status SingleRun::StreamOnce() {
 }
 
 absl::Status SingleRun::OnEvent(const v1::RunJobResponse& event) {
-  switch (event.event_case()) {
-    case v1::RunJobResponse::kJob:
-      job_ = event.job();
-      job_id_ = job_.job_id();
-      if (is_interrupted_) CancelJob();
-      break;
-    case v1::RunJobResponse::kOutput: OnOutput(event.output()); break;
-    case v1::RunJobResponse::kResults: return OnResults(event.results());
-    case v1::RunJobResponse::EVENT_NOT_SET: break;
+  if (event.has_job()) {
+    job_ = event.job();
+    job_id_ = job_.job_id();
+    if (is_interrupted_) CancelJob();
   }
-  return absl::OkStatus();
+  if (event.has_output()) OnOutput(event.output());
+  return event.has_results() ? OnResults(event.results()) : absl::OkStatus();
 }
 
 void SingleRun::OnOutput(const v1::LogChunk& chunk) {

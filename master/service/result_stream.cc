@@ -85,7 +85,18 @@ class ResultStream final : public RawWriteReactor,
   void ReadBody(uint64_t seq) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Take(Row row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Write(std::string head, const Buffer& body) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void WriteEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The end of the job follows with the commit that the last notice came with.
+  bool EndFollows() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return options_.run_job && view_.state == JobState::kActive &&
+           taken_count_ == view_.counts.total;
+  }
+  // All that is left to write is the end.
+  bool IsLastMessage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return ended_ && !behind_ && queue_.empty() && extra_.empty() && next_seq_ > last_seq_;
+  }
+  // With the last results, if there are any: one message wakes the client up once.
+  void WriteEnd(std::string results_head, const Buffer& results) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  std::string Wrapped(std::string head, const Buffer& body) const;
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // EPHEMERAL jobs: tells the scheduler which results this stream will not ask for again.
   void NoteCursor(bool closed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -107,11 +118,11 @@ class ResultStream final : public RawWriteReactor,
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool behind_ ABSL_GUARDED_BY(mu_) = true;  // Must read from the store before notices count.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
-  bool end_written_ ABSL_GUARDED_BY(mu_) = false;
   StoreKind store_ ABSL_GUARDED_BY(mu_) = StoreKind::kDurable;
   uint64_t next_seq_ ABSL_GUARDED_BY(mu_) = 1;          // The first not taken in.
   uint64_t seen_seq_ ABSL_GUARDED_BY(mu_) = 0;          // Highest known to exist.
   uint64_t written_seq_ ABSL_GUARDED_BY(mu_) = 0;       // As completed: given to gRPC.
+  uint64_t taken_count_ ABSL_GUARDED_BY(mu_) = 0;       // Results taken in.
   std::optional<uint64_t> noted_ ABSL_GUARDED_BY(mu_);  // Last told by NoteCursor.
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   bool read_sees_all_ ABSL_GUARDED_BY(mu_) = false;  // The read under way began after the end.
@@ -214,7 +225,7 @@ void ResultStream::OnResults(const ResultsNotice& notice) {
     return;
   }
   Take({notice.seq, notice.runs, notice.body});
-  Pump();
+  if (!EndFollows()) Pump();
 }
 
 void ResultStream::OnJob(const JobNotice& notice) {
@@ -249,6 +260,7 @@ void ResultStream::OnLogs(const std::vector<StoredLog>& logs) {
 
 void ResultStream::Take(Row row) {
   next_seq_ = row.seq + 1;
+  for (const ResultRun& run : row.runs) taken_count_ += run.run.count;
   if (!options_.by_index) {
     queued_bytes_ += row.body.size();
     queue_.push_back(std::move(row));
@@ -333,29 +345,33 @@ void ResultStream::ReadBody(uint64_t seq) {
 
 // ---- What goes out ----
 
+// RunJobResponse.results, but for the body behind it.
+std::string ResultStream::Wrapped(std::string head, const Buffer& body) const {
+  if (!options_.run_job) return head;
+  std::string wrapped;
+  wire::PutLengthPrefix(2, head.size() + body.size(), &wrapped);
+  return wrapped + head;
+}
+
 void ResultStream::Write(std::string head, const Buffer& body) {
   writing_ = true;
-  if (options_.run_job) {
-    std::string wrapped;
-    wire::PutLengthPrefix(2, head.size() + body.size(), &wrapped);
-    head.insert(0, wrapped);
-  }
-  message_ = ToByteBuffer(std::move(head), body);
+  message_ = ToByteBuffer(Wrapped(std::move(head), body), body);
   StartWrite(&message_);
 }
 
-void ResultStream::WriteEnd() {
-  end_written_ = true;
-  writing_ = true;
+void ResultStream::WriteEnd(std::string results_head, const Buffer& results) {
+  finished_ = true;
+  std::string head;
   if (options_.run_job) {
     v1::RunJobResponse last;
     ToProto(view_, last.mutable_job());
-    message_ = ToByteBuffer(last.SerializeAsString(), {});
+    head = last.SerializeAsString();
+    if (!results_head.empty()) head += Wrapped(std::move(results_head), results);
   } else {
-    const uint64_t cursor = options_.by_index ? next_index_ : last_seq_;
-    message_ = ToByteBuffer(EncodeResultsEnd(options_.job, cursor, cancelled_), {});
+    head = EncodeResultsEnd(options_.job, options_.by_index ? next_index_ : last_seq_, cancelled_);
   }
-  StartWrite(&message_);
+  message_ = ToByteBuffer(std::move(head), results);
+  StartWriteAndFinish(&message_, grpc::WriteOptions(), grpc::Status::OK);
 }
 
 void ResultStream::End(const absl::Status& status) {
@@ -376,7 +392,12 @@ bool ResultStream::PumpQueue() {
       if (Wanted(run.state)) runs.push_back(run.run);
     }
     if (runs.empty()) continue;
-    Write(EncodeResultHead(options_.job, row.seq, runs), row.body);
+    std::string head = EncodeResultHead(options_.job, row.seq, runs);
+    if (options_.run_job && IsLastMessage()) {
+      WriteEnd(std::move(head), row.body);
+    } else {
+      Write(std::move(head), row.body);
+    }
     return true;
   }
   return false;
@@ -438,11 +459,10 @@ void ResultStream::Pump() {
     extra_.pop_front();
     return StartWrite(&message_);
   }
-  if (end_written_) return End(absl::OkStatus());
   if (options_.by_index ? PumpIndex() : PumpQueue()) return;
   if (reading_ || finished_) return;
   if (behind_) return ReadMore();
-  if (ended_ && next_seq_ > last_seq_) return WriteEnd();
+  if (ended_ && next_seq_ > last_seq_) return WriteEnd({}, {});
   if (!ended_ && !options_.follow) return End(absl::OkStatus());
   if (ended_) {
     behind_ = true;
@@ -464,7 +484,10 @@ uint64_t ResultStream::Passed() const {
 }
 
 void ResultStream::NoteCursor(bool closed) {
-  if (!found_ || store_ != StoreKind::kMemory) return;
+  // A job that has ended keeps no results in the scheduler, and one of a single task has nothing to
+  // drop before: not worth waking the loop.
+  if (!found_ || store_ != StoreKind::kMemory || ended_) return;
+  if (noted_ && !closed && options_.run_job && view_.counts.total == 1) return;
   const uint64_t passed = Passed();
   if (!closed && noted_ == passed) return;
   noted_ = passed;
