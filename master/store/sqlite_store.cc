@@ -25,8 +25,11 @@ constexpr int64_t kApplicationId = 0x52454556;  // "REEV"
 constexpr int64_t kSchemaVersion = 2;
 // From version 1.
 constexpr char kAddExclusive[] = "ALTER TABLE jobs ADD COLUMN exclusive INTEGER DEFAULT 0";
-// Frames of 4 KiB after which a commit also moves the log into the database.
-constexpr char kCheckpointFrames[] = "PRAGMA wal_autocheckpoint=8192";
+// Of a new store. Results lie in pages of their own, each of which costs two system calls on its
+// way into the log and two more out of it; a commit of a single task touches few pages either way.
+constexpr int64_t kPageBytes = 16 << 10;
+// Bytes of the log after which a commit also moves it into the database.
+constexpr int64_t kCheckpointBytes = 32 << 20;
 constexpr int kForgetPerIdle = 10;
 
 constexpr char kSchema[] = R"sql(
@@ -365,11 +368,15 @@ absl::Status SqliteStore::Open(bool fresh) {
     }
     if (*version < kSchemaVersion) REEVE_RETURN_IF_ERROR(Migrate());
   }
+  if (fresh) REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA page_size=", kPageBytes).c_str()));
+  const auto page_bytes = db_->QueryInt("PRAGMA page_size");
+  if (!page_bytes.ok()) return page_bytes.status();
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA journal_mode=WAL"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA synchronous=FULL"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA secure_delete=OFF"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA cache_size=-16384"));
-  REEVE_RETURN_IF_ERROR(db_->Execute(kCheckpointFrames));
+  REEVE_RETURN_IF_ERROR(
+      db_->Execute(StrCat("PRAGMA wal_autocheckpoint=", kCheckpointBytes / *page_bytes).c_str()));
   if (fresh) {
     REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
     REEVE_RETURN_IF_ERROR(db_->Execute(kSchema));

@@ -230,7 +230,7 @@ def failing_disk_ends_the_master(run: Run):
 def damaged_files_are_recovered_or_refused(run: Run):
     with run.cluster(workers=2) as cluster:
         client = cluster.client()
-        jobs = [client.submit(run.payloads(20)) for _ in range(12 if run.scale < 1 else 30)]
+        jobs = [client.submit(run.payloads(20)) for _ in range(4 if run.scale < 1 else 30)]
         for job in jobs:
             client.wait(job.job_id)
         cluster.kill_everything()
