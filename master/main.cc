@@ -19,6 +19,7 @@
 #include "base/failpoint.h"
 #include "base/host_key.h"
 #include "base/log.h"
+#include "base/named_thread.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "base/time_scale.h"
@@ -110,8 +111,8 @@ constexpr uint64_t kEndlessBytes = 64 << 20;
 // A message without end grows inside libzmq: its connection is cut. If memory grows all the same,
 // ending here and going on from the store is better than what the kernel would choose to kill.
 void WatchMemory(uint64_t most_bytes, uint16_t dispatch_port, uint16_t collector_port) {
-  std::thread([most_bytes,
-               watch = ConnectionWatch({dispatch_port, collector_port}, kEndlessBytes)]() mutable {
+  NamedThread("memory-watch", [most_bytes, watch = ConnectionWatch({dispatch_port, collector_port},
+                                                                   kEndlessBytes)]() mutable {
     for (;;) {
       const uint64_t resident = ResidentBytes();
       if (resident > most_bytes) {

@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/inbox.h"
 #include "base/log.h"
+#include "base/named_thread.h"
 #include "master/dispatch/link_messages.h"
 #include "master/dispatch/session_registry.h"
 
@@ -175,7 +176,7 @@ Collector::~Collector() { Stop(); }
 
 absl::Status Collector::Start() {
   std::promise<absl::Status> started;
-  impl_->thread = std::thread([this, &started] { impl_->Run(&started); });
+  impl_->thread = NamedThread("collector", [this, &started] { impl_->Run(&started); });
   return started.get_future().get();
 }
 

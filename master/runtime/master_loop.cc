@@ -16,6 +16,7 @@
 #include "base/inbox.h"
 #include "base/input_batch.h"
 #include "base/log.h"
+#include "base/named_thread.h"
 #include "base/time_scale.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/runtime/commit_gate.h"
@@ -279,7 +280,7 @@ MasterLoop::~MasterLoop() { Stop(); }
 absl::Status MasterLoop::Start(Parts parts) {
   impl_->parts = std::move(parts);
   std::promise<absl::Status> started;
-  impl_->thread = std::thread([this, &started] { impl_->Run(&started); });
+  impl_->thread = NamedThread("loop", [this, &started] { impl_->Run(&started); });
   return started.get_future().get();
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/mutex.h"
+#include "base/named_thread.h"
 
 namespace reeve {
 namespace {
@@ -48,7 +49,7 @@ ReaderThread::ReaderThread(std::unique_ptr<StoreReader> durable,
 ReaderThread::~ReaderThread() { Stop(); }
 
 void ReaderThread::Start() {
-  impl_->thread = std::thread([this] { impl_->Loop(); });
+  impl_->thread = NamedThread("reader", [this] { impl_->Loop(); });
 }
 
 void ReaderThread::Stop() {

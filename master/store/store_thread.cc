@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/named_thread.h"
 #include "master/store/disk_room.h"
 
 namespace reeve {
@@ -146,7 +147,7 @@ StoreThread::~StoreThread() { Stop(); }
 
 void StoreThread::Start() {
   if (impl_->room != nullptr) impl_->room->KeepReserve();
-  impl_->thread = std::thread([this] { impl_->Loop(); });
+  impl_->thread = NamedThread("store", [this] { impl_->Loop(); });
 }
 
 void StoreThread::Stop() {

@@ -25,6 +25,7 @@
 #include "base/interval_set.h"
 #include "base/log.h"
 #include "base/mutex.h"
+#include "base/named_thread.h"
 #include "base/replacement.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
@@ -559,7 +560,7 @@ ProcessLane::ProcessLane(const ProcessLaneOptions& options, SpawnChannel* channe
   std::filesystem::create_directories(options.scratch_root, ignored);
   for (uint32_t i = 0; options.notes != nullptr && i < options.slots; ++i)
     impl_->free_notes.push_back(options.notes->slot(options.first_note + i));
-  impl_->thread = std::thread([impl = impl_.get()] { impl->Loop(); });
+  impl_->thread = NamedThread("process-lane", [impl = impl_.get()] { impl->Loop(); });
 }
 
 ProcessLane::~ProcessLane() { Stop(absl::ZeroDuration()); }

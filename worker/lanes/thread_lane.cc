@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "base/interval_set.h"
 #include "base/mutex.h"
+#include "base/named_thread.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/supervisor/crash_notes.h"
@@ -478,9 +479,9 @@ ThreadLane::ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink
   impl_->alive.store(slots);
   for (auto& slot : impl_->slots) {
     // A thread that never returns keeps what it uses.
-    slot->thread = std::thread([impl = impl_, s = slot.get()] { impl->Loop(*s); });
+    slot->thread = NamedThread("slot", [impl = impl_, s = slot.get()] { impl->Loop(*s); });
   }
-  impl_->watcher = std::thread([impl = impl_] { impl->Watch(); });
+  impl_->watcher = NamedThread("slot-watch", [impl = impl_] { impl->Watch(); });
 }
 
 ThreadLane::~ThreadLane() { Stop(absl::ZeroDuration()); }
