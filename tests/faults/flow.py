@@ -18,7 +18,9 @@ WINDOW = 16  # Messages on their way at once.
 def create(client, handler="journal", within=60, **fields):
     """An open job without tasks. Returns: its number."""
     request = api.pb.services.CreateJobRequest(request_id=client.new_id(), spec=client.spec(handler, **fields), open=True)
-    return client.until_answered("jobs.CreateJob", request, within).job_id
+    job_id = client.until_answered("jobs.CreateJob", request, within).job_id
+    client.other_jobs.add(job_id)
+    return job_id
 
 
 def close(client, job_id):
