@@ -176,6 +176,15 @@ absl::Status BenchCluster::AddWorker(const std::string& name,
   return cluster_->AddWorker(name, flags);
 }
 
+absl::Status BenchCluster::AddWorkers(uint32_t count) {
+  for (uint32_t i = 1; i <= count; ++i) {
+    const std::string name = StrCat("worker-", i);
+    if (absl::Status s = AddWorker(name, {"--state-dir", StrCat(folder_, "/", name)}); !s.ok())
+      return s;
+  }
+  return WaitForWorkers(count);
+}
+
 absl::Status BenchCluster::WaitForWorkers(uint64_t count) {
   const double deadline = SteadySeconds() + absl::ToDoubleSeconds(kWorkersWithin);
   for (;;) {

@@ -48,6 +48,8 @@ class BenchCluster {
   absl::Status KillAndStartMaster();
   // Another worker process with these flags; not waited for.
   absl::Status AddWorker(const std::string& name, const std::vector<std::string>& flags);
+  // So many more workers of the usual kind, and waits for them.
+  absl::Status AddWorkers(uint32_t count);
   // Waits until that many workers are ONLINE; CANCELLED or DEADLINE_EXCEEDED otherwise.
   absl::Status WaitForWorkers(uint64_t count);
 

@@ -1,6 +1,7 @@
 // The benchmarks of size: `memory`, `depth`, `restart`, `workers`. Each on clusters of its own.
 
 #include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -155,8 +156,6 @@ absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOpti
   constexpr uint32_t kJobs = 100'000;
   auto shallow = BenchCluster::Start(context, 2, options);
   if (!shallow.ok()) return shallow.status();
-  auto deep = BenchCluster::Start(context, 2, options);
-  if (!deep.ok()) return deep.status();
   Report report;
   report.benchmark = "depth";
   report.tasks = options.tasks == 0 ? 300'000 : options.tasks;
@@ -167,27 +166,47 @@ absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOpti
                               .payload_bytes = options.payload_bytes,
                               .batch = options.batch,
                               .window = 10'000};
-  const auto compare = [&](const std::string& figure) {
-    for (uint32_t i = 0; i < options.runs; ++i) {
+  using Prepare = std::function<absl::Status(BenchCluster*)>;
+  // What waits for nobody's handler has to be there before any worker is: with workers the master
+  // refuses it.
+  const auto compare = [&](const std::string& figure, const Prepare& before, const Prepare& after) {
+    auto deep = BenchCluster::Start(context, 0, options);
+    if (!deep.ok()) return deep.status();
+    absl::Status status = before(deep->get());
+    if (status.ok()) status = (*deep)->AddWorkers(2);
+    if (status.ok()) status = after(deep->get());
+    for (uint32_t i = 0; status.ok() && i < options.runs; ++i) {
       double alone = 0, beside = 0;
-      if (absl::Status s = AddRate(shallow->get(), one, &alone, &report); !s.ok()) return s;
-      if (absl::Status s = AddRate(deep->get(), one, &beside, &report); !s.ok()) return s;
-      report.Add(figure, "x", beside / alone);
+      status = AddRate(shallow->get(), one, &alone, &report);
+      if (status.ok()) status = AddRate(deep->get(), one, &beside, &report);
+      if (status.ok()) report.Add(figure, "x", beside / alone);
     }
-    return absl::OkStatus();
+    return status;
   };
-  JobClient& client = (*deep)->client();
-  if (absl::Status s = compare("pair_ratio"); !s.ok()) return s;  // What the noise is.
-  if (absl::Status s = QueueArray(client, WaitingSpec(), 9 * kMillion); !s.ok()) return s;
-  if (absl::Status s = QueueStream(client, WaitingSpec(), kMillion, options.payload_bytes); !s.ok())
-    return s;
-  if (absl::Status s = compare("depth_ratio"); !s.ok()) return s;
-  const auto history = RunThroughput(deep->get(), {.tasks = 10 * kMillion, .array = true});
-  if (!history.ok()) return history.status();
-  if (absl::Status s = compare("history_ratio"); !s.ok()) return s;
-  if (absl::Status s = QueueJobs(client, WaitingSpec(), kJobs); !s.ok()) return s;
-  if (absl::Status s = compare("jobs_ratio"); !s.ok()) return s;
-  if (absl::Status s = (*deep)->Describe(&report); !s.ok()) return s;
+  const Prepare nothing = [](BenchCluster*) { return absl::OkStatus(); };
+  absl::Status status = compare("pair_ratio", nothing, nothing);  // What the noise is.
+  if (status.ok()) {
+    const Prepare queue = [&](BenchCluster* deep) {
+      const absl::Status s = QueueArray(deep->client(), WaitingSpec(), 9 * kMillion);
+      return s.ok() ? QueueStream(deep->client(), WaitingSpec(), kMillion, options.payload_bytes)
+                    : s;
+    };
+    status = compare("depth_ratio", queue, nothing);
+  }
+  if (status.ok()) {
+    const Prepare finish = [](BenchCluster* deep) {
+      return RunThroughput(deep, {.tasks = 10 * kMillion, .array = true}).status();
+    };
+    status = compare("history_ratio", nothing, finish);
+  }
+  if (status.ok()) {
+    const Prepare queue = [](BenchCluster* deep) {
+      return QueueJobs(deep->client(), WaitingSpec(), kJobs);
+    };
+    status = compare("jobs_ratio", queue, nothing);
+  }
+  if (!status.ok()) return status;
+  if (absl::Status s = (*shallow)->Describe(&report); !s.ok()) return s;
   return report;
 }
 
