@@ -60,12 +60,9 @@ bool ConnectionWatch::IsEndless(int fd) {
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return false;
   const uint32_t messages = messages_from[fd].load(std::memory_order_relaxed);
   Connection& known = connections_[fd];
-  if (known.inode != status.st_ino) {
-    known = {status.st_ino, messages, 0};
-  } else if (known.messages != messages) {
-    known.messages = messages;
-    known.bytes = info.tcpi_bytes_received;
-  }
+  // Of one that is new here nobody knows how much of it came in messages.
+  if (known.inode != status.st_ino || known.messages != messages)
+    known = {status.st_ino, messages, info.tcpi_bytes_received};
   return info.tcpi_bytes_received > known.bytes + most_bytes_;
 }
 

@@ -31,8 +31,8 @@ class ConnectionWatch {
   ConnectionWatch(std::vector<uint16_t> ports, uint64_t most_bytes);
 
   // Shuts down every connection that has brought more since the last look that found a message of
-  // it, or since it began. Returns: how many.
-  // Cost: four system calls a connection.
+  // it, or since the first look at it. Returns: how many.
+  // Cost: three system calls a connection.
   size_t EndEndless();
 
  private:

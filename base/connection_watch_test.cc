@@ -17,21 +17,26 @@ constexpr size_t kMostBytes = 10'000;
 class ConnectionWatchTest : public testing::Test {
  protected:
   void SetUp() override {
-    const int listener = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
-    ASSERT_EQ(listen(listener, 1), 0);
-    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-    port_ = ntohs(address.sin_port);
-    client_ = socket(AF_INET, SOCK_STREAM, 0);
-    ASSERT_EQ(connect(client_, reinterpret_cast<sockaddr*>(&address), length), 0);
-    server_ = accept(listener, nullptr, nullptr);
-    close(listener);
+    listener_ = socket(AF_INET, SOCK_STREAM, 0);
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address_;
+    ASSERT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address_), length), 0);
+    ASSERT_EQ(listen(listener_, 1), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &length);
+    port_ = ntohs(address_.sin_port);
+    Connect();
   }
   void TearDown() override {
+    Disconnect();
+    close(listener_);
+  }
+  void Connect() {
+    client_ = socket(AF_INET, SOCK_STREAM, 0);
+    ASSERT_EQ(connect(client_, reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
+    server_ = accept(listener_, nullptr, nullptr);
+  }
+  void Disconnect() {
     close(client_);
     close(server_);
   }
@@ -46,18 +51,33 @@ class ConnectionWatchTest : public testing::Test {
     return recv(client_, &byte, 1, MSG_DONTWAIT) == 0;
   }
 
+  sockaddr_in address_{};
   uint16_t port_ = 0;
-  int client_ = -1, server_ = -1;
+  int listener_ = -1, client_ = -1, server_ = -1;
 };
 
 TEST_F(ConnectionWatchTest, WhoBringsTooMuchWithoutAMessageIsCut) {
   ConnectionWatch watch({port_}, kMostBytes);
+  EXPECT_EQ(watch.EndEndless(), 0u);
   Bring(kMostBytes);
   EXPECT_EQ(watch.EndEndless(), 0u);
   EXPECT_FALSE(IsCut());
   Bring(1);
   EXPECT_EQ(watch.EndEndless(), 1u);
   EXPECT_TRUE(IsCut());
+}
+
+// A worker that had brought more than the bound in many messages was cut by the first look at it.
+TEST_F(ConnectionWatchTest, WhatCameBeforeTheFirstLookDoesNotCount) {
+  for (int i = 0; i < 3; ++i) {
+    Bring(kMostBytes);
+    NoteMessageFrom(server_);
+  }
+  ConnectionWatch watch({port_}, kMostBytes);
+  EXPECT_EQ(watch.EndEndless(), 0u);
+  Bring(kMostBytes);
+  EXPECT_EQ(watch.EndEndless(), 0u);
+  EXPECT_FALSE(IsCut());
 }
 
 TEST_F(ConnectionWatchTest, AMessageBeginsTheCountAgain) {
@@ -74,6 +94,7 @@ TEST_F(ConnectionWatchTest, AMessageBeginsTheCountAgain) {
 
 TEST_F(ConnectionWatchTest, OtherPortsAreLeftAlone) {
   ConnectionWatch watch({static_cast<uint16_t>(port_ + 1)}, kMostBytes);
+  EXPECT_EQ(watch.EndEndless(), 0u);
   Bring(2 * kMostBytes);
   EXPECT_EQ(watch.EndEndless(), 0u);
   EXPECT_FALSE(IsCut());
@@ -81,14 +102,16 @@ TEST_F(ConnectionWatchTest, OtherPortsAreLeftAlone) {
 
 TEST_F(ConnectionWatchTest, ADescriptorThatIsUsedAgainBeginsAnew) {
   ConnectionWatch watch({port_}, kMostBytes);
-  Bring(kMostBytes);
   EXPECT_EQ(watch.EndEndless(), 0u);
   const int old = server_;
-  TearDown();
-  SetUp();
+  Disconnect();
+  Connect();
   ASSERT_EQ(server_, old);
-  Bring(kMostBytes);
+  Bring(kMostBytes + 1);  // Measured from the old one's beginning, this would be too much.
   EXPECT_EQ(watch.EndEndless(), 0u);
+  EXPECT_FALSE(IsCut());
+  Bring(kMostBytes + 1);
+  EXPECT_EQ(watch.EndEndless(), 1u);
 }
 
 }  // namespace
