@@ -90,9 +90,11 @@ class ResultStream final : public RawWriteReactor,
     return options_.run_job && view_.state == JobState::kActive &&
            taken_count_ == view_.counts.total;
   }
+  // The job has ended and its last result is taken in: nothing more can come.
+  bool HasAll() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return ended_ && next_seq_ > last_seq_; }
   // All that is left to write is the end.
   bool IsLastMessage() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return ended_ && !behind_ && queue_.empty() && extra_.empty() && next_seq_ > last_seq_;
+    return HasAll() && queue_.empty() && extra_.empty();
   }
   // With the last results, if there are any: one message wakes the client up once.
   void WriteEnd(std::string results_head, const Buffer& results) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -461,8 +463,8 @@ void ResultStream::Pump() {
   }
   if (options_.by_index ? PumpIndex() : PumpQueue()) return;
   if (reading_ || finished_) return;
+  if (HasAll()) return WriteEnd({}, {});
   if (behind_) return ReadMore();
-  if (ended_ && next_seq_ > last_seq_) return WriteEnd({}, {});
   if (!ended_ && !options_.follow) return End(absl::OkStatus());
   if (ended_) {
     behind_ = true;

@@ -119,6 +119,12 @@ absl::StatusOr<SqliteStatement> SqliteConnection::Prepare(const char* sql) {
   return SqliteStatement(db_, statement);
 }
 
+absl::Status SqliteConnection::Prepare(const char* sql, SqliteStatement* statement) {
+  absl::StatusOr<SqliteStatement> prepared = Prepare(sql);
+  if (prepared.ok()) *statement = std::move(*prepared);
+  return prepared.status();
+}
+
 absl::StatusOr<int64_t> SqliteConnection::QueryInt(const char* sql) {
   absl::StatusOr<SqliteStatement> statement = Prepare(sql);
   if (!statement.ok()) return statement.status();

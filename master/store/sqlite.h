@@ -58,6 +58,8 @@ class SqliteConnection {
   // A transaction has begun and not ended.
   bool InTransaction() const;
   absl::StatusOr<SqliteStatement> Prepare(const char* sql);
+  // The same, into `statement`.
+  absl::Status Prepare(const char* sql, SqliteStatement* statement);
   absl::StatusOr<int64_t> QueryInt(const char* sql);
 
  private:

@@ -126,27 +126,21 @@ class SqliteReader final : public StoreReader {
         "array_count, create_us, "
         "state, end_us, counts, cancelled, crc, record, exclusive FROM jobs JOIN job_state USING "
         "(job) ";
-    REEVE_RETURN_IF_ERROR(Add((columns + "WHERE jobs.job = ?").c_str(), &job_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare((columns + "WHERE jobs.job = ?").c_str(), &job_));
     REEVE_RETURN_IF_ERROR(
-        Add((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
-    REEVE_RETURN_IF_ERROR(Add("SELECT max(id) FROM results WHERE id BETWEEN ? AND ?", &last_));
-    REEVE_RETURN_IF_ERROR(Add(
+        db_->Prepare((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
+    REEVE_RETURN_IF_ERROR(
+        db_->Prepare("SELECT max(id) FROM results WHERE id BETWEEN ? AND ?", &last_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare(
         "SELECT id, runs, outcomes, crc, bytes FROM results WHERE id > ? AND id <= ? ORDER BY id",
         &results_));
-    REEVE_RETURN_IF_ERROR(
-        Add("SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
-    REEVE_RETURN_IF_ERROR(Add("SELECT crc, bytes FROM inputs WHERE id = ?", &inputs_));
-    return Add(
+    REEVE_RETURN_IF_ERROR(db_->Prepare(
+        "SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare("SELECT crc, bytes FROM inputs WHERE id = ?", &inputs_));
+    return db_->Prepare(
         "SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER "
         "BY id",
         &logs_);
-  }
-
-  absl::Status Add(const char* sql, SqliteStatement* statement) {
-    auto prepared = db_->Prepare(sql);
-    if (!prepared.ok()) return prepared.status();
-    *statement = std::move(*prepared);
-    return absl::OkStatus();
   }
 
   static absl::StatusOr<StoredJob> JobFromRow(SqliteStatement& row) {

@@ -67,7 +67,6 @@ class SqliteStore final : public Store {
   struct JobStatements {
     SqliteStatement chunks, appenders, results;
   };
-  absl::Status Add(const char* sql, SqliteStatement* statement);
   absl::Status PrepareAll();
   absl::Status LoadJobs(Image* image);
   absl::Status LoadJob(JobStatements* read, JobImage* job);
@@ -95,13 +94,6 @@ class SqliteStore final : public Store {
   SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, appender_, results_,
       frontier_, roster_, drop_roster_, log_;
 };
-
-absl::Status SqliteStore::Add(const char* sql, SqliteStatement* statement) {
-  auto prepared = db_->Prepare(sql);
-  if (!prepared.ok()) return prepared.status();
-  *statement = std::move(*prepared);
-  return absl::OkStatus();
-}
 
 absl::Status SqliteStore::CheckPages() {
   auto check = db_->Prepare("PRAGMA quick_check(1)");
@@ -156,22 +148,25 @@ absl::Status SqliteStore::Open(bool fresh) {
 }
 
 absl::Status SqliteStore::PrepareAll() {
-  REEVE_RETURN_IF_ERROR(Add("BEGIN IMMEDIATE", &begin_));
-  REEVE_RETURN_IF_ERROR(Add("COMMIT", &commit_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("BEGIN IMMEDIATE", &begin_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("COMMIT", &commit_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
   REEVE_RETURN_IF_ERROR(
-      Add("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
+      db_->Prepare("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
   REEVE_RETURN_IF_ERROR(
-      Add("UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
-          &state_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
-  REEVE_RETURN_IF_ERROR(Add("UPDATE job_state SET frontier = ? WHERE job = ?", &frontier_));
-  REEVE_RETURN_IF_ERROR(Add("INSERT OR REPLACE INTO roster VALUES(?, ?)", &roster_));
-  REEVE_RETURN_IF_ERROR(Add("DELETE FROM roster WHERE worker_id = ?", &drop_roster_));
-  return Add(
+      db_->Prepare("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(
+      "UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
+      &state_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
+  REEVE_RETURN_IF_ERROR(
+      db_->Prepare("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
+  REEVE_RETURN_IF_ERROR(
+      db_->Prepare("UPDATE job_state SET frontier = ? WHERE job = ?", &frontier_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT OR REPLACE INTO roster VALUES(?, ?)", &roster_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare("DELETE FROM roster WHERE worker_id = ?", &drop_roster_));
+  return db_->Prepare(
       "INSERT INTO logs(job, task, attempt, stream, start, content) VALUES(?, ?, ?, ?, ?, ?)",
       &log_);
 }
@@ -213,14 +208,15 @@ absl::StatusOr<Image> SqliteStore::Load() {
 
 absl::Status SqliteStore::LoadJobs(Image* image) {
   JobStatements read;
+  REEVE_RETURN_IF_ERROR(db_->Prepare(
+      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
+      "ORDER BY id",
+      &read.chunks));
   REEVE_RETURN_IF_ERROR(
-      Add("SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
-          "ORDER BY id",
-          &read.chunks));
-  REEVE_RETURN_IF_ERROR(Add("SELECT name, next FROM appenders WHERE job = ?", &read.appenders));
+      db_->Prepare("SELECT name, next FROM appenders WHERE job = ?", &read.appenders));
   REEVE_RETURN_IF_ERROR(
-      Add("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id",
-          &read.results));
+      db_->Prepare("SELECT id, runs, outcomes FROM results WHERE id BETWEEN ? AND ? ORDER BY id",
+                   &read.results));
   auto jobs = db_->Prepare(
       "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
       "create_us, "

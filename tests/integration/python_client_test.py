@@ -57,6 +57,15 @@ class PythonClientTest(unittest.TestCase):
                 self.assertEqual(len(resumed), 1, "nothing but the end is left behind the last cursor")
                 self.assertEqual(jobs.GetJob(services_pb2.GetJobRequest(job_id=job.job_id), metadata=metadata).state, job_pb2.Job.SUCCEEDED)
 
+                for durability in (job_pb2.JobSpec.DURABLE, job_pb2.JobSpec.EPHEMERAL):
+                    events = list(jobs.RunJob(services_pb2.CreateJobRequest(
+                        request_id=str(uuid.uuid4()), spec=job_pb2.JobSpec(handler="echo", durability=durability),
+                        batch=batch_pb2.TaskBatch(task_count=1, input_bytes=[3], inputs=b"one")), metadata=metadata))
+                    self.assertEqual([(e.HasField("job"), e.HasField("results")) for e in events], [(True, False), (True, True)],
+                                     "the only result and the end are one message")
+                    self.assertEqual((events[1].results.output, events[1].job.state), (b"one", job_pb2.Job.SUCCEEDED))
+                    self.assertEqual(events[1].job.counts.succeeded, 1)
+
                 tasks = services_pb2_grpc.TaskServiceStub(channel)
                 task = tasks.GetTask(services_pb2.GetTaskRequest(job_id=job.job_id, index=2), metadata=metadata)
                 self.assertEqual((task.state, task.output_bytes, task.attempt), (task_pb2.Task.SUCCEEDED, 3, 1))
