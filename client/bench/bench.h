@@ -46,13 +46,13 @@ absl::StatusOr<Report> MeasureThroughput(const BenchContext& context, const Benc
 absl::StatusOr<Report> MeasureLatency(const BenchContext& context, const BenchOptions& options);
 // Commands (`/bin/true`), beside `xargs -P2` in the same run.
 absl::StatusOr<Report> MeasureSpawn(const BenchContext& context, const BenchOptions& options);
-// 10,000 sleeps of 1 ms and 1,000 of 100 ms on 16 threads, against the time they need at least.
-absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options);
 // 1,000 results of 1 MiB.
 absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOptions& options);
 
 // The others start clusters of their own whatever `local` says.
 
+// 10,000 sleeps of 1 ms and 1,000 of 100 ms on 16 threads, against the time they need at least.
+absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options);
 // Memory of the master for each task that waits.
 absl::StatusOr<Report> MeasureMemory(const BenchContext& context, const BenchOptions& options);
 // The rate beside 10 M queued tasks, 10 M finished ones and 100,000 queued jobs, against the rate

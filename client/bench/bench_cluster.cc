@@ -56,6 +56,16 @@ ProcessUse UseOf(const std::string& name, uint32_t pid) {
 
 }  // namespace
 
+Report NewReport(const std::string& benchmark, const BenchOptions& options, uint64_t tasks) {
+  Report report;
+  report.benchmark = benchmark;
+  report.tasks = options.tasks == 0 ? tasks : options.tasks;
+  report.payload_bytes = options.payload_bytes;
+  report.durability = options.durability;
+  report.batch = options.batch;
+  return report;
+}
+
 double SteadySeconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

@@ -64,6 +64,9 @@ class BenchCluster {
   std::vector<ProcessUse> at_begin_;
 };
 
+// A report with what the options say; `tasks` is for when they say nothing.
+Report NewReport(const std::string& benchmark, const BenchOptions& options, uint64_t tasks);
+
 // Seconds on the steady clock.
 double SteadySeconds();
 

@@ -177,11 +177,7 @@ absl::StatusOr<Report> MeasureLatency(const BenchContext& context, const BenchOp
   auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
   const bool is_ephemeral = options.durability == "ephemeral";
-  Report report;
-  report.benchmark = "latency";
-  report.tasks = options.tasks != 0 ? options.tasks : options.in_flight > 1 ? 20'000 : 1'000;
-  report.payload_bytes = options.payload_bytes;
-  report.durability = options.durability;
+  Report report = NewReport("latency", options, options.in_flight > 1 ? 20'000 : 1'000);
   report.batch = 1;
   for (uint32_t i = 0; i < options.runs; ++i) {
     auto run = RunCalls((*bench)->client(), (*bench)->canceller(), report.tasks, options.in_flight,

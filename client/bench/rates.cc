@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <cmath>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "client/bench/bench_cluster.h"
 #include "client/bench/calls.h"
 #include "client/bench/throughput.h"
+#include "client/exit_code.h"
 #include "client/result_stream.h"
 
 namespace reeve {
@@ -28,15 +30,12 @@ std::string FigureOf(const BenchOptions& options) {
 
 absl::StatusOr<double> RunSleeps(BenchCluster* bench, uint32_t count, const std::string& seconds,
                                  bool ephemeral, uint64_t* succeeded) {
-  v1::CreateJobRequest request;
-  v1::JobSpec* spec = request.mutable_spec();
-  *spec = EchoSpec(ephemeral);
-  spec->set_handler("sleep");
-  spec->set_shared_input(seconds);
-  request.mutable_array()->set_step(1);
-  request.mutable_array()->set_count(count);
+  v1::JobSpec spec = EchoSpec(ephemeral);
+  spec.set_handler("sleep");
+  spec.set_shared_input(seconds);
   const double began = SteadySeconds();
-  const auto ran = RunToEnd(bench->client(), bench->canceller(), std::move(request));
+  const auto ran =
+      RunToEnd(bench->client(), bench->canceller(), ArrayRequest(std::move(spec), count));
   if (!ran.ok()) return ran.status();
   *succeeded += ran->counts.succeeded();
   return SteadySeconds() - began;
@@ -47,12 +46,8 @@ absl::StatusOr<double> RunSleeps(BenchCluster* bench, uint32_t count, const std:
 absl::StatusOr<Report> MeasureThroughput(const BenchContext& context, const BenchOptions& options) {
   auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
-  Report report;
-  report.benchmark = "throughput";
-  report.tasks = options.tasks == 0 ? 1'000'000 : options.tasks;
-  report.payload_bytes = options.array ? 0 : options.payload_bytes;
-  report.durability = options.durability;
-  report.batch = options.array ? 0 : options.batch;
+  Report report = NewReport("throughput", options, 1'000'000);
+  if (options.array) report.payload_bytes = report.batch = 0;
   const ThroughputOptions one{.tasks = report.tasks,
                               .payload_bytes = options.payload_bytes,
                               .batch = options.batch,
@@ -76,36 +71,32 @@ absl::StatusOr<Report> MeasureThroughput(const BenchContext& context, const Benc
 absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOptions& options) {
   auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
-  Report report;
-  report.benchmark = "payload";
-  report.tasks = options.tasks == 0 ? 1'000 : options.tasks;
+  Report report = NewReport("payload", options, 1'000);
   report.payload_bytes = kMiB;
-  report.durability = options.durability;
+  report.batch = 0;
   std::string payload(kMiB, '\0');
   for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<char>(i * 31 + i / 251);
   for (uint32_t i = 0; i < options.runs; ++i) {
-    v1::CreateJobRequest request;
-    *request.mutable_spec() = EchoSpec(options.durability == "ephemeral");
-    request.mutable_spec()->set_shared_input(payload);
-    request.mutable_array()->set_step(1);
-    request.mutable_array()->set_count(static_cast<uint32_t>(report.tasks));
+    v1::JobSpec spec = EchoSpec(options.durability == "ephemeral");
+    spec.set_shared_input(payload);
     const double began = SteadySeconds();
-    const auto job = (*bench)->client().CreateJob(request);
+    const auto job = (*bench)->client().CreateJob(ArrayRequest(std::move(spec), report.tasks));
     if (!job.ok()) return job.status();
     v1::StreamResultsRequest wanted;
     wanted.set_job_id(job->job_id());
     wanted.set_follow(true);
     ResultStream stream(&(*bench)->client(), &(*bench)->canceller(), wanted);
-    uint64_t verified = 0;
+    std::set<TaskIndex> right;
     for (;;) {
       const auto batch = stream.Next();
       if (!batch.ok()) return batch.status();
       if (*batch == nullptr) break;
       (*batch)->ForEach((*batch)->head_runs(), [&](const ResultEntry& entry) {
-        verified += entry.state == TaskState::kSucceeded && entry.output == payload;
+        if (entry.state == TaskState::kSucceeded && entry.output == payload)
+          right.insert(entry.index);
       });
     }
-    report.AddRun(SteadySeconds() - began, verified);
+    report.AddRun(SteadySeconds() - began, right.size());
     report.Add("payload_rate", "MB/s",
                static_cast<double>(report.tasks) * kMiB / 1e6 / report.seconds.back());
   }
@@ -115,15 +106,14 @@ absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOp
 
 absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kSlots = 16, kShort = 10'000, kLong = 1'000;
+  if (options.local > kSlots) return UsageError("--local: at most 16 workers share the 16 threads");
   BenchOptions sixteen = options;
   sixteen.local = options.local == 0 ? 2 : options.local;
   sixteen.slots = kSlots / sixteen.local;
   auto bench = BenchCluster::Begin(context, sixteen);
   if (!bench.ok()) return bench.status();
-  Report report;
-  report.benchmark = "sleep";
-  report.tasks = kShort + kLong;
-  report.durability = options.durability;
+  Report report = NewReport("sleep", options, kShort + kLong);
+  report.payload_bytes = report.batch = 0;
   const bool ephemeral = options.durability == "ephemeral";
   for (uint32_t i = 0; i < options.runs; ++i) {
     uint64_t succeeded = 0;
@@ -143,20 +133,15 @@ absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOpti
 absl::StatusOr<Report> MeasureSpawn(const BenchContext& context, const BenchOptions& options) {
   auto bench = BenchCluster::Begin(context, options);
   if (!bench.ok()) return bench.status();
-  Report report;
-  report.benchmark = "spawn";
-  report.tasks = options.tasks == 0 ? 2'000 : options.tasks;
-  report.durability = options.durability;
+  Report report = NewReport("spawn", options, 2'000);
+  report.payload_bytes = report.batch = 0;
   for (uint32_t run = 0; run < options.runs; ++run) {
-    v1::CreateJobRequest request;
-    v1::JobSpec* spec = request.mutable_spec();
-    *spec = EchoSpec(options.durability == "ephemeral");
-    spec->set_handler("exec");
-    spec->mutable_command()->add_argv("/bin/true");
-    request.mutable_array()->set_step(1);
-    request.mutable_array()->set_count(static_cast<uint32_t>(report.tasks));
+    v1::JobSpec spec = EchoSpec(options.durability == "ephemeral");
+    spec.set_handler("exec");
+    spec.mutable_command()->add_argv("/bin/true");
     double began = SteadySeconds();
-    const auto ran = RunToEnd((*bench)->client(), (*bench)->canceller(), std::move(request));
+    const auto ran = RunToEnd((*bench)->client(), (*bench)->canceller(),
+                              ArrayRequest(std::move(spec), report.tasks));
     if (!ran.ok()) return ran.status();
     report.AddRun(SteadySeconds() - began, ran->counts.succeeded());
     began = SteadySeconds();

@@ -26,11 +26,7 @@ v1::JobSpec WaitingSpec() {
 }
 
 absl::Status QueueArray(JobClient& client, v1::JobSpec spec, uint32_t tasks) {
-  v1::CreateJobRequest request;
-  *request.mutable_spec() = std::move(spec);
-  request.mutable_array()->set_step(1);
-  request.mutable_array()->set_count(tasks);
-  return client.CreateJob(std::move(request)).status();
+  return client.CreateJob(ArrayRequest(std::move(spec), tasks)).status();
 }
 
 absl::Status QueueStream(JobClient& client, v1::JobSpec spec, uint32_t tasks,
@@ -119,11 +115,8 @@ absl::StatusOr<double> IdleCpu(BenchCluster* bench, absl::Duration during) {
 
 absl::StatusOr<Report> MeasureMemory(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kArray = 100 * kMillion;
-  Report report;
-  report.benchmark = "memory";
-  report.tasks = report.verified = 0;  // Nothing runs.
-  report.durability = "durable";
-  report.payload_bytes = options.payload_bytes;
+  Report report = NewReport("memory", options, 0);
+  report.tasks = 0;  // Nothing runs.
   const uint32_t payloads = options.tasks == 0 ? kMillion : static_cast<uint32_t>(options.tasks);
   for (uint32_t i = 0; i < options.runs; ++i) {
     auto bench = BenchCluster::Start(context, 0, options);
@@ -156,12 +149,7 @@ absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOpti
   constexpr uint32_t kJobs = 100'000;
   auto shallow = BenchCluster::Start(context, 2, options);
   if (!shallow.ok()) return shallow.status();
-  Report report;
-  report.benchmark = "depth";
-  report.tasks = options.tasks == 0 ? 300'000 : options.tasks;
-  report.payload_bytes = options.payload_bytes;
-  report.batch = options.batch;
-  report.durability = "durable";
+  Report report = NewReport("depth", options, 300'000);
   const ThroughputOptions one{.tasks = report.tasks,
                               .payload_bytes = options.payload_bytes,
                               .batch = options.batch,
@@ -212,10 +200,8 @@ absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOpti
 
 absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOptions& options) {
   const uint32_t tasks = options.tasks == 0 ? kMillion : static_cast<uint32_t>(options.tasks);
-  Report report;
-  report.benchmark = "restart";
-  report.payload_bytes = options.payload_bytes;
-  report.durability = "durable";
+  Report report = NewReport("restart", options, 0);
+  report.tasks = 0;  // Counted below: those that show that the master serves.
   v1::JobSpec slow = EchoSpec(false);
   slow.set_priority(-1);  // Whoever asks whether tasks are assigned again does not wait behind it.
   slow.set_handler("sleep");
@@ -240,12 +226,7 @@ absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOp
 
 absl::StatusOr<Report> MeasureWorkers(const BenchContext& context, const BenchOptions& options) {
   constexpr uint32_t kIdle = 1'000, kStreams = 16;
-  Report report;
-  report.benchmark = "workers";
-  report.tasks = options.tasks == 0 ? kMillion : options.tasks;
-  report.payload_bytes = options.payload_bytes;
-  report.batch = options.batch;
-  report.durability = "durable";
+  Report report = NewReport("workers", options, kMillion);
   const ThroughputOptions one{.tasks = report.tasks,
                               .payload_bytes = options.payload_bytes,
                               .batch = options.batch,

@@ -134,11 +134,10 @@ absl::Status Stream::Read(uint64_t job) {
 
 absl::Status Stream::Run() {
   v1::CreateJobRequest request;
-  *request.mutable_spec() = EchoSpec(options_.ephemeral);
   if (options_.array) {
-    request.mutable_array()->set_step(1);
-    request.mutable_array()->set_count(static_cast<uint32_t>(tasks_));
+    request = ArrayRequest(EchoSpec(options_.ephemeral), tasks_);
   } else {
+    *request.mutable_spec() = EchoSpec(options_.ephemeral);
     request.set_open(true);
   }
   began_ = SteadySeconds();
@@ -160,6 +159,14 @@ v1::JobSpec EchoSpec(bool ephemeral) {
   spec.set_handler("echo");
   spec.set_durability(ephemeral ? v1::JobSpec::EPHEMERAL : v1::JobSpec::DURABLE);
   return spec;
+}
+
+v1::CreateJobRequest ArrayRequest(v1::JobSpec spec, uint64_t count) {
+  v1::CreateJobRequest request;
+  *request.mutable_spec() = std::move(spec);
+  request.mutable_array()->set_step(1);
+  request.mutable_array()->set_count(static_cast<uint32_t>(count));
+  return request;
 }
 
 void WriteNumber(uint64_t number, char* to) {

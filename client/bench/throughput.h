@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/bench/bench_cluster.h"
-#include "reeve/v1/job.pb.h"
+#include "reeve/v1/services.pb.h"
 
 namespace reeve {
 
@@ -40,6 +40,8 @@ absl::StatusOr<ThroughputResult> RunThroughput(BenchCluster* bench,
 
 // A job of the handler `echo`.
 v1::JobSpec EchoSpec(bool ephemeral);
+// Tasks 0 to `count` - 1.
+v1::CreateJobRequest ArrayRequest(v1::JobSpec spec, uint64_t count);
 // Decimal digits of a task's number at the front of its payload.
 inline constexpr uint32_t kNumberDigits = 16;
 // Writes that many.
