@@ -134,5 +134,27 @@ TEST_F(EphemeralTest, AJobWithoutCursorForTenMinutesIsCancelled) {
   EXPECT_EQ(h.jobs.back().view.state, JobState::kCancelled);
 }
 
+TEST(EphemeralReplyTest, WaitsForTheReservationOfTheIdAndForNothingElseOfTheDurableStore) {
+  // The reply named the newest durable commit, whose fsync every ephemeral call then waited for.
+  SchedulerOptions scheduling;
+  scheduling.job_id_block = 2;
+  Harness h(Harness::Fresh(), scheduling);
+  JobOptions options;
+  options.handler = "echo";
+  options.ephemeral = true;
+  h.auto_commit = false;
+  h.Create("durable", 1);
+  h.Create("reserved before", 1, options);  // And reserves the next block.
+  const uint64_t reservation = h.last_commit[static_cast<int>(StoreKind::kDurable)];
+  EXPECT_EQ(h.replies.back().after.store, StoreKind::kMemory);
+  h.Create("being reserved", 1, options);
+  EXPECT_EQ(h.replies.back().after.store, StoreKind::kDurable);
+  EXPECT_EQ(h.replies.back().after.number, reservation);
+  h.Commit();
+  h.Take();
+  h.Create("reserved since", 1, options);  // While the next block waits.
+  EXPECT_EQ(h.replies.back().after.store, StoreKind::kMemory);
+}
+
 }  // namespace
 }  // namespace reeve

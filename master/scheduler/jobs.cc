@@ -49,9 +49,19 @@ JobView Scheduler::Impl::ViewOf(const Job& job) const {
   return view;
 }
 
+// Whatever store the job lives in, its id must be reserved in the durable one; but a call of an
+// EPHEMERAL job does not wait for what others have in that store.
+After Scheduler::Impl::KnownAfter(const Job& job) const {
+  if (!job.options.ephemeral) return Latest(StoreKind::kDurable);
+  for (const auto& [commit, below] : reserving) {
+    if (job.id.value < reserved_for_sure) break;
+    if (job.id.value < below) return {StoreKind::kDurable, commit};
+  }
+  return Latest(job.store);
+}
+
 void Scheduler::Impl::ReplyJob(CallId call, const Job& job) {
-  // The ids given out are reserved in the durable store whatever store the job lives in.
-  const After after = REEVE_BUG(kAckBeforeCommit) ? After{} : Latest(StoreKind::kDurable);
+  const After after = REEVE_BUG(kAckBeforeCommit) ? After{} : KnownAfter(job);
   effects.replies.push_back({call, JobReply{absl::OkStatus(), ViewOf(job)}, after});
 }
 

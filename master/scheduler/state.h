@@ -225,6 +225,8 @@ struct Scheduler::Impl {
   void CountResults(Job& job, uint64_t added, uint64_t dropped);
   bool ResultsFull(const Job& job) const;
   void CheckCursors(const Now& now);
+  // The commit that a caller who is told of `job` waits for.
+  After KnownAfter(const Job& job) const;
   void ReplyJob(CallId call, const Job& job);
   void RefuseJob(CallId call, absl::Status status);
   // The last word on a stream: it comes after what was answered before it.
