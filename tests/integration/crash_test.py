@@ -6,7 +6,7 @@ import pathlib
 import signal
 import unittest
 
-from cluster import Cluster, RUNFILES, wait_for
+from cluster import Cluster, RUNFILES, is_gone, wait_for
 
 ODD_WORKER = RUNFILES / "tests/integration/odd_worker"
 
@@ -53,6 +53,37 @@ class CrashTest(unittest.TestCase):
             self.assertEqual(done.returncode, 0, (done.stderr, lines.read_text()))
             self.assertEqual([line.split()[0] for line in lines.read_text().splitlines()], ["begin", "begin"])
             self.assertIn('"attempt": 1', cluster.reeve("task", "get", f"{job}/0", "--json").stdout)
+
+    def test_the_crash_of_an_isolated_handler_costs_its_task_alone(self):
+        with Cluster(workers=0) as cluster:
+            cluster.start_worker("odd", slots=4, program=ODD_WORKER, flags=("--isolate", "risk"))
+            cluster.wait_for_workers(1)
+            before = json.loads(cluster.reeve("worker", "list", "--json").stdout)["workers"][0]
+            inputs = [str(i) for i in range(40)]
+            inputs.insert(20, "poison")
+            done = cluster.reeve("map", "--json", "--handler", "risk", stdin="".join(i + "\n" for i in inputs))
+            self.assertEqual(done.returncode, 1, done.stderr)
+            results = {int(r["index"]): r for r in map(json.loads, done.stdout.splitlines())}
+            self.assertEqual(sorted(results), list(range(41)))
+            self.assertEqual({i: (r["state"], r["reason"], r["attempt"]) for i, r in results.items() if r["state"] != "SUCCEEDED"},
+                             {20: ("FAILED", "SIGNALLED", 3)})
+            self.assertEqual({r["attempt"] for i, r in results.items() if i != 20}, {1})
+            after = json.loads(cluster.reeve("worker", "list", "--json").stdout)["workers"][0]
+            self.assertEqual(after["pid"], before["pid"])
+
+    def test_an_isolated_handler_is_killed_at_its_time_limit_and_with_its_worker(self):
+        with Cluster(workers=0) as cluster:
+            worker = cluster.start_worker("odd", slots=1, program=ODD_WORKER, flags=("--isolate", "risk"))
+            cluster.wait_for_workers(1)
+            done = cluster.reeve("map", "--json", "--handler", "risk", "--time-limit", "300ms", "--retries", "0",
+                                 stdin="spin\nspin\npid\n")
+            results = sorted(map(json.loads, done.stdout.splitlines()), key=lambda r: int(r["index"]))
+            self.assertEqual([r["reason"] for r in results[:2]], ["TIMEOUT", "TIMEOUT"])
+            # The one slot of the worker was free again each time.
+            child = int(results[2]["output"])
+            self.assertFalse(is_gone(child))
+            worker.kill()
+            wait_for(lambda: is_gone(child), "the end of the child")
 
 
 if __name__ == "__main__":

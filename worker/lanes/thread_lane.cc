@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "base/error.h"
 #include "base/interval_set.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
@@ -125,6 +126,7 @@ class SlotContext final : public TaskContext {
     const auto it = span_.job->params.find(std::string(name));
     return it == span_.job->params.end() ? std::string_view() : std::string_view(it->second);
   }
+  const std::map<std::string, std::string>& params() const override { return span_.job->params; }
   absl::Time deadline() const override { return deadline_; }
   bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
@@ -154,10 +156,21 @@ std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[2
   return {digits, static_cast<size_t>(end - digits)};
 }
 
+Reason ReasonOf(const absl::Status& status) {
+  if (absl::IsInvalidArgument(status)) return Reason::kBadInput;
+  // Ends of an isolated handler's process that a function in this one cannot come to.
+  const std::string told = ErrorReason(status);
+  for (const Reason reason :
+       {Reason::kExitNonzero, Reason::kSignalled, Reason::kTimeout, Reason::kResultTooLarge}) {
+    if (told == ToString(reason)) return reason;
+  }
+  return Reason::kHandlerError;
+}
+
 // A handler's error or exception as an outcome.
 void Fail(const absl::Status& status, ResultEntry* entry, std::string* message) {
   entry->state = TaskState::kFailed;
-  entry->reason = absl::IsInvalidArgument(status) ? Reason::kBadInput : Reason::kHandlerError;
+  entry->reason = ReasonOf(status);
   *message = std::string(ToStd(status.message()));
 }
 

@@ -15,7 +15,8 @@ namespace reeve {
 
 class HandlerRegistry {
  public:
-  void Add(std::string name, ThreadHandler handler) {
+  void Add(std::string name, ThreadHandler handler, HandlerOptions options = {}) {
+    options_[name] = options;
     thread_[std::move(name)] = std::move(handler);
   }
 
@@ -24,6 +25,9 @@ class HandlerRegistry {
     const auto it = thread_.find(name);
     return it == thread_.end() ? nullptr : &it->second;
   }
+  // REQUIRES: `name` was added.
+  const HandlerOptions& options(const std::string& name) const { return options_.at(name); }
+  HandlerOptions* mutable_options(const std::string& name) { return &options_.at(name); }
   std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (const auto& [name, handler] : thread_) names.push_back(name);
@@ -32,6 +36,7 @@ class HandlerRegistry {
 
  private:
   std::map<std::string, ThreadHandler, std::less<>> thread_;
+  std::map<std::string, HandlerOptions> options_;
 };
 
 }  // namespace reeve

@@ -24,6 +24,7 @@ class TaskContext {
   virtual uint32_t attempt() const = 0;
   // Option of the job, "" if not given (`--param NAME=VALUE`).
   virtual std::string_view param(std::string_view name) const = 0;
+  virtual const std::map<std::string, std::string>& params() const = 0;
   // When the attempt's time limit passes; InfiniteFuture if none.
   virtual absl::Time deadline() const = 0;
   // The task was cancelled or its time is up: return soon; what is returned is discarded. Cheap.

@@ -21,6 +21,8 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "worker/handlers/builtin.h"
+#include "worker/isolation/child.h"
+#include "worker/isolation/child_pool.h"
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/thread_lane.h"
@@ -49,6 +51,8 @@ struct Flags {
   std::string token_file;
   double connect_timeout = 30;
   double drain_timeout = 10;
+  std::vector<std::string> isolate;
+  bool isolated_child = false;
   bool acknowledge_only = false;
   uint32_t idle_links = 0;
 };
@@ -131,7 +135,8 @@ int HoldIdleLinks(const Flags& flags, const std::string& dispatch) {
 
 // The worker proper: in the forked child of the supervisor.
 int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
-          const HandlerRegistry& registry, SpawnChannel& channel, CrashNotes& notes) {
+          const HandlerRegistry& handlers, const std::vector<std::string>& child_argv,
+          SpawnChannel& channel, CrashNotes& notes) {
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
   prctl(PR_SET_TIMERSLACK, 1000);
@@ -143,7 +148,7 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.agent = MakeAgentOptions(flags);
   options.spool.folder = flags.state_dir;
   options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
-  for (const std::string& name : registry.names())
+  for (const std::string& name : handlers.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
 
@@ -164,6 +169,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
   CrashNotes::CatchFaults();
+  ChildPool children({.argv = child_argv});
+  const HandlerRegistry registry = Isolated(handlers, &children);
   std::unique_ptr<TaskLane> threads;
   if (flags.acknowledge_only) {
     threads = std::make_unique<NullLane>(flags.slots, loop.sink());
@@ -195,8 +202,8 @@ struct Worker::Impl {
 Worker::Worker() : impl_(std::make_unique<Impl>()) { AddBuiltinHandlers(&impl_->registry); }
 Worker::~Worker() = default;
 
-void Worker::Handle(std::string name, ThreadHandler handler) {
-  impl_->registry.Add(std::move(name), std::move(handler));
+void Worker::Handle(std::string name, ThreadHandler handler, HandlerOptions options) {
+  impl_->registry.Add(std::move(name), std::move(handler), options);
 }
 
 int Worker::Main(int argc, char** argv) {
@@ -223,6 +230,12 @@ int Worker::Main(int argc, char** argv) {
                  "Seconds that running tasks get to finish when the worker stops")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
+  app.add_option("--isolate", flags.isolate,
+                 "Run this handler of the thread lane in child processes: a crash costs its task "
+                 "only, and it can be "
+                 "killed; may be repeated");
+  app.add_flag("--isolated-child", flags.isolated_child)
+      ->group("");  // How a worker starts a child.
   app.add_flag("--acknowledge-only", flags.acknowledge_only,
                "For measuring the master: handlers do not run, their tasks succeed at once with "
                "empty results; commands run as ever");
@@ -237,6 +250,14 @@ int Worker::Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (flags.isolated_child) return ServeIsolated(impl_->registry, STDIN_FILENO);
+  for (const std::string& name : flags.isolate) {
+    if (impl_->registry.Find(name) == nullptr) {
+      return Fail(kExitConfig, absl::InvalidArgumentError(StrCat(
+                                   "--isolate ", name, ": no such handler on the thread lane")));
+    }
+    impl_->registry.mutable_options(name)->isolation = Isolation::kProcess;
   }
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
   if (flags.process_slots == 0) flags.process_slots = flags.slots;
@@ -270,8 +291,10 @@ int Worker::Main(int argc, char** argv) {
   // finds the tasks given to others, and charges nobody.
   for (absl::Duration* time : {&supervision.first_backoff, &supervision.longest_backoff})
     *time = Scaled(*time);
+  std::vector<std::string> child_argv(argv, argv + argc);
+  child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
-    return Serve(flags, *identity, dispatch, impl_->registry, channel, notes);
+    return Serve(flags, *identity, dispatch, impl_->registry, child_argv, channel, notes);
   });
 }
 

@@ -19,6 +19,7 @@
 #ifndef REEVE_WORKER_SDK_WORKER_H_
 #define REEVE_WORKER_SDK_WORKER_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,14 +35,29 @@ namespace reeve {
 using ThreadHandler =
     std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
 
+enum class Isolation {
+  kNone,     // In a thread of the worker.
+  kProcess,  // In a child process of the worker: a crash costs the one task (SIGNALLED,
+             // EXIT_NONZERO), and a task that is past its time limit, or ignores its cancellation
+             // for a second, is killed. About 50 us more a task.
+};
+
+struct HandlerOptions {
+  Isolation isolation = Isolation::kNone;
+  // A child is replaced after so many tasks, or once it holds more memory than this.
+  uint32_t recycle_after_tasks = 10'000;
+  uint64_t recycle_above_bytes = 1u << 30;
+};
+
 class Worker {
  public:
   Worker();
   ~Worker();
 
   // Offers `handler` under `name` ([a-z0-9_-]{1,64}) on the thread lane. A later one of the same
-  // name replaces it.
-  void Handle(std::string name, ThreadHandler handler);
+  // name replaces it. An isolated one runs in a process that executed this program up to Main: what
+  // the handler needs must be made before Main or in the handler.
+  void Handle(std::string name, ThreadHandler handler, HandlerOptions options = {});
 
   // Serves. Returns the process's exit code: 0 drained, 3 cannot connect or not authorised, 70
   // internal fault, 73 cannot create state, 78 configuration or refused by the master.

@@ -1,0 +1,138 @@
+#include "worker/isolation/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "base/error.h"
+#include "base/strings.h"
+#include "reeve/isolation/v1/isolation.pb.h"
+#include "worker/isolation/frames.h"
+
+namespace reeve {
+namespace {
+
+namespace pb = ::reeve::isolation::v1;
+
+// Set by SIGTERM, which is how the worker says that a task was cancelled. Never unset: such a child
+// is not used again.
+std::atomic<bool> is_cancelled{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void OnTerminate(int) { is_cancelled.store(true); }
+
+class IsolatedContext final : public TaskContext {
+ public:
+  explicit IsolatedContext(const pb::IsolatedTask& task) : task_(task) {
+    for (const auto& [name, value] : task.params()) params_[name] = value;
+  }
+
+  JobId job() const override { return JobId(task_.job_id()); }
+  TaskIndex index() const override { return task_.index(); }
+  uint32_t attempt() const override { return task_.attempt(); }
+  std::string_view param(std::string_view name) const override {
+    const auto it = params_.find(std::string(name));
+    return it == params_.end() ? std::string_view() : std::string_view(it->second);
+  }
+  const std::map<std::string, std::string>& params() const override { return params_; }
+  absl::Time deadline() const override {
+    return task_.deadline_unix_us() == 0 ? absl::InfiniteFuture()
+                                         : absl::FromUnixMicros(task_.deadline_unix_us());
+  }
+  bool cancelled() const override { return is_cancelled.load(std::memory_order_relaxed); }
+  bool Sleep(absl::Duration duration) override {
+    // SIGTERM is blocked outside of the wait, so that one that comes just before it is not missed.
+    sigset_t terminate, before;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &terminate, &before);
+    const absl::Time until = absl::Now() + duration;
+    for (absl::Time now = absl::Now(); now < until && !cancelled(); now = absl::Now()) {
+      const timespec left = absl::ToTimespec(std::min(until - now, absl::Hours(1)));
+      pselect(0, nullptr, nullptr, nullptr, &left, &before);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return !cancelled();
+  }
+
+ private:
+  const pb::IsolatedTask& task_;
+  std::map<std::string, std::string> params_;
+};
+
+uint64_t ResidentBytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return 0;
+  unsigned long long pages = 0;
+  if (std::fscanf(file, "%*u %llu", &pages) != 1) pages = 0;
+  std::fclose(file);
+  return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+absl::StatusOr<std::string> RunTask(const HandlerRegistry& handlers, const pb::IsolatedTask& task) {
+  const ThreadHandler* handler = handlers.Find(task.handler());
+  if (handler == nullptr) {
+    return absl::NotFoundError(
+        StrCat("the worker's process offers no handler `", task.handler(), "`"));
+  }
+  IsolatedContext context(task);
+  try {
+    return (*handler)(context, task.input());
+  } catch (const std::exception& error) {
+    return absl::InternalError(StrCat("the handler threw: ", error.what()));
+  } catch (...) {
+    return absl::InternalError("the handler threw something that is no std::exception");
+  }
+}
+
+// What a lane would refuse is not sent: it may be larger than a frame.
+absl::StatusOr<std::string> Bounded(absl::StatusOr<std::string> returned) {
+  if (!returned.ok() || returned->size() <= kMaxPayloadBytes) return returned;
+  return MakeError(absl::StatusCode::kOutOfRange, "RESULT_TOO_LARGE",
+                   StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes,
+                          " are kept"));
+}
+
+pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned) {
+  pb::IsolatedOutcome outcome;
+  if (returned.ok()) {
+    outcome.set_output(*std::move(returned));
+  } else {
+    outcome.set_code(static_cast<uint32_t>(returned.status().code()));
+    outcome.set_message(
+        std::string(ToStd(returned.status().message()).substr(0, kMaxPayloadBytes)));
+    outcome.set_reason(ErrorReason(returned.status()));
+  }
+  outcome.set_resident_bytes(ResidentBytes());
+  return outcome;
+}
+
+}  // namespace
+
+int ServeIsolated(const HandlerRegistry& handlers, int fd) {
+  // The worker's thread that started this process lives as long as the worker does.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  struct sigaction action {};
+  action.sa_handler = OnTerminate;
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  std::string frame;
+  while (ReceiveFrame(fd, &frame)) {
+    pb::IsolatedTask task;
+    if (!task.ParseFromString(frame)) return 70;
+    if (!SendFrame(fd, OutcomeOf(Bounded(RunTask(handlers, task))).SerializeAsString())) break;
+  }
+  return 0;
+}
+
+}  // namespace reeve

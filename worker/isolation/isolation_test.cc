@@ -1,0 +1,168 @@
+// Both sides over real processes: this program is its own child, told by its last argument.
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "gtest/gtest.h"
+#include "worker/isolation/child.h"
+#include "worker/isolation/child_pool.h"
+
+namespace reeve {
+namespace {
+
+constexpr char kChildFlag[] = "--child";
+
+absl::StatusOr<std::string> Describe(TaskContext& task, std::string_view input) {
+  return StrCat(task.job().value, "/", task.index(), "#", task.attempt(), " ", task.param("p"), " ",
+                input);
+}
+
+absl::StatusOr<std::string> Ordered(TaskContext& task, std::string_view input) {
+  if (input == "pid") return StrCat(getpid());
+  if (input == "abort") std::abort();
+  if (input == "exit") _exit(9);
+  if (input == "error") return absl::InvalidArgumentError("bad");
+  if (input == "throw") throw std::runtime_error("thrown");
+  if (input == "large") return std::string(kMaxPayloadBytes + 1, 'x');
+  if (input == "grow") {
+    static std::string kept;
+    kept.assign(64u << 20, 'x');
+    return StrCat(getpid());
+  }
+  if (input == "spin") {
+    for (std::atomic<uint64_t> turns = 0;; ++turns) {
+    }
+  }
+  if (input == "wait") return task.Sleep(absl::Hours(1)) ? "slept" : "woken";
+  return std::string(input);
+}
+
+HandlerRegistry TestHandlers() {
+  HandlerRegistry registry;
+  registry.Add("describe", Describe, {.isolation = Isolation::kProcess});
+  registry.Add("ordered", Ordered, {.isolation = Isolation::kProcess});
+  return registry;
+}
+
+class FakeTask final : public TaskContext {
+ public:
+  JobId job() const override { return JobId(42); }
+  TaskIndex index() const override { return 7; }
+  uint32_t attempt() const override { return 2; }
+  std::string_view param(std::string_view name) const override {
+    return params_.at(std::string(name));
+  }
+  const std::map<std::string, std::string>& params() const override { return params_; }
+  absl::Time deadline() const override { return deadline_; }
+  bool cancelled() const override { return is_cancelled_; }
+  bool Sleep(absl::Duration) override { return true; }
+
+  std::map<std::string, std::string> params_ = {{"p", "v"}};
+  absl::Time deadline_ = absl::InfiniteFuture();
+  std::atomic<bool> is_cancelled_{false};
+};
+
+class IsolationTest : public testing::Test {
+ protected:
+  absl::StatusOr<std::string> Run(std::string_view input, HandlerOptions limits = {}) {
+    return pool_.Run("ordered", limits, task_, input);
+  }
+
+  FakeTask task_;
+  ChildPool pool_{
+      {.argv = {"isolation_test", kChildFlag}, .cancel_grace = absl::Milliseconds(200)}};
+};
+
+TEST_F(IsolationTest, ATaskSeesWhatItIsAndWhatItsJobWasGiven) {
+  EXPECT_EQ(*pool_.Run("describe", {}, task_, "in"), "42/7#2 v in");
+}
+
+TEST_F(IsolationTest, AChildIsAnotherProcessAndServesOneTaskAfterTheOther) {
+  const std::string first = *Run("pid");
+  EXPECT_NE(first, StrCat(getpid()));
+  EXPECT_EQ(*Run("pid"), first);
+}
+
+TEST_F(IsolationTest, ACrashCostsItsTaskAndTheNextOneRuns) {
+  const absl::Status died = Run("abort").status();
+  EXPECT_EQ(ErrorReason(died), "SIGNALLED");
+  EXPECT_NE(died.message().find("signal 6"), std::string::npos) << died;
+  const absl::Status ended = Run("exit").status();
+  EXPECT_EQ(ErrorReason(ended), "EXIT_NONZERO");
+  EXPECT_NE(ended.message().find("exit code 9"), std::string::npos) << ended;
+  EXPECT_EQ(*Run("fine"), "fine");
+}
+
+TEST_F(IsolationTest, AChildThatDiedBetweenTasksIsReplacedUnnoticed) {
+  const pid_t pid = std::atoi(Run("pid")->c_str());
+  kill(pid, SIGKILL);
+  siginfo_t ended;
+  ASSERT_EQ(waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOWAIT), 0);
+  EXPECT_EQ(*Run("fine"), "fine");
+}
+
+TEST_F(IsolationTest, ErrorsAndExceptionsComeBackAndTheChildIsKept) {
+  const std::string pid = *Run("pid");
+  EXPECT_EQ(Run("error").status(), absl::InvalidArgumentError("bad"));
+  EXPECT_EQ(Run("throw").status(), absl::InternalError("the handler threw: thrown"));
+  EXPECT_EQ(ErrorReason(Run("large").status()), "RESULT_TOO_LARGE");
+  EXPECT_EQ(*Run("pid"), pid);
+}
+
+TEST_F(IsolationTest, TheLargestPayloadGoesBothWays) {
+  const std::string payload(kMaxPayloadBytes, 'y');
+  EXPECT_EQ(*Run(payload), payload);
+}
+
+TEST_F(IsolationTest, ATaskPastItsDeadlineIsKilled) {
+  const std::string pid = *Run("pid");
+  task_.deadline_ = absl::Now() + absl::Milliseconds(100);
+  EXPECT_EQ(ErrorReason(Run("spin").status()), "TIMEOUT");
+  EXPECT_EQ(kill(std::atoi(pid.c_str()), 0), -1);  // Reaped.
+  task_.deadline_ = absl::InfiniteFuture();
+  EXPECT_NE(*Run("pid"), pid);
+}
+
+TEST_F(IsolationTest, ACancelledTaskWakesUpAndOneThatIgnoresItIsKilled) {
+  task_.is_cancelled_ = true;
+  EXPECT_EQ(*Run("wait"), "woken");
+  EXPECT_TRUE(absl::IsCancelled(Run("spin").status()));
+}
+
+TEST_F(IsolationTest, AChildIsReplacedAfterItsTasksAndAboveItsSize) {
+  HandlerOptions limits;
+  limits.recycle_after_tasks = 2;
+  const std::string first = *Run("pid", limits);
+  EXPECT_EQ(*Run("pid", limits), first);
+  EXPECT_NE(*Run("pid", limits), first);
+  limits = {};
+  limits.recycle_above_bytes = 32u << 20;
+  const std::string grown = *Run("grow", limits);
+  EXPECT_NE(*Run("pid", limits), grown);
+}
+
+TEST_F(IsolationTest, IsolatedHandlersOfARegistryGoThroughThePool) {
+  HandlerRegistry registry = TestHandlers();
+  registry.Add("plain", Ordered);
+  const HandlerRegistry offered = Isolated(registry, &pool_);
+  EXPECT_NE(*(*offered.Find("ordered"))(task_, "pid"), StrCat(getpid()));
+  EXPECT_EQ(*(*offered.Find("plain"))(task_, "pid"), StrCat(getpid()));
+}
+
+}  // namespace
+}  // namespace reeve
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], reeve::kChildFlag) == 0)
+    return reeve::ServeIsolated(reeve::TestHandlers(), STDIN_FILENO);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
