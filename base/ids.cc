@@ -56,6 +56,7 @@ std::string_view ToString(Lane lane) {
     case Lane::kUnspecified: return "UNSPECIFIED";
     case Lane::kThread: return "THREAD";
     case Lane::kProcess: return "PROCESS";
+    case Lane::kAsync: return "ASYNC";
   }
   return "UNKNOWN";
 }

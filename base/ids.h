@@ -83,8 +83,8 @@ struct LeaseId {
   constexpr auto operator<=>(const LeaseId&) const = default;
 };
 
-enum class Lane : uint8_t { kUnspecified = 0, kThread = 1, kProcess = 2 };
-inline constexpr int kLaneCount = 3;  // Arrays indexed by Lane; entry 0 unused.
+enum class Lane : uint8_t { kUnspecified = 0, kThread = 1, kProcess = 2, kAsync = 3 };
+inline constexpr int kLaneCount = 4;  // Arrays indexed by Lane; entry 0 unused.
 
 // reeve.v1.Job.State.
 enum class JobState : uint8_t {

@@ -220,6 +220,7 @@ absl::Status LocalCluster::StartMembers() {
     add("--state-dir", StrCat(options_.state_folder, "/", name));
     if (options_.slots > 0) add("--slots", StrCat(options_.slots));
     if (options_.process_slots > 0) add("--process-slots", StrCat(options_.process_slots));
+    if (options_.async_slots > 0) add("--async-slots", StrCat(options_.async_slots));
     if (const absl::Status s = AddWorker(name, flags); !s.ok()) return s;
   }
   return absl::OkStatus();

@@ -35,6 +35,7 @@ struct LocalClusterOptions {
   uint32_t workers = 2;
   uint32_t slots = 0;  // Threads of each worker; 0: the worker's default.
   uint32_t process_slots = 0;
+  uint32_t async_slots = 0;
   std::vector<std::string> worker_flags;  // Further ones, for all of them.
   bool is_detached = false;
 };

@@ -38,6 +38,7 @@ std::vector<Step> Steps(const BenchOptions& options) {
       {"latency, durable", MeasureLatency, base},
       {"spawn", MeasureSpawn, base},
       {"sleep", MeasureSleep, base},
+      {"http", MeasureHttp, base},
       {"memory", MeasureMemory, base},
       {"depth", MeasureDepth, base},
       {"restart", MeasureRestart, base},

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/bench/report.h"
@@ -38,6 +39,7 @@ struct BenchOptions {
   uint32_t in_flight = 1;  // latency: calls at once.
   // The workers of the local cluster acknowledge without executing: the master alone is measured.
   bool acknowledge_only = false;
+  std::vector<std::string> worker_flags;  // Further ones of the local cluster's workers.
 };
 
 // A million no-op tasks, from the first byte sent to the last result in hand.
@@ -53,6 +55,9 @@ absl::StatusOr<Report> MeasurePayload(const BenchContext& context, const BenchOp
 
 // 10,000 sleeps of 1 ms and 1,000 of 100 ms on 16 threads, against the time they need at least.
 absl::StatusOr<Report> MeasureSleep(const BenchContext& context, const BenchOptions& options);
+// 10,000 `http` tasks against a server that answers after a second, on the async lane of one
+// worker.
+absl::StatusOr<Report> MeasureHttp(const BenchContext& context, const BenchOptions& options);
 // Memory of the master for each task that waits.
 absl::StatusOr<Report> MeasureMemory(const BenchContext& context, const BenchOptions& options);
 // The rate beside 10 M queued tasks, 10 M finished ones and 100,000 queued jobs, against the rate

@@ -23,6 +23,7 @@ const std::vector<Target>& Targets() {
       {"P11", "restart_jobs", "kill -9 with 100,000 one-task jobs pending", 10, 2, false},
       {"P12", "idle_workers_cpu", "1,000 idle workers, CPU of the master", 10, 2, false},
       {"P13", "http_seconds", "10,000 `http` tasks of 1 s in one worker", 3, 1.5, false},
+      {"P13", "http_mib", "memory of that worker", 1024, 300, false},
       {"P14", "payload_rate", "results of 1 MiB, durable, streamed", 200, 500, true},
       {"P15", "width_ratio", "rate with 1 to 8 workers, worst against best", 0.8, 0.9, true},
   };

@@ -44,14 +44,15 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
   if (!client.ok()) return client.status();
   const auto workers = ListAllWorkers(*client);
   if (!workers.ok()) return workers.status();
-  Table table({"WORKER", "STATE", "HOST", "PID", "THREADS", "PROCESSES", "HELD", "FINISHED", "SEEN",
-               "HANDLERS"});
+  Table table({"WORKER", "STATE", "HOST", "PID", "THREADS", "ASYNC", "PROCESSES", "HELD",
+               "FINISHED", "SEEN", "HANDLERS"});
   std::string messages;
   for (const v1::Worker& worker : workers->workers()) {
     table.Add({worker.worker().empty() ? "-" : worker.worker(),
                v1::Worker::State_Name(worker.state()), worker.hostname(), StrCat(worker.pid()),
-               Slots(worker, v1::THREAD), Slots(worker, v1::PROCESS), StrCat(worker.held_count()),
-               StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Handlers(worker)});
+               Slots(worker, v1::THREAD), Slots(worker, v1::ASYNC), Slots(worker, v1::PROCESS),
+               StrCat(worker.held_count()), StrCat(worker.finished_count()),
+               Ago(worker.last_seen_time()), Handlers(worker)});
     if (!worker.message().empty()) {
       const std::string who = worker.worker().empty() ? "refused" : worker.worker();
       StrAppend(&messages, who, ": ", Printable(worker.message(), 400), "\n");

@@ -117,6 +117,8 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
   up->add_option("--slots", p->up.slots, "Threads of each worker; default: the number of cores");
   up->add_option("--process-slots", p->up.process_slots,
                  "Commands at once of each worker; default: as --slots");
+  up->add_option("--async-slots", p->up.async_slots,
+                 "Tasks of the async lane at once of each worker; default: 1000");
   up->add_option("--state-dir", p->up.state_folder, "Folder of the state");
   up->add_option("--port", p->up.port, "Port of the API; the next two are used, too");
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
@@ -314,6 +316,8 @@ void AddBenchVerbs(CLI::App* app, Program* p) {
                         "reeve bench sleep", MeasureSleep);
   CLI::App* payload =
       add("payload", "Results of 1 MiB", "reeve bench payload --tasks 1000", MeasurePayload);
+  CLI::App* http = add("http", "Requests to a server that answers after a second, all at once",
+                       "reeve bench http --tasks 100", MeasureHttp);
   CLI::App* memory = add("memory", "Memory of the master for each task that waits",
                          "reeve bench memory", MeasureMemory);
   CLI::App* depth = add("depth", "The rate beside 10 M queued tasks, finished ones, 100,000 jobs",
@@ -324,7 +328,8 @@ void AddBenchVerbs(CLI::App* app, Program* p) {
                           "reeve bench workers", MeasureWorkers);
   for (CLI::App* verb : {throughput, latency, spawn, payload, sleep})
     AddLoadOptions(verb, &p->bench);
-  for (CLI::App* verb : {throughput, latency, spawn, payload, memory, depth, restart, workers})
+  for (CLI::App* verb :
+       {throughput, latency, spawn, payload, http, memory, depth, restart, workers})
     AddTasksOption(verb, &p->bench);
   for (CLI::App* verb : {throughput, latency, memory, depth, restart, workers})
     AddPayloadOption(verb, &p->bench);

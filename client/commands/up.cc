@@ -66,6 +66,7 @@ absl::StatusOr<int> RunUp(Session& session, const UpOptions& options) {
   local.workers = options.workers;
   local.slots = options.slots;
   local.process_slots = options.process_slots;
+  local.async_slots = options.async_slots;
   local.is_detached = options.detach;
   const auto cluster = LocalCluster::Start(local, canceller);
   if (!cluster.ok()) return cluster.status();

@@ -17,6 +17,7 @@ struct UpOptions {
   uint32_t workers = 2;
   uint32_t slots = 0;
   uint32_t process_slots = 0;
+  uint32_t async_slots = 0;
   std::string state_folder;
   uint32_t port = 0;
   bool detach = false;

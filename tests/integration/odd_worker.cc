@@ -32,11 +32,20 @@ absl::StatusOr<std::string> Risk(reeve::TaskContext& task, std::string_view inpu
   return std::string(input);
 }
 
+// Waits for the milliseconds its input says; `block` waits without giving the thread back.
+reeve::Async<std::string> Wait(reeve::AsyncContext& task, std::string input) {
+  if (input == "block") usleep(200'000);
+  if (input == "poison") std::raise(SIGSEGV);
+  co_await task.Sleep(absl::Milliseconds(atoi(input.c_str())));
+  co_return input;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   reeve::Worker worker;
   worker.Handle("meet", Meet);
   worker.Handle("risk", Risk);
+  worker.HandleAsync("wait", Wait);
   return worker.Main(argc, argv);
 }

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "absl/strings/numbers.h"
+#include "base/json_text.h"
 #include "base/strings.h"
 
 namespace reeve {
@@ -30,22 +31,6 @@ absl::StatusOr<std::string> Sleep(TaskContext& task, std::string_view input) {
   }
   task.Sleep(absl::Seconds(seconds));
   return std::string();
-}
-
-std::string JsonString(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (byte < 0x20) {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += StrCat("\\u00", std::string(1, kHex[byte >> 4]), std::string(1, kHex[byte & 15]));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 struct Descriptor {

@@ -2,18 +2,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <deque>
 #include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "base/error.h"
 #include "base/interval_set.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
+#include "worker/lanes/handler_outcome.h"
 #include "worker/supervisor/crash_notes.h"
 
 namespace reeve {
@@ -147,31 +146,16 @@ class SlotContext final : public TaskContext {
   CondVar& sleep_;
 };
 
-std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]) {
-  const JobContext& job = *span.job;
-  if (!job.is_array) return span.inputs.At(index - span.inputs_first);
-  if (job.has_shared_input) return job.shared_input;
-  const int64_t value = job.array_start + static_cast<int64_t>(index) * job.array_step;
-  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  return {digits, static_cast<size_t>(end - digits)};
-}
-
-Reason ReasonOf(const absl::Status& status) {
-  if (absl::IsInvalidArgument(status)) return Reason::kBadInput;
-  // Ends of an isolated handler's process that a function in this one cannot come to.
-  const std::string told = ErrorReason(status);
-  for (const Reason reason :
-       {Reason::kExitNonzero, Reason::kSignalled, Reason::kTimeout, Reason::kResultTooLarge}) {
-    if (told == ToString(reason)) return reason;
+// An exception is an error.
+absl::StatusOr<std::string> Call(const ThreadHandler& handler, TaskContext& task,
+                                 std::string_view input) {
+  try {
+    return handler(task, input);
+  } catch (const std::exception& error) {
+    return absl::InternalError(StrCat("the handler threw: ", error.what()));
+  } catch (...) {
+    return absl::InternalError("the handler threw something that is no std::exception");
   }
-  return Reason::kHandlerError;
-}
-
-// A handler's error or exception as an outcome.
-void Fail(const absl::Status& status, ResultEntry* entry, std::string* message) {
-  entry->state = TaskState::kFailed;
-  entry->reason = ReasonOf(status);
-  *message = std::string(ToStd(status.message()));
 }
 
 }  // namespace
@@ -290,24 +274,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->reason = Reason::kNoSuchHandler;
     *message = StrCat("the worker offers no handler `", work.span.job->handler, "`");
   } else {
-    try {
-      absl::StatusOr<std::string> returned = (*work.handler)(context, input);
-      if (!returned.ok()) {
-        Fail(returned.status(), entry, message);
-      } else if (returned->size() > kMaxPayloadBytes) {
-        entry->state = TaskState::kFailed;
-        entry->reason = Reason::kResultTooLarge;
-        *message = StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes,
-                          " are kept");
-      } else {
-        *output = std::move(*returned);
-      }
-    } catch (const std::exception& error) {
-      Fail(absl::InternalError(StrCat("the handler threw: ", error.what())), entry, message);
-    } catch (...) {
-      Fail(absl::InternalError("the handler threw something that is no std::exception"), entry,
-           message);
-    }
+    TakeReturned(Call(*work.handler, context, input), entry, output, message);
   }
   slot.note->End();
   if (slot.cancelled.load(std::memory_order_relaxed)) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "worker/sdk/async.h"
 #include "worker/sdk/worker.h"
 
 namespace reeve {
@@ -16,8 +17,30 @@ namespace reeve {
 class HandlerRegistry {
  public:
   void Add(std::string name, ThreadHandler handler, HandlerOptions options = {}) {
+    async_.erase(name);
     options_[name] = options;
     thread_[std::move(name)] = std::move(handler);
+  }
+
+  void AddAsync(std::string name, AsyncHandler handler) {
+    thread_.erase(name);
+    options_.erase(name);
+    async_[std::move(name)] = std::move(handler);
+  }
+
+  bool has(const std::string& name) const {
+    return thread_.contains(name) || async_.contains(name);
+  }
+
+  // Null if there is none on the async lane.
+  const AsyncHandler* FindAsync(std::string_view name) const {
+    const auto it = async_.find(name);
+    return it == async_.end() ? nullptr : &it->second;
+  }
+  std::vector<std::string> async_names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, handler] : async_) names.push_back(name);
+    return names;
   }
 
   // Null if there is none on the thread lane.
@@ -37,6 +60,7 @@ class HandlerRegistry {
  private:
   std::map<std::string, ThreadHandler, std::less<>> thread_;
   std::map<std::string, HandlerOptions> options_;
+  std::map<std::string, AsyncHandler, std::less<>> async_;
 };
 
 }  // namespace reeve

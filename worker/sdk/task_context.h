@@ -13,10 +13,12 @@
 
 namespace reeve {
 
-// Thread: the handler's.
-class TaskContext {
+// What is fixed when the attempt begins.
+//
+// Thread: any.
+class TaskFacts {
  public:
-  virtual ~TaskContext() = default;
+  virtual ~TaskFacts() = default;
 
   virtual JobId job() const = 0;
   virtual TaskIndex index() const = 0;
@@ -27,6 +29,13 @@ class TaskContext {
   virtual const std::map<std::string, std::string>& params() const = 0;
   // When the attempt's time limit passes; InfiniteFuture if none.
   virtual absl::Time deadline() const = 0;
+};
+
+// What a handler on the thread lane gets.
+//
+// Thread: the handler's.
+class TaskContext : public TaskFacts {
+ public:
   // The task was cancelled or its time is up: return soon; what is returned is discarded. Cheap.
   virtual bool cancelled() const = 0;
   // Sleeps, but wakes early when cancelled. Returns: false if cancelled.

@@ -20,9 +20,13 @@
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
+#include "worker/async/event_loop.h"
 #include "worker/handlers/builtin.h"
+#include "worker/http/http_client.h"
+#include "worker/http/http_handler.h"
 #include "worker/isolation/child.h"
 #include "worker/isolation/child_pool.h"
+#include "worker/lanes/async_lane.h"
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/thread_lane.h"
@@ -47,6 +51,9 @@ struct Flags {
   std::string master = "127.0.0.1:7520";
   uint32_t slots = 0;
   uint32_t process_slots = 0;
+  uint32_t async_slots = 1'000;
+  HttpClientOptions http;
+  std::string http_files;
   std::string state_dir;
   std::string token_file;
   double connect_timeout = 30;
@@ -140,6 +147,9 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
   prctl(PR_SET_TIMERSLACK, 1000);
+  // The async lane holds a connection a task. Commands are the parent's, and keep the limit they
+  // know.
+  RaiseDescriptorLimit();
   WorkerLoop::Options options;
   options.dispatch_endpoint = dispatch;
   options.identity = identity;
@@ -148,8 +158,16 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   options.agent = MakeAgentOptions(flags);
   options.spool.folder = flags.state_dir;
   options.agent.spool_bytes = options.spool.memory_bytes + options.spool.file_bytes;
-  for (const std::string& name : handlers.names())
+  ChildPool children({.argv = child_argv});
+  EventLoop event_loop;
+  HttpClient http(&event_loop, flags.http);
+  HandlerRegistry registry = Isolated(handlers, &children);
+  if (!registry.has("http"))
+    registry.AddAsync("http", MakeHttpHandler(&http, {.files_root = flags.http_files}));
+  for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
+  for (const std::string& name : registry.async_names())
+    options.identity.handlers.emplace_back(name, Lane::kAsync);
   options.identity.handlers.emplace_back("exec", Lane::kProcess);
 
   const CrashNotes::Kept kept = notes.kept();
@@ -169,13 +187,16 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
   CrashNotes::CatchFaults();
-  ChildPool children({.argv = child_argv});
-  const HandlerRegistry registry = Isolated(handlers, &children);
-  std::unique_ptr<TaskLane> threads;
+  std::unique_ptr<TaskLane> threads, coroutines;
   if (flags.acknowledge_only) {
     threads = std::make_unique<NullLane>(flags.slots, loop.sink());
+    coroutines = std::make_unique<NullLane>(flags.async_slots, loop.sink());
   } else {
     threads = std::make_unique<ThreadLane>(flags.slots, &registry, loop.sink(), &notes);
+    coroutines = std::make_unique<AsyncLane>(
+        AsyncLane::Options{.slots = flags.async_slots,
+                           .note = notes.slot(flags.slots + flags.process_slots)},
+        &registry, &event_loop, loop.sink());
   }
   ProcessLane processes({.slots = flags.process_slots,
                          .scratch_root = StrCat(flags.state_dir, "/scratch"),
@@ -183,9 +204,11 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
                          .first_note = flags.slots},
                         &channel, loop.sink());
   loop.AddLane(Lane::kThread, threads.get());
+  loop.AddLane(Lane::kAsync, coroutines.get());
   loop.AddLane(Lane::kProcess, &processes);
   const int code = loop.Run();
   processes.Stop(absl::ZeroDuration());
+  coroutines->Stop(kStopGrace);
   threads->Stop(kStopGrace);
   draining_loop = nullptr;
   // A thread that did not end may still use what stands above.
@@ -206,6 +229,10 @@ void Worker::Handle(std::string name, ThreadHandler handler, HandlerOptions opti
   impl_->registry.Add(std::move(name), std::move(handler), options);
 }
 
+void Worker::HandleAsync(std::string name, AsyncHandler handler) {
+  impl_->registry.AddAsync(std::move(name), std::move(handler));
+}
+
 int Worker::Main(int argc, char** argv) {
   Flags flags;
   flags.state_dir = DefaultStateDir();
@@ -217,6 +244,19 @@ int Worker::Main(int argc, char** argv) {
   app.add_option("--slots", flags.slots,
                  "Threads of the thread lane; default: the number of cores");
   app.add_option("--process-slots", flags.process_slots, "Commands at once; default: as --slots");
+  app.add_option("--async-slots", flags.async_slots, "Tasks of the async lane at once")
+      ->check(CLI::Range(1u, 100'000u))
+      ->capture_default_str();
+  app.add_option("--http-connections", flags.http.max_connections,
+                 "Connections of the handler http in all")
+      ->check(CLI::Range(1u, 100'000u))
+      ->capture_default_str();
+  app.add_option("--http-connections-per-host", flags.http.max_connections_per_host,
+                 "Connections of the handler http to one host")
+      ->check(CLI::Range(1u, 100'000u))
+      ->capture_default_str();
+  app.add_option("--http-files", flags.http_files,
+                 "Folder below which the handler http may write bodies to files; default: none");
   app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")
       ->capture_default_str();
   app.add_option("--token-file", flags.token_file,
@@ -285,7 +325,7 @@ int Worker::Main(int argc, char** argv) {
   const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
   if (!worker_id.ok()) return Fail(kExitNoState, worker_id.status());
   identity->worker_id = *worker_id;
-  CrashNotes notes(flags.slots + flags.process_slots);
+  CrashNotes notes(flags.slots + flags.process_slots + 1);  // One for the async lane.
   SupervisorOptions supervision{.notes = &notes};
   // Divided as the master's grace for a closed connection is: a crash note that comes after it
   // finds the tasks given to others, and charges nobody.

@@ -24,8 +24,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "worker/sdk/async.h"
 #include "worker/sdk/task_context.h"
 
 namespace reeve {
@@ -59,11 +62,28 @@ class Worker {
   // the handler needs must be made before Main or in the handler.
   void Handle(std::string name, ThreadHandler handler, HandlerOptions options = {});
 
+  // Offers `handler` under `name` on the async lane (see async.h). A name is of one lane: the later
+  // call counts.
+  void HandleAsync(std::string name, AsyncHandler handler);
+  // For a coroutine that has no errors but exceptions.
+  template <typename Handler>
+  requires std::is_invocable_r_v<Async<std::string>, Handler, AsyncContext&, std::string> void
+  HandleAsync(std::string name, Handler handler) {
+    HandleAsync(std::move(name),
+                AsyncHandler([handler = std::move(handler)](AsyncContext& task, std::string input) {
+                  return WithStatus(handler(task, std::move(input)));
+                }));
+  }
+
   // Serves. Returns the process's exit code: 0 drained, 3 cannot connect or not authorised, 70
   // internal fault, 73 cannot create state, 78 configuration or refused by the master.
   int Main(int argc, char** argv);
 
  private:
+  static Async<absl::StatusOr<std::string>> WithStatus(Async<std::string> handler) {
+    co_return co_await std::move(handler);
+  }
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,158 @@
+#include "worker/http/http_handler.h"
+
+#include <curl/curl.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/time/clock.h"
+#include "base/strings.h"
+#include "worker/http/http_record.h"
+
+namespace reeve {
+namespace {
+
+// A file below a folder, and nowhere else whatever links are there. Removed unless it is kept.
+class BodyFile {
+ public:
+  BodyFile() = default;
+  BodyFile(const BodyFile&) = delete;
+  BodyFile& operator=(const BodyFile&) = delete;
+  ~BodyFile() {
+    if (fd_ >= 0) {
+      close(fd_);
+      if (!is_kept_) unlinkat(root_, name_.c_str(), 0);
+    }
+    if (root_ >= 0) close(root_);
+  }
+
+  absl::Status Open(const std::string& root, const std::string& name) {
+    name_ = name;
+    root_ = open(root.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (root_ < 0) return absl::InternalError(StrCat("http: ", root, ": ", strerror(errno)));
+    open_how how{};
+    how.flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    how.mode = 0666;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    fd_ = static_cast<int>(syscall(SYS_openat2, root_, name.c_str(), &how, sizeof how));
+    if (fd_ >= 0) return absl::OkStatus();
+    return absl::InvalidArgumentError(StrCat("http: `file` ", name, ": ", strerror(errno)));
+  }
+  absl::Status Rewind() {
+    if (fd_ >= 0 && (ftruncate(fd_, 0) != 0 || lseek(fd_, 0, SEEK_SET) != 0))
+      return absl::InternalError(StrCat("http: `file` ", name_, ": ", strerror(errno)));
+    return absl::OkStatus();
+  }
+  int fd() const { return fd_; }
+  void Keep() { is_kept_ = true; }
+
+ private:
+  std::string name_;
+  int root_ = -1, fd_ = -1;
+  bool is_kept_ = false;
+};
+
+std::string CauseOf(const HttpAnswer& answer) {
+  return answer.error.empty() ? StrCat("status ", answer.status) : answer.error;
+}
+
+// Sending it once more changes nothing that sending it once has not changed (RFC 9110, 9.2.2).
+bool IsIdempotent(const std::string& method) {
+  for (const char* safe : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
+    if (method == safe) return true;
+  }
+  return false;
+}
+
+bool MayRepeat(const HttpOrder& order) {
+  return order.are_tries_given || IsIdempotent(order.request.method);
+}
+
+// The same request may have another answer later.
+bool MayPass(const HttpAnswer& answer) {
+  if (!answer.error.empty()) return !answer.is_refused && !answer.is_too_large;
+  return answer.status == 408 || answer.status == 429 || answer.status >= 500;
+}
+
+// What the server asks for, in seconds or as a date; zero if it asks for nothing.
+absl::Duration RetryAfter(const HttpAnswer& answer) {
+  for (const auto& [name, value] : answer.headers) {
+    if (name != "retry-after") continue;
+    double seconds = 0;
+    if (absl::SimpleAtod(value, &seconds)) return absl::Seconds(std::max(0.0, seconds));
+    const time_t at = curl_getdate(value.c_str(), nullptr);
+    if (at >= 0) return std::max(absl::FromTimeT(at) - absl::Now(), absl::ZeroDuration());
+  }
+  return absl::ZeroDuration();
+}
+
+// Tasks that failed together do not come back together: the chance is a hash of task and try.
+absl::Duration Backoff(const HttpHandlerOptions& options, const AsyncContext& task,
+                       uint32_t tries) {
+  const absl::Duration whole = std::min(
+      options.longest_backoff, options.first_backoff * (uint64_t{1} << std::min(tries - 1, 20u)));
+  const uint64_t mixed =
+      (task.job().value * 31 + task.index() * 2'654'435'761u + tries) * 0x9E3779B97F4A7C15u;
+  return whole * (0.5 + static_cast<double>(mixed >> 11) * 0x1.0p-54);
+}
+
+absl::Status Failure(const HttpOrder& order, const HttpAnswer& answer, uint32_t tries) {
+  const std::string message =
+      StrCat("http: ", order.request.method, " ", order.request.url, ": ", CauseOf(answer),
+             tries > 1 ? StrCat(" (", tries, " tries)") : "");
+  // The job's attempts are tries, too: they must not repeat what this handler may not.
+  return MayPass(answer) && MayRepeat(order) ? absl::UnavailableError(message)
+                                             : absl::InvalidArgumentError(message);
+}
+
+Awaited<HttpAnswer> Fetch(AsyncContext& task, HttpClient* client, const HttpRequest& request) {
+  return task.Await<HttpAnswer>([client, request](Awaited<HttpAnswer>::Done done) {
+    const uint64_t number = client->Start(request, std::move(done));
+    return std::function<void()>([client, number] { client->Stop(number); });
+  });
+}
+
+Async<absl::StatusOr<std::string>> RunHttp(AsyncContext* task, std::string input,
+                                           HttpClient* client, const HttpHandlerOptions* options) {
+  auto order = ParseHttpOrder(input, task->params());
+  if (!order.ok()) co_return order.status();
+  BodyFile file;
+  if (!order->file.empty()) {
+    if (options->files_root.empty())
+      co_return absl::InvalidArgumentError(
+          "http: `file` is not allowed here (reeve-worker --http-files)");
+    if (absl::Status s = file.Open(options->files_root, order->file); !s.ok()) co_return s;
+    order->request.body_fd = file.fd();
+  }
+  for (uint32_t tries = 1;; ++tries) {
+    if (absl::Status s = file.Rewind(); !s.ok()) co_return s;
+    const HttpAnswer answer = co_await Fetch(*task, client, order->request);
+    if (answer.error.empty() && (answer.status < 400 || order->any_status)) {
+      file.Keep();
+      co_return HttpResult(*order, answer, tries);
+    }
+    const absl::Duration asked = RetryAfter(answer);
+    const bool again = MayPass(answer) && MayRepeat(*order) && tries < order->tries &&
+                       asked <= options->longest_retry_after;
+    if (!again) co_return Failure(*order, answer, tries);
+    // Nothing is held while it waits: the connection went back with the answer.
+    co_await task->Sleep(std::max(asked, Backoff(*options, *task, tries)));
+  }
+}
+
+}  // namespace
+
+AsyncHandler MakeHttpHandler(HttpClient* client, const HttpHandlerOptions& options) {
+  return [client, options](AsyncContext& task, std::string input) {
+    return RunHttp(&task, std::move(input), client, &options);
+  };
+}
+
+}  // namespace reeve

@@ -1,0 +1,249 @@
+#include "worker/lanes/async_lane.h"
+
+#include <atomic>
+#include <latch>
+#include <stdexcept>
+
+#include "gtest/gtest.h"
+#include "worker/async/event_loop.h"
+#include "worker/lanes/lane_test_sink.h"
+
+namespace reeve {
+namespace {
+
+using Result = absl::StatusOr<std::string>;
+
+// Lets tasks wait until the test, or another task, opens it.
+class Gate {
+ public:
+  Awaited<bool> Pass(AsyncContext& task) {
+    return task.Await<bool>([this](Awaited<bool>::Done done) {
+      waiting_.push_back(std::move(done));
+      return std::function<void()>([this] { ++stopped_; });
+    });
+  }
+  // On the lane's thread.
+  void Open() {
+    for (const auto& done : std::exchange(waiting_, {})) done(true);
+  }
+  size_t waiting() const { return waiting_.size(); }
+  int stopped() const { return stopped_; }
+
+ private:
+  std::vector<Awaited<bool>::Done> waiting_;
+  std::atomic<int> stopped_{0};
+};
+
+class AsyncLaneTest : public testing::Test {
+ protected:
+  AsyncLane& Begin(AsyncHandler handler, AsyncLane::Options options = {}) {
+    handlers_.AddAsync("handler", std::move(handler));
+    lane_ = std::make_unique<AsyncLane>(options, &handlers_, &loop_, &sink_);
+    return *lane_;
+  }
+
+  HandlerRegistry handlers_;
+  EventLoop loop_;
+  Sink sink_;
+  Gate gate_;
+  std::unique_ptr<AsyncLane> lane_;
+};
+
+TEST_F(AsyncLaneTest, EveryTaskOfASpanIsReportedOnceWithItsOwnInput) {
+  Begin([](AsyncContext&, std::string input) -> Async<Result> {
+    co_return input;
+  }).Start(ArraySpan("handler", 10'000));
+  for (const auto& [index, outcome] : sink_.WaitFor(10'000)) {
+    ASSERT_EQ(outcome.state, TaskState::kSucceeded);
+    ASSERT_EQ(outcome.output, std::to_string(100 - 2 * int64_t{index}));
+  }
+}
+
+TEST_F(AsyncLaneTest, ThousandTasksThatMeetAreInFlightAtOnce) {
+  Begin([this](AsyncContext& task, std::string) -> Async<Result> {
+    if (gate_.waiting() < 999) {
+      co_await gate_.Pass(task);
+    } else {
+      gate_.Open();
+    }
+    co_return "met";
+  }).Start(ArraySpan("handler", 1'000));
+  for (const auto& [index, outcome] : sink_.WaitFor(1'000)) ASSERT_EQ(outcome.output, "met");
+}
+
+TEST_F(AsyncLaneTest, NoMoreTasksAreInFlightThanThereAreSlots) {
+  size_t most = 0, now = 0;
+  Begin(
+      [&most, &now](AsyncContext& task, std::string) -> Async<Result> {
+        most = std::max(most, ++now);
+        co_await task.Sleep(absl::Milliseconds(1));
+        --now;
+        co_return "";
+      },
+      {.slots = 7})
+      .Start(ArraySpan("handler", 100));
+  sink_.WaitFor(100);
+  EXPECT_EQ(most, 7u);
+}
+
+TEST_F(AsyncLaneTest, ErrorsAndExceptionsAreOutcomes) {
+  Begin([](AsyncContext& task, std::string) -> Async<Result> {
+    co_await task.Sleep(absl::ZeroDuration());
+    if (task.index() == 0) co_return absl::InvalidArgumentError("bad");
+    if (task.index() == 1) co_return absl::InternalError("worse");
+    if (task.index() == 2) throw std::runtime_error("thrown");
+    co_return std::string(kMaxPayloadBytes + 1, 'x');
+  }).Start(ArraySpan("handler", 4));
+  const auto outcomes = sink_.WaitFor(4);
+  EXPECT_EQ(outcomes.at(0).reason, Reason::kBadInput);
+  EXPECT_EQ(outcomes.at(1).reason, Reason::kHandlerError);
+  EXPECT_EQ(outcomes.at(1).message, "worse");
+  EXPECT_EQ(outcomes.at(2).message, "the handler threw: thrown");
+  EXPECT_EQ(outcomes.at(3).reason, Reason::kResultTooLarge);
+}
+
+Async<int> Half(int number) {
+  if (number % 2 != 0) throw std::invalid_argument("odd");
+  co_return number / 2;
+}
+
+Async<> Nothing() { co_return; }
+
+TEST_F(AsyncLaneTest, CoroutinesAwaitCoroutinesForValuesAndExceptions) {
+  Begin([](AsyncContext&, std::string) -> Async<Result> {
+    co_await Nothing();
+    const int quarter = co_await Half(co_await Half(20));
+    try {
+      co_await Half(quarter);
+    } catch (const std::invalid_argument& error) {
+      co_return std::to_string(quarter) + error.what();
+    }
+    co_return "not thrown";
+  }).Start(ArraySpan("handler", 1));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).output, "5odd");
+}
+
+Async<int> Counted(AsyncContext* task, int number, int* now, int* most) {
+  *most = std::max(*most, ++*now);
+  co_await task->Sleep(absl::Milliseconds(10 - number));
+  --*now;
+  co_return number * 10;
+}
+
+TEST_F(AsyncLaneTest, WhenAllKeepsTheOrderAndItsBound) {
+  Begin([](AsyncContext& task, std::string) -> Async<Result> {
+    int now = 0, most = 0;
+    std::vector<Async<int>> parts;
+    for (int i = 0; i < 10; ++i) parts.push_back(Counted(&task, i, &now, &most));
+    std::string text;
+    for (const int value : co_await WhenAll(std::move(parts), 3))
+      text += std::to_string(value) + " ";
+    std::vector<Async<int>> none, at_once;
+    text += std::to_string((co_await WhenAll(std::move(none), 3)).size());
+    for (const int number : {2, 3, 4}) at_once.push_back(Half(number));
+    try {
+      co_await WhenAll(std::move(at_once), 9);
+    } catch (const std::invalid_argument& error) {
+      text += error.what();
+    }
+    co_return text + std::to_string(most);
+  }).Start(ArraySpan("handler", 1));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).output, "0 10 20 30 40 50 60 70 80 90 0odd3");
+}
+
+TEST_F(AsyncLaneTest, ACancelDestroysACoroutineWhereItWaitsAndStopsWhatItWaitsFor) {
+  std::latch waits(2);
+  std::atomic<int> destroyed{0};
+  struct Local {
+    std::atomic<int>* destroyed;
+    ~Local() { ++*destroyed; }
+  };
+  AsyncLane& lane = Begin(
+      [&](AsyncContext& task, std::string) -> Async<Result> {
+        const Local local{&destroyed};
+        waits.count_down();
+        co_await gate_.Pass(task);
+        co_return "not cancelled";
+      },
+      {.slots = 2});
+  lane.Start(ArraySpan("handler", 10));
+  waits.wait();
+  const std::vector<reeve::Run> dropped = lane.Cancel(SpanKey(1), {0, 10});
+  EXPECT_EQ(dropped, (std::vector<reeve::Run>{{2, 8}}));
+  const auto outcomes = sink_.WaitFor(2);
+  EXPECT_EQ(outcomes.at(0).state, TaskState::kCancelled);
+  EXPECT_EQ(outcomes.at(1).state, TaskState::kCancelled);
+  EXPECT_EQ(destroyed, 2);
+  EXPECT_EQ(gate_.stopped(), 2);
+}
+
+TEST_F(AsyncLaneTest, ATaskPastItsTimeLimitEndsWhereItWaitsAndLeavesItsSlot) {
+  Begin(
+      [this](AsyncContext& task, std::string) -> Async<Result> {
+        EXPECT_NE(task.deadline(), absl::InfiniteFuture());
+        if (task.index() == 0) co_await gate_.Pass(task);
+        co_return "in time";
+      },
+      {.slots = 1})
+      .Start(ArraySpan("handler", 2, 1, absl::Milliseconds(20)));
+  const auto outcomes = sink_.WaitFor(2);
+  EXPECT_EQ(outcomes.at(0).reason, Reason::kTimeout);
+  EXPECT_EQ(outcomes.at(0).message, "the time limit passed");
+  EXPECT_EQ(outcomes.at(1).output, "in time");
+}
+
+TEST_F(AsyncLaneTest, WhatHasNotBegunCanBeCutAndIsNotReported) {
+  std::latch waits(1);
+  AsyncLane& lane = Begin(
+      [&](AsyncContext& task, std::string) -> Async<Result> {
+        waits.count_down();
+        co_await gate_.Pass(task);
+        co_return "";
+      },
+      {.slots = 1});
+  lane.Start(ArraySpan("handler", 10));
+  waits.wait();
+  EXPECT_EQ(lane.Cut(SpanKey(1), 0), (std::vector<reeve::Run>{{1, 9}}));
+  EXPECT_EQ(lane.Running(absl::ZeroDuration(), 10).size(), 1u);
+  loop_.Post([this] { gate_.Open(); });
+  EXPECT_EQ(sink_.WaitFor(1).size(), 1u);
+  EXPECT_TRUE(lane.Cut(SpanKey(1), 0).empty());
+}
+
+TEST_F(AsyncLaneTest, AHandlerThatBlocksTheThreadIsSeen) {
+  std::latch begun(1), go_on(1);
+  AsyncLane& lane = Begin(
+      [&](AsyncContext&, std::string) -> Async<Result> {
+        begun.count_down();
+        go_on.wait();
+        co_return "";
+      },
+      {.slots = 5, .stuck_after = absl::ZeroDuration()});
+  lane.Start(ArraySpan("handler", 1));
+  begun.wait();
+  EXPECT_EQ(lane.stuck(), 5u);
+  go_on.count_down();
+  sink_.WaitFor(1);
+}
+
+TEST_F(AsyncLaneTest, AnUnknownHandlerFails) {
+  Begin([](AsyncContext&, std::string) -> Async<Result> { co_return ""; });
+  lane_->Start(ArraySpan("other", 1));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).reason, Reason::kNoSuchHandler);
+}
+
+TEST_F(AsyncLaneTest, StopEndsWhatWaits) {
+  std::latch waits(100);
+  AsyncLane& lane = Begin([&](AsyncContext& task, std::string) -> Async<Result> {
+    waits.count_down();
+    co_await gate_.Pass(task);
+    co_return "";
+  });
+  lane.Start(ArraySpan("handler", 100));
+  waits.wait();
+  lane.Stop(absl::Seconds(10));
+  EXPECT_EQ(gate_.stopped(), 100);
+}
+
+}  // namespace
+}  // namespace reeve

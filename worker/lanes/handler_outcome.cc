@@ -1,0 +1,51 @@
+#include "worker/lanes/handler_outcome.h"
+
+#include <charconv>
+#include <utility>
+
+#include "base/error.h"
+#include "base/strings.h"
+
+namespace reeve {
+namespace {
+
+Reason ReasonOf(const absl::Status& status) {
+  if (absl::IsInvalidArgument(status)) return Reason::kBadInput;
+  // Ends of an isolated handler's process that a function in this one cannot come to.
+  const std::string told = ErrorReason(status);
+  for (const Reason reason :
+       {Reason::kExitNonzero, Reason::kSignalled, Reason::kTimeout, Reason::kResultTooLarge}) {
+    if (told == ToString(reason)) return reason;
+  }
+  return Reason::kHandlerError;
+}
+
+}  // namespace
+
+std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]) {
+  const JobContext& job = *span.job;
+  if (!job.is_array) return span.inputs.At(index - span.inputs_first);
+  if (job.has_shared_input) return job.shared_input;
+  const int64_t value = job.array_start + static_cast<int64_t>(index) * job.array_step;
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  return {digits, static_cast<size_t>(end - digits)};
+}
+
+void TakeReturned(absl::StatusOr<std::string> returned, ResultEntry* entry, std::string* output,
+                  std::string* message) {
+  entry->state = TaskState::kFailed;
+  if (!returned.ok()) {
+    entry->reason = ReasonOf(returned.status());
+    *message = std::string(ToStd(returned.status().message()));
+  } else if (returned->size() > kMaxPayloadBytes) {
+    entry->reason = Reason::kResultTooLarge;
+    *message = StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes,
+                      " are kept");
+  } else {
+    entry->state = TaskState::kSucceeded;
+    entry->reason = Reason::kNone;
+    *output = *std::move(returned);
+  }
+}
+
+}  // namespace reeve

@@ -1,0 +1,30 @@
+// What lanes that run handlers in this process have in common: the input a handler gets, and what
+// becomes of what it returns.
+//
+// Private to worker/lanes.
+//
+// Thread: any.
+
+#ifndef REEVE_WORKER_LANES_HANDLER_OUTCOME_H_
+#define REEVE_WORKER_LANES_HANDLER_OUTCOME_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/result_batch.h"
+#include "worker/lanes/lane.h"
+
+namespace reeve {
+
+// Points into `span`, or into `digits` for an array without a shared input.
+std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
+
+// Sets state and reason of `entry`, and `output` or `message`. A result over the bound is a
+// failure.
+void TakeReturned(absl::StatusOr<std::string> returned, ResultEntry* entry, std::string* output,
+                  std::string* message);
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_HANDLER_OUTCOME_H_
