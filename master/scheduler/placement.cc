@@ -16,6 +16,9 @@ constexpr double kNewCostWeight = 0.3;
 // A job whose cost is unknown starts no wider than this many tasks a slot, however cheap its
 // handler was for others.
 constexpr uint32_t kUnknownTasksPerSlot = 8;
+// A worker is given more once this part of its window is free, not for every single task: one
+// assignment then serves many results. What it holds lasts until then by far.
+constexpr uint32_t kRefillPart = 4;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
 
@@ -115,7 +118,9 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   if (REEVE_BUG(kCreditIgnored)) return options.max_span;
   const uint64_t held = worker.held[static_cast<int>(lane)];
   const uint32_t window = Window(worker, job);
-  return held >= window ? 0 : static_cast<uint32_t>(window - held);
+  if (held >= window) return 0;
+  const auto credit = static_cast<uint32_t>(window - held);
+  return held >= Slots(worker, lane) && credit < window / kRefillPart ? 0 : credit;
 }
 
 uint32_t Scheduler::Impl::RoomInBytes(const WorkerRecord& worker, Job& job, TaskIndex index) {

@@ -58,6 +58,43 @@ TEST(SchedulerTest, UnknownCostGivesOneTaskASlotAndKnownCostMore) {
   EXPECT_GT(Count(h.TakeAssigned(1)), 4u);
 }
 
+// Two thousand commands took two thousand assignments, one for each result.
+TEST(SchedulerTest, AWorkerIsGivenMoreOnceAPartOfItsWindowIsFree) {
+  Harness h;
+  h.Join(1, 4);
+  h.Create("a", 100'000);
+  const auto finish = [&h](const AssignedSpan& span, reeve::Run run) {
+    h.FinishRun(1, span.job, span.lease, run, {}, absl::Milliseconds(1));
+  };
+  for (int i = 0; i < 10; ++i) {
+    for (const AssignedSpan& span : h.TakeAssigned(1)) finish(span, span.run);
+  }
+  // 4 slots and 25 ms ahead on each of them.
+  const std::vector<AssignedSpan> held = h.TakeAssigned(1);
+  ASSERT_EQ(Count(held), 104u);
+  ASSERT_GE(held[0].run.count, 26u);
+  for (uint32_t i = 0; i < 25; ++i) finish(held[0], {held[0].run.first + i, 1});
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  finish(held[0], {held[0].run.first + 25, 1});
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 26u);
+}
+
+TEST(SchedulerTest, ASlotDoesNotWaitForOthersToBeFree) {
+  Harness h;
+  h.Join(1, 4);
+  h.Create("a", 1'000);
+  std::deque<AssignedSpan> held;
+  for (int i = 0; i < 100; ++i) {
+    for (AssignedSpan& span : h.TakeAssigned(1)) held.push_back(std::move(span));
+    const AssignedSpan span = std::exchange(held.front(), {});
+    held.pop_front();
+    h.Finish(1, span, {}, absl::Seconds(10));
+    uint64_t running = Count(h.assigned[SessionId(1)]);
+    for (const AssignedSpan& other : held) running += other.run.count;
+    ASSERT_GE(running, 4u);
+  }
+}
+
 TEST(SchedulerTest, NothingIsAssignedBeyondTheDurableFrontier) {
   Harness h;
   h.Join(1, 4);
