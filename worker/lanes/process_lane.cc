@@ -14,8 +14,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <filesystem>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -30,6 +30,7 @@
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/lanes/output_capture.h"
+#include "worker/lanes/scratch_folders.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
 
@@ -42,6 +43,10 @@ constexpr size_t kReadBytes = 64u << 10;
 // Output of a command that runs for so long goes out as it comes.
 constexpr absl::Duration kLiveAfter = absl::Milliseconds(150);
 constexpr int kTickMs = 50;
+// Results of a span that goes on are told together: the first of them waits so long for others. A
+// command costs about a millisecond, a report with its commit nearly half of one. The same bargain
+// as the thread lane's claims; the last results of a span, and those of a single task, never wait.
+constexpr int kGatherMs = 10;
 constexpr size_t kReportBytes = 1u << 20;
 
 // The part of the worker's environment that commands see.
@@ -58,9 +63,8 @@ std::vector<std::string> InheritedEnvironment() {
   return kept;
 }
 
-// Content as a file to read from the beginning; an empty one is /dev/null.
+// Content as a file to read from the beginning.
 int AsInput(std::string_view content) {
-  if (content.empty()) return open("/dev/null", O_RDONLY | O_CLOEXEC);
   const int fd = memfd_create("stdin", MFD_CLOEXEC);
   if (fd < 0) return -1;
   while (!content.empty()) {
@@ -86,7 +90,7 @@ struct Attempt {
   TaskIndex index = 0;
   uint32_t number = 1;
   Pipe out, err;
-  std::string scratch;
+  std::optional<ScratchFolders::Folder> scratch;
   absl::Duration began, deadline = absl::InfiniteDuration(), kill_at = absl::InfiniteDuration();
   absl::Time began_wall;
   bool cancelled = false, timed_out = false;
@@ -108,6 +112,7 @@ struct ProcessLane::Impl {
   SpawnChannel* channel;
   LaneSink* sink;
   const std::vector<std::string> inherited = InheritedEnvironment();
+  const int no_input = open("/dev/null", O_RDONLY | O_CLOEXEC);
   Doorbell doorbell;
   int poller = -1;
   std::thread thread;
@@ -120,15 +125,20 @@ struct ProcessLane::Impl {
   absl::Duration exclusive_until ABSL_GUARDED_BY(mu);
   bool is_deadline_new ABSL_GUARDED_BY(mu) = false;
   bool stopping ABSL_GUARDED_BY(mu) = false;
+  std::optional<ScratchFolders> scratch ABSL_GUARDED_BY(mu);
   uint64_t next_id = 1;
   std::vector<RunningNote*> free_notes ABSL_GUARDED_BY(mu);
 
-  // Results of this turn, by span: told together.
+  // Results not told yet, by span.
   struct Finished {
     ResultEntry entry;
     std::string output, error_output, message;
   };
-  std::map<SpanKey, std::map<TaskIndex, Finished>> finished ABSL_GUARDED_BY(mu);
+  struct Gathered {
+    absl::Duration since;  // The first of them.
+    std::map<TaskIndex, Finished> results;
+  };
+  std::map<SpanKey, Gathered> finished ABSL_GUARDED_BY(mu);
 
   void Loop();
   bool StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -149,6 +159,8 @@ struct ProcessLane::Impl {
   void OnExit(Attempt& attempt, int status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Finish(Attempt& attempt, Finished result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Report(SpanKey span, std::map<TaskIndex, Finished> results)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void CheckTimes() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
@@ -232,19 +244,16 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   auto argv = ArgvOf(*work, index, input);
   if (!argv.ok())
     return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(argv.status().message())));
-  attempt->scratch = StrCat(options.scratch_root, "/", job.job.value, ".", index, ".", attempt->id);
-  if (mkdir(attempt->scratch.c_str(), 0700) != 0) {
-    const std::string why =
-        StrCat("cannot make the scratch folder ", attempt->scratch, ": ", strerror(errno));
-    attempt->scratch.clear();
-    return FailNow(*attempt, Reason::kResources, why);
-  }
+  auto folder = scratch->Take();
+  if (!folder.ok())
+    return FailNow(*attempt, Reason::kResources, std::string(ToStd(folder.status().message())));
+  attempt->scratch = *std::move(folder);
   SpawnRequest request;
   request.id = attempt->id;
   request.exclusive = job.exclusive;
-  request.environment = EnvironmentOf(*work, index, attempt->scratch);
-  request.working_directory =
-      job.command.working_directory.empty() ? attempt->scratch : job.command.working_directory;
+  request.environment = EnvironmentOf(*work, index, attempt->scratch->path);
+  request.working_directory = job.command.working_directory.empty() ? attempt->scratch->path
+                                                                    : job.command.working_directory;
   attempt->program = argv->front();
   request.argv = std::move(*argv);
   if (job.time_limit != absl::InfiniteDuration())
@@ -256,7 +265,7 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
 void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request,
                                std::string_view input) {
   int out[2] = {-1, -1}, err[2] = {-1, -1};
-  const int in = AsInput(input);
+  const int in = input.empty() ? no_input : AsInput(input);
   const bool open = in >= 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0;
   const int why = errno;
   attempt->out.fd = out[0];
@@ -269,7 +278,7 @@ void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest re
     spawned = channel->Spawn(request);
   }
   for (const int fd : {in, out[1], err[1]}) {
-    if (fd >= 0) close(fd);
+    if (fd >= 0 && fd != no_input) close(fd);
   }
   if (!open)
     return FailNow(*attempt, Reason::kResources, StrCat("no room to start it: ", strerror(why)));
@@ -400,16 +409,15 @@ void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
 void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
   ClosePipe(attempt.out);
   ClosePipe(attempt.err);
-  if (!attempt.scratch.empty() && rmdir(attempt.scratch.c_str()) != 0) {
-    std::error_code ignored;
-    std::filesystem::remove_all(attempt.scratch, ignored);
-  }
+  if (attempt.scratch.has_value()) scratch->GiveBack(*std::move(attempt.scratch));
   result.entry.index = attempt.index;
   result.entry.attempt = attempt.number;
   result.entry.start_us = absl::ToUnixMicros(attempt.began_wall);
   result.entry.run_us = static_cast<uint32_t>(
       std::min<int64_t>(UINT32_MAX, absl::ToInt64Microseconds(Monotonic() - attempt.began)));
-  finished[attempt.span][attempt.index] = std::move(result);
+  Gathered& gathered = finished[attempt.span];
+  if (gathered.results.empty()) gathered.since = Monotonic();
+  gathered.results[attempt.index] = std::move(result);
   const auto work = works.find(attempt.span);
   if (work != works.end()) --work->second->running;
   if (attempt.note != nullptr) {
@@ -423,41 +431,50 @@ void ProcessLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
   if (work->todo.empty() && work->running == 0) works.erase(work->span.key);
 }
 
-void ProcessLane::Impl::Report() {
-  for (auto& [span, results] : finished) {
-    ResultBatchBuilder builder;
-    LaneReport report;
-    const auto flush = [&] {
-      if (builder.empty()) return;
-      report.span = span;
-      report.body = builder.Finish(worker_name);
-      sink->OnReport(std::exchange(report, {}));
-    };
-    for (auto& [index, result] : results) {
-      result.entry.output = result.output;
-      result.entry.error_output = result.error_output;
-      result.entry.message = result.message;
-      if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes)
-        flush();
-      if (result.entry.state != TaskState::kSucceeded) {
-        report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
-      }
-      report.runs.push_back({index, 1});
-      report.run_time += absl::Microseconds(result.entry.run_us);
-      builder.Add(result.entry);
+void ProcessLane::Impl::Report(SpanKey span, std::map<TaskIndex, Finished> results) {
+  ResultBatchBuilder builder;
+  LaneReport report;
+  const auto flush = [&] {
+    if (builder.empty()) return;
+    report.span = span;
+    report.body = builder.Finish(worker_name);
+    sink->OnReport(std::exchange(report, {}));
+  };
+  for (auto& [index, result] : results) {
+    result.entry.output = result.output;
+    result.entry.error_output = result.error_output;
+    result.entry.message = result.message;
+    if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes) flush();
+    if (result.entry.state != TaskState::kSucceeded) {
+      report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
     }
-    flush();
-    const auto work = works.find(span);
-    if (work != works.end()) EndIfDone(std::shared_ptr<Work>(work->second));
+    report.runs.push_back({index, 1});
+    report.run_time += absl::Microseconds(result.entry.run_us);
+    builder.Add(result.entry);
   }
-  finished.clear();
+  flush();
+}
+
+void ProcessLane::Impl::Report() {
+  const absl::Duration now = Monotonic();
+  for (auto it = finished.begin(); it != finished.end();) {
+    const auto work = works.find(it->first);
+    const bool goes_on =
+        work != works.end() && (!work->second->todo.empty() || work->second->running > 0);
+    if (goes_on && !stopping && now < it->second.since + absl::Milliseconds(kGatherMs)) {
+      ++it;
+      continue;
+    }
+    Report(it->first, std::move(it->second.results));
+    if (work != works.end()) EndIfDone(std::shared_ptr<Work>(work->second));
+    it = finished.erase(it);
+  }
 }
 
 void ProcessLane::Impl::OnEvent(const SpawnEvent& event) {
   const auto it = attempts.find(event.id);
   if (it == attempts.end()) return;
   Attempt& attempt = *it->second;
-  if (event.kind == SpawnEvent::Kind::kStarted) return;
   if (event.fenced) attempt.cancelled = true;
   if (event.kind == SpawnEvent::Kind::kExited) return OnExit(attempt, event.wait_status);
   if (event.fenced) return OnExit(attempt, 0);
@@ -508,12 +525,11 @@ void ProcessLane::Impl::Loop() {
     epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
   }
   std::vector<SpawnEvent> events;
-  bool idle = true;
+  int timeout_ms = -1;
   for (;;) {
     epoll_event ready[64];
-    const int n = epoll_wait(poller, ready, 64, idle ? -1 : kTickMs);
+    const int n = epoll_wait(poller, ready, 64, timeout_ms);
     MutexLock lock(&mu);
-    if (stopping && attempts.empty()) break;
     bool from_channel = false;
     for (int i = 0; i < n; ++i) {
       if (ready[i].data.u64 == kChannel) {
@@ -543,9 +559,11 @@ void ProcessLane::Impl::Loop() {
     CheckTimes();
     StartSome();
     Report();
-    idle = attempts.empty();
+    if (stopping && attempts.empty() && finished.empty()) break;
+    timeout_ms = !finished.empty() ? kGatherMs : attempts.empty() ? -1 : kTickMs;
   }
   close(poller);
+  close(no_input);
 }
 
 // ---- The lane ----
@@ -555,9 +573,10 @@ ProcessLane::ProcessLane(const ProcessLaneOptions& options, SpawnChannel* channe
   impl_->options = options;
   impl_->channel = channel;
   impl_->sink = sink;
-  std::error_code ignored;
-  std::filesystem::remove_all(options.scratch_root, ignored);  // Left by a process that died.
-  std::filesystem::create_directories(options.scratch_root, ignored);
+  {
+    MutexLock lock(&impl_->mu);
+    impl_->scratch.emplace(options.scratch_root);
+  }
   for (uint32_t i = 0; options.notes != nullptr && i < options.slots; ++i)
     impl_->free_notes.push_back(options.notes->slot(options.first_note + i));
   impl_->thread = NamedThread("process-lane", [impl = impl_.get()] { impl->Loop(); });

@@ -195,6 +195,26 @@ TEST(ProcessLaneTest, TheTimeLimitEndsTheWholeGroupEvenIfItIgnoresSigterm) {
   }));
 }
 
+TEST(ProcessLaneTest, AResultDoesNotWaitForALongCommandOfItsSpan) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "test $REEVE_TASK_INDEX != 0 || exec sleep 1000"}, 3));
+    const auto outcomes = sink.WaitFor(2);
+    EXPECT_EQ(outcomes.at(1).state, TaskState::kSucceeded);
+    EXPECT_EQ(outcomes.at(2).state, TaskState::kSucceeded);
+    lane.Cancel(SpanKey(1), {0, 1});
+    EXPECT_EQ(sink.WaitFor(3).at(0).state, TaskState::kCancelled);
+  }));
+}
+
+TEST(ProcessLaneTest, StopEndsWhatRunsAndReportsIt) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c", "echo begun; exec sleep 1000"}));
+    EXPECT_EQ(sink.WaitForLive(6), "begun\n");
+    lane.Stop(absl::ZeroDuration());
+    EXPECT_EQ(sink.WaitFor(1).at(0).state, TaskState::kCancelled);
+  }));
+}
+
 // Waits until the process is gone or only waits to be reaped by somebody else.
 void WaitUntilGone(pid_t pid) {
   for (;;) {

@@ -1,5 +1,6 @@
 #include "worker/supervisor/orphans.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -49,7 +50,32 @@ std::string MarkOf(pid_t pid) {
 
 }  // namespace
 
-Orphans::Orphans() : name_(StrCat(getpid(), ".")) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+Orphans::Orphans()
+    : name_(StrCat(getpid(), ".")),
+      own_children_(open(StrCat("/proc/", getpid(), "/task/", getpid(), "/children").c_str(),
+                         O_RDONLY | O_CLOEXEC)) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+Orphans::~Orphans() {
+  if (own_children_ >= 0) close(own_children_);
+}
+
+std::vector<pid_t> Orphans::OwnChildren() const {
+  std::string text;
+  char part[4096];
+  for (ssize_t n;
+       (n = pread(own_children_, part, sizeof part, static_cast<off_t>(text.size()))) > 0;)
+    text.append(part, static_cast<size_t>(n));
+  std::vector<pid_t> children;
+  const char* at = text.data();
+  for (const char* const end = at + text.size(); at < end; ++at) {
+    pid_t pid = 0;
+    at = std::from_chars(at, end, pid).ptr;
+    if (pid > 0) children.push_back(pid);
+  }
+  return children;
+}
 
 std::string Orphans::Mark(uint64_t id) const { return StrCat(kVariable, name_, id); }
 
@@ -65,7 +91,7 @@ void Orphans::Sweep(const std::set<uint64_t>& running, std::optional<uint64_t> e
                     const std::set<pid_t>& own) {
   std::set<uint64_t> possible = running;
   if (ended.has_value()) possible.insert(*ended);
-  for (const pid_t pid : Children(getpid())) {
+  for (const pid_t pid : OwnChildren()) {
     if (own.contains(pid)) continue;
     auto known = suspects_.find(pid);
     if (known == suspects_.end()) known = suspects_.emplace(pid, CommandsOf(pid, possible)).first;
@@ -77,7 +103,7 @@ void Orphans::Sweep(const std::set<uint64_t>& running, std::optional<uint64_t> e
 }
 
 void Orphans::KillAll(const std::set<pid_t>& own) {
-  for (const pid_t pid : Children(getpid())) {
+  for (const pid_t pid : OwnChildren()) {
     if (!own.contains(pid)) KillTree(pid);
   }
 }

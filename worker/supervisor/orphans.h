@@ -21,13 +21,17 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace reeve {
 
 class Orphans {
  public:
-  // Makes the calling process the subreaper of its descendants.
+  // Makes the calling process, which has one thread, the subreaper of its descendants.
   Orphans();
+  ~Orphans();
+  Orphans(const Orphans&) = delete;
+  Orphans& operator=(const Orphans&) = delete;
 
   // The entry NAME=VALUE for the environment of the command that runs as `id` (not in use).
   std::string Mark(uint64_t id) const;
@@ -47,8 +51,10 @@ class Orphans {
 
  private:
   std::set<uint64_t> CommandsOf(pid_t pid, const std::set<uint64_t>& possible) const;
+  std::vector<pid_t> OwnChildren() const;
 
   const std::string name_;  // Tells this supervisor's marks from those of one above it.
+  const int own_children_;  // The file of /proc, kept open: it is read at the end of every command.
   std::map<pid_t, std::set<uint64_t>> suspects_;  // Of orphans: whose they may be.
 };
 

@@ -41,7 +41,6 @@ std::string EncodeEvent(const SpawnEvent& event) {
   RecordWriter writer(SpawnMessage::kEvent);
   writer.Number(static_cast<uint64_t>(event.kind));
   writer.Number(event.id);
-  writer.Number(static_cast<uint64_t>(event.pid));
   writer.Number(static_cast<uint64_t>(event.error));
   writer.Number(event.directory ? 1 : 0);
   writer.Number(static_cast<uint64_t>(event.wait_status));
@@ -77,12 +76,11 @@ bool DecodeEvent(std::string_view body, SpawnEvent* event) {
   const uint64_t kind = reader.Number();
   event->kind = static_cast<SpawnEvent::Kind>(kind);
   event->id = reader.Number();
-  event->pid = static_cast<int>(reader.Number());
   event->error = static_cast<int>(reader.Number());
   event->directory = reader.Number() != 0;
   event->wait_status = static_cast<int>(reader.Number());
   event->fenced = reader.Number() != 0;
-  return reader.ok() && reader.at_end() && kind >= 1 && kind <= 3;
+  return reader.ok() && reader.at_end() && kind >= 1 && kind <= 2;
 }
 
 }  // namespace reeve

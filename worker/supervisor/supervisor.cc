@@ -69,30 +69,42 @@ ExecPlan MakePlan(SpawnRequest& request) {
   return plan;
 }
 
-// Why a command could not be started, told through a pipe that a successful exec closes.
+// Why a command could not be started. The vforked child writes it into the memory it shares with
+// its parent, which goes on only after the child's exec or end.
 struct SpawnFault {
   int error = 0;
   bool at_directory = false;
 };
 
-[[noreturn]] void GiveUp(int tell, int error, bool at_directory) {
-  const SpawnFault fault{error, at_directory};
-  [[maybe_unused]] const ssize_t written = write(tell, &fault, sizeof fault);
+[[noreturn]] void GiveUp(volatile SpawnFault* fault, int error, bool at_directory) {
+  fault->error = error;
+  fault->at_directory = at_directory;
   _exit(127);
 }
 
+// Signals that this process ignores because its parent did: exec would pass that on, while it
+// resets handlers by itself.
+std::vector<int> IgnoredSignals() {
+  std::vector<int> ignored;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction action {};
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+      ignored.push_back(signal);
+  }
+  return ignored;
+}
+
 // Runs in the vforked child: only system calls.
-[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3], int tell) {
+[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3],
+                            const std::vector<int>& ignored_signals, volatile SpawnFault* fault) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
-  for (int signal = 1; signal < 32; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
-  }
+  for (const int signal : ignored_signals) ::signal(signal, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (directory[0] != '\0' && chdir(directory) != 0) {
-    GiveUp(tell, errno, true);
+    GiveUp(fault, errno, true);
   }
   for (int i = 0; i < 3; ++i) dup2(fds[i], i);
   int worst = ENOENT;
@@ -104,7 +116,7 @@ struct SpawnFault {
     }
     if (errno != ENOENT && errno != ENOTDIR) worst = errno;
   }
-  GiveUp(tell, worst, false);
+  GiveUp(fault, worst, false);
 }
 
 class Supervisor {
@@ -122,6 +134,7 @@ class Supervisor {
   void OnRecord(SpawnMessage type, const std::string& body);
   void Spawn(SpawnRequest request);
   void Tell(const SpawnEvent& event);
+  void SendTold();
   void KillAll();
   void Sweep(std::optional<uint64_t> ended);
   std::set<pid_t> OwnChildren() const;
@@ -139,7 +152,10 @@ class Supervisor {
     std::optional<uint64_t> id;  // None: of a worker proper that is gone.
     uint64_t mark = 0;           // Unlike ids not used again by the next worker proper.
     bool exclusive = false, fenced = false;
+    int standard_output = -1, standard_error = -1;  // Open until the end has been told.
   };
+  const std::vector<int> ignored_signals_ = IgnoredSignals();
+  std::vector<int> ended_streams_;  // To be closed once what is told has been sent.
   std::map<uint64_t, pid_t> running_;
   std::map<pid_t, Command> commands_;  // Until they are reaped.
   uint64_t next_mark_ = 1;
@@ -245,6 +261,7 @@ void Supervisor::Reap() {
     }
     const Command command = it->second;
     commands_.erase(it);
+    ended_streams_.insert(ended_streams_.end(), {command.standard_output, command.standard_error});
     Sweep(command.mark);
     if (!command.id.has_value()) continue;
     SpawnEvent event;
@@ -273,17 +290,24 @@ void Supervisor::OnSignals() {
 
 void Supervisor::Tell(const SpawnEvent& event) { outgoing_ += EncodeEvent(event); }
 
+void Supervisor::SendTold() {
+  if (socket_ >= 0 && !outgoing_.empty()) {
+    const ssize_t sent =
+        send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) outgoing_.erase(0, static_cast<size_t>(sent));
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
+  }
+  for (const int fd : std::exchange(ended_streams_, {})) close(fd);
+}
+
 void Supervisor::Spawn(SpawnRequest request) {
   SpawnEvent event;
   event.id = request.id;
   const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
-  SpawnFault fault;
+  volatile SpawnFault fault;
   event.fenced = request.exclusive && Boottime() >= exclusive_until_;
-  int tell[2] = {-1, -1};
   if (event.fenced) {
     fault.error = ECANCELED;
-  } else if (pipe2(tell, O_CLOEXEC) != 0) {
-    fault.error = errno;
   }
   const uint64_t mark = next_mark_++;
   request.environment.push_back(orphans_.Mark(mark));
@@ -291,27 +315,24 @@ void Supervisor::Spawn(SpawnRequest request) {
   pid_t pid = -1;
   if (fault.error == 0) {
     pid = vfork();
-    if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, tell[1]);
+    if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, ignored_signals_, &fault);
     if (pid < 0) fault.error = errno;
-    close(tell[1]);
-    while (pid > 0 && read(tell[0], &fault, sizeof fault) < 0 && errno == EINTR) {
-    }
-    close(tell[0]);
   }
-  for (const int fd : fds) close(fd);
+  close(fds[0]);
   if (fault.error != 0) {
+    ended_streams_.insert(ended_streams_.end(), {fds[1], fds[2]});
     if (pid > 0) waitpid(pid, nullptr, 0);
     event.kind = SpawnEvent::Kind::kFailed;
     event.error = fault.error;
     event.directory = fault.at_directory;
     return Tell(event);
   }
-  setpgid(pid, pid);
   running_[request.id] = pid;
-  commands_[pid] = {request.id, mark, request.exclusive};
-  event.kind = SpawnEvent::Kind::kStarted;
-  event.pid = pid;
-  Tell(event);
+  commands_[pid] = {.id = request.id,
+                    .mark = mark,
+                    .exclusive = request.exclusive,
+                    .standard_output = fds[1],
+                    .standard_error = fds[2]};
 }
 
 void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
@@ -404,12 +425,7 @@ int Supervisor::Run() {
     Fence();
     if (fds[0].revents != 0) OnSignals();
     if (socket_ >= 0 && (fds[1].revents & POLLIN) != 0) OnSocket();
-    if (socket_ >= 0 && !outgoing_.empty()) {
-      const ssize_t sent =
-          send(socket_, outgoing_.data(), outgoing_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent > 0) outgoing_.erase(0, static_cast<size_t>(sent));
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
-    }
+    SendTold();
   }
   do {
     orphans_.KillAll({});

@@ -9,6 +9,10 @@
 // killed, and with it whatever descendant has left the group (orphans.h); when the worker proper
 // dies, all are. A command sees one more variable than it was given, REEVE_COMMAND.
 //
+// A command costs two wake-ups here: one to start it, one at its end. Its streams stay open here
+// until its end has been told, so that the reader of its pipes is woken up by that alone, and not
+// by each of them before.
+//
 // Thread: RunSupervised runs on the main thread; SpawnChannel belongs to one thread of the worker
 // proper.
 
@@ -38,10 +42,10 @@ struct SpawnRequest {
 
 // What the supervisor tells.
 struct SpawnEvent {
-  enum class Kind : uint8_t { kStarted = 1, kFailed = 2, kExited = 3 };
-  Kind kind = Kind::kStarted;
+  // A start that worked is not told: the word would wake the worker proper up for nothing.
+  enum class Kind : uint8_t { kFailed = 1, kExited = 2 };
+  Kind kind = Kind::kFailed;
   uint64_t id = 0;
-  int pid = 0;  // kStarted.
   int error =
       0;  // kFailed: errno of what went wrong; ENOENT: no such program, or no such directory.
   bool directory = false;  // kFailed: it was the working directory.
@@ -63,8 +67,8 @@ class SpawnChannel {
   absl::Status Spawn(const SpawnRequest& request);
   // To the whole group. Nothing happens if it has ended.
   void Kill(uint64_t id, int signal);
-  // Exclusive commands may run until `until` (see base/clock.h, Boottime). The supervisor kills them then, also
-  // when the worker proper hangs or is stopped.
+  // Exclusive commands may run until `until` (see base/clock.h, Boottime). The supervisor kills
+  // them then, also when the worker proper hangs or is stopped.
   void SetExclusiveDeadline(absl::Duration until);
   // Reads what is there. False: the supervisor is gone.
   bool Receive(std::vector<SpawnEvent>* events);

@@ -74,15 +74,25 @@ class Commands {
     ASSERT_TRUE(channel_.Spawn(request).ok());
     close(request.standard_input);
   }
+  // Starts one that writes to a pipe. Returns: our end of it.
+  int StartWithPipe(uint64_t id, const std::string& script) {
+    int pipe[2];
+    EXPECT_EQ(pipe2(pipe, O_CLOEXEC), 0);
+    SpawnRequest request;
+    request.id = id;
+    request.argv = {"/bin/sh", "-c", script};
+    request.standard_input = request.standard_output = request.standard_error = pipe[1];
+    EXPECT_TRUE(channel_.Spawn(request).ok());
+    close(pipe[1]);
+    return pipe[0];
+  }
   void WaitForEnd(uint64_t id) {
     while (!ended_.contains(id)) {
       pollfd wait{channel_.fd(), POLLIN, 0};
       poll(&wait, 1, 1000);
       std::vector<SpawnEvent> events;
       ASSERT_TRUE(channel_.Receive(&events));
-      for (const SpawnEvent& event : events) {
-        if (event.kind != SpawnEvent::Kind::kStarted) ended_.insert(event.id);
-      }
+      for (const SpawnEvent& event : events) ended_.insert(event.id);
     }
   }
   void Kill(uint64_t id) { channel_.Kill(id, SIGKILL); }
@@ -165,6 +175,36 @@ TEST(SupervisorTest, ADaemonWithoutAnEnvironmentEndsWithTheLastCommandItMayBeOf)
     commands.WaitForEnd(1);
     EXPECT_TRUE(GoneWithin(daemon, absl::Seconds(2)));
   }));
+}
+
+// Returns: all that comes until nobody holds the other end any more.
+std::string ReadToTheEnd(int pipe) {
+  std::string text;
+  char part[4096];
+  for (ssize_t n; (n = read(pipe, part, sizeof part)) > 0;)
+    text.append(part, static_cast<size_t>(n));
+  close(pipe);
+  return text;
+}
+
+TEST(SupervisorTest, TheStreamsOfACommandAreClosedOnceItHasEnded) {
+  EXPECT_TRUE(Supervised([&](Commands& commands) {
+    const int pipe = commands.StartWithPipe(1, "echo written");
+    commands.WaitForEnd(1);
+    EXPECT_EQ(ReadToTheEnd(pipe), "written\n");
+  }));
+}
+
+TEST(SupervisorTest, ACommandDoesNotIgnoreTheSignalsThatTheWorkersParentIgnored) {
+  signal(SIGHUP, SIG_IGN);
+  signal(SIGPIPE, SIG_IGN);
+  EXPECT_TRUE(Supervised([&](Commands& commands) {
+    const int pipe = commands.StartWithPipe(1, "grep SigIgn /proc/self/status | cut -f2");
+    const uint64_t ignored = std::stoull(ReadToTheEnd(pipe), nullptr, 16);
+    EXPECT_EQ(ignored & (1u << (SIGHUP - 1) | 1u << (SIGPIPE - 1)), 0u);
+  }));
+  signal(SIGHUP, SIG_DFL);
+  signal(SIGPIPE, SIG_DFL);
 }
 
 TEST(SupervisorTest, DaemonsEndWithTheWorker) {

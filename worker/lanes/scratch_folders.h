@@ -1,0 +1,50 @@
+// Scratch folders: an empty folder of its own for every command, removed with what is in it.
+//
+// Most commands leave theirs as it was, and making and removing a folder costs more than all else a
+// lane does for a command. A folder that nothing has touched is therefore handed to the next one.
+//
+// Thread: none; the owner's.
+
+#ifndef REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
+#define REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace reeve {
+
+class ScratchFolders {
+ public:
+  struct Folder {
+    std::string path;
+    struct stat made {};  // As it was when it was handed out.
+  };
+
+  // Makes `root`, and removes whatever is in it: it was left by a process that died.
+  explicit ScratchFolders(const std::string& root);
+  // Removes the folders that are kept.
+  ~ScratchFolders();
+  ScratchFolders(const ScratchFolders&) = delete;
+  ScratchFolders& operator=(const ScratchFolders&) = delete;
+
+  // An empty folder, readable by the owner alone. Errors: INTERNAL, with the system's reason.
+  absl::StatusOr<Folder> Take();
+  // The command has ended, and nobody is in the folder any more.
+  void GiveBack(Folder folder);
+
+ private:
+  static bool IsUntouched(const Folder& folder);
+
+  const std::string root_;
+  uint64_t next_ = 1;
+  std::vector<Folder> unused_;  // At most as many as commands ran at once.
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
