@@ -131,7 +131,8 @@ TEST(ResultBatch, ReadsBackEveryFieldWithAHeadBefore) {
                .run_us = 9,
                .output = "",
                .error_output = "oops",
-               .message = "exit code 7"});
+               .message = "exit code 7",
+               .result_file = "{\"partial\":true}"});
   const std::string wire =
       EncodeResultHead(JobId(42), 3, {{.first = 4, .count = 1, .position = 1}}) +
       builder.Finish("w-3");
@@ -153,6 +154,8 @@ TEST(ResultBatch, ReadsBackEveryFieldWithAHeadBefore) {
   EXPECT_EQ(entries[0].run_us, 9u);
   EXPECT_EQ(entries[0].error_output, "oops");
   EXPECT_EQ(entries[0].message, "exit code 7");
+  EXPECT_EQ(entries[0].result_file, "{\"partial\":true}");
+  EXPECT_EQ((*batch)->Entry(0, 1).result_file, "");
   EXPECT_EQ((*batch)->Entry(0, 1).output, "one");
   EXPECT_EQ((*batch)->worker(), "w-3");
 }

@@ -33,6 +33,8 @@ enum Field : uint32_t {
   kRunTime = 23,
   kStartTime = 24,
   kWorker = 25,
+  kResultFileBytes = 26,
+  kResultFile = 27,
 };
 // Fields of BatchRun and ResultsEnd.
 constexpr uint32_t kRunFirst = 1, kRunCount = 2, kRunPosition = 3, kEndCancelled = 1;
@@ -137,6 +139,8 @@ void ResultBatchBuilder::Add(const ResultEntry& entry) {
   error_output_.append(entry.error_output);
   message_bytes_.push_back(static_cast<uint32_t>(entry.message.size()));
   message_.append(entry.message);
+  result_file_bytes_.push_back(static_cast<uint32_t>(entry.result_file.size()));
+  result_file_.append(entry.result_file);
   states_.push_back(static_cast<uint32_t>(entry.state));
   reasons_.push_back(static_cast<uint32_t>(entry.reason));
   attempts_.push_back(entry.attempt);
@@ -148,7 +152,8 @@ void ResultBatchBuilder::Add(const ResultEntry& entry) {
 }
 
 size_t ResultBatchBuilder::bytes() const {
-  return output_.size() + error_output_.size() + message_.size() + 12 * output_bytes_.size() + 64;
+  return output_.size() + error_output_.size() + message_.size() + result_file_.size() +
+         12 * output_bytes_.size() + 64;
 }
 
 std::string ResultBatchBuilder::Finish(std::string_view worker) {
@@ -181,6 +186,7 @@ std::string ResultBatchBuilder::Finish(std::string_view worker) {
   PutUniformColumn(kRunTime, run_us_, 0, &out);
   wire::PutVarintField(kStartTime, static_cast<uint64_t>(start), &out);
   wire::PutBytesField(kWorker, worker, &out);
+  PutBlob(kResultFileBytes, result_file_bytes_, kResultFile, result_file_, &out);
   *this = ResultBatchBuilder();
   return out;
 }
@@ -206,7 +212,8 @@ std::string_view ResultBatch::Blob::At(uint32_t position) const {
 absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wire) {
   std::shared_ptr<ResultBatch> batch(new ResultBatch());
   ResultBatch& b = *batch;
-  std::vector<uint32_t> firsts, counts, output_bytes, error_output_bytes, message_bytes;
+  std::vector<uint32_t> firsts, counts, output_bytes, error_output_bytes, message_bytes,
+      result_file_bytes;
   uint64_t job = 0, start_time = 0;
   std::string_view part;
   wire::Reader reader(wire.view());
@@ -234,6 +241,8 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
       case kReason: reader.Packed(&b.reasons_, kMaxBatchEntries); break;
       case kMessageBytes: reader.Packed(&message_bytes, kMaxBatchEntries); break;
       case kMessage: reader.Bytes(&b.message_.bytes); break;
+      case kResultFileBytes: reader.Packed(&result_file_bytes, kMaxBatchEntries); break;
+      case kResultFile: reader.Bytes(&b.result_file_.bytes); break;
       case kExitCode: reader.Packed(&b.exit_codes_, kMaxBatchEntries); break;
       case kSignal: reader.Packed(&b.signals_, kMaxBatchEntries); break;
       case kFlags: reader.Packed(&b.flags_, kMaxBatchEntries); break;
@@ -294,7 +303,7 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
     return total == blob->bytes.size();
   };
   if (!take_blob(output_bytes, &b.output_) || !take_blob(error_output_bytes, &b.error_output_) ||
-      !take_blob(message_bytes, &b.message_)) {
+      !take_blob(message_bytes, &b.message_) || !take_blob(result_file_bytes, &b.result_file_)) {
     return Bad("lengths do not add up to their blob");
   }
   for (const PositionedRun& run : b.head_runs_) {
@@ -324,6 +333,7 @@ ResultEntry ResultBatch::Entry(uint32_t position, TaskIndex index) const {
   entry.output = output_.At(position);
   entry.error_output = error_output_.At(position);
   entry.message = message_.At(position);
+  entry.result_file = result_file_.At(position);
   return entry;
 }
 

@@ -41,6 +41,7 @@ struct ResultEntry {
   std::string_view output;
   std::string_view error_output;
   std::string_view message;
+  std::string_view result_file;  // Of a command.
 };
 
 // Indexes of a batch and where they lie in its columns.
@@ -68,10 +69,10 @@ class ResultBatchBuilder {
 
  private:
   std::vector<Run> runs_;
-  std::vector<uint32_t> output_bytes_, error_output_bytes_, message_bytes_;
+  std::vector<uint32_t> output_bytes_, error_output_bytes_, message_bytes_, result_file_bytes_;
   std::vector<uint32_t> states_, reasons_, attempts_, exit_codes_, signals_, flags_, run_us_;
   std::vector<int64_t> start_us_;
-  std::string output_, error_output_, message_;
+  std::string output_, error_output_, message_, result_file_;
 };
 
 // The body for tasks that all succeeded at `start_us` without output or run time: as the builder
@@ -133,7 +134,7 @@ class ResultBatch {
   bool is_end_ = false;
   std::vector<PositionedRun> body_runs_, head_runs_, cancelled_;
   std::string_view worker_;
-  Blob output_, error_output_, message_;
+  Blob output_, error_output_, message_, result_file_;
   std::vector<uint32_t> states_, reasons_, attempts_, exit_codes_, signals_, flags_,
       start_offset_us_, run_us_;
   int64_t start_time_us_ = 0;

@@ -9,6 +9,7 @@
 #include "base/replacement.h"
 #include "base/strings.h"
 #include "client/exit_code.h"
+#include "client/input/command_limit.h"
 #include "client/input/duration.h"
 #include "client/output/json.h"
 
@@ -114,6 +115,9 @@ absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& 
     }
     command->set_working_directory(CurrentDirectory());
   }
+  for (const std::string& limit : options.limits) {
+    if (const absl::Status s = AddCommandLimit(limit, command->mutable_limits()); !s.ok()) return s;
+  }
   return AddPairs("--env", options.environment, true, command->mutable_environment());
 }
 
@@ -182,6 +186,8 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use
     if (!status.ok()) return status;
   } else if (options.shell.has_value() || options.command.has_value()) {
     return UsageError(StrCat("the handler '", options.handler, "' takes no command"));
+  } else if (!options.limits.empty()) {
+    return UsageError("--limit: only for commands");
   }
   if (const absl::Status status = SetLimits(options, &spec); !status.ok()) return status;
   const absl::Status status = AddPairs("--param", options.params, false, spec.mutable_params());

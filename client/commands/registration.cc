@@ -80,6 +80,11 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--retries", job->retries, "Further attempts of a task that fails")
       ->check(CLI::Range(0, 999));
   verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
+  verb->add_option("--limit", job->limits,
+                   "NAME=VALUE, what each process of a command may use: cpu=30s, memory=512M, "
+                   "file-size=1G, open-files=100, processes=50, core=1G; may be repeated")
+      ->expected(1)
+      ->take_all();
   verb->add_option("--durability", job->durability, "durable (default) or ephemeral");
   verb->add_option("--priority", job->priority, "-100 to 100; higher goes first")
       ->check(CLI::Range(-100, 100));

@@ -42,6 +42,7 @@ void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view work
             "\",\"output_bytes\":\"", entry.output.size(), "\"");
   AppendBytesField("output", entry.output, out);
   if (!entry.error_output.empty()) AppendBytesField("error_output", entry.error_output, out);
+  if (!entry.result_file.empty()) AppendBytesField("result_file", entry.result_file, out);
   if ((entry.flags & (kOutputTruncated | kErrorOutputTruncated)) != 0)
     *out += ",\"truncated\":true";
   *out += "}\n";

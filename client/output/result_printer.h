@@ -15,8 +15,8 @@
 
 namespace reeve {
 
-// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output` and
-// `error_output`; bytes that are not UTF-8 come as `output_base64` instead. Appends it with a
+// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output`, `error_output` and
+// `result_file`; bytes that are not UTF-8 come as `output_base64` instead. Appends it with a
 // newline.
 void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view worker,
                       std::string* out);

@@ -20,6 +20,17 @@ TEST(ResultPrinterTest, AResultReadsAsOneJsonLine) {
   EXPECT_NE(line.find("EXIT_NONZERO"), std::string::npos) << line;
 }
 
+TEST(ResultPrinterTest, AResultFileIsAFieldWhereThereIsOne) {
+  ResultEntry entry;
+  std::string line;
+  AppendResultJson(JobId(1), entry, "w-1", &line);
+  EXPECT_EQ(line.find("result_file"), std::string::npos) << line;
+  entry.result_file = "0.25";
+  line.clear();
+  AppendResultJson(JobId(1), entry, "w-1", &line);
+  EXPECT_NE(line.find("\"result_file\":\"0.25\""), std::string::npos) << line;
+}
+
 TEST(ResultPrinterTest, BytesThatAreNoTextComeAsBase64) {
   ResultEntry entry;
   entry.output = "\xff\xfe";

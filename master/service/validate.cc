@@ -45,6 +45,25 @@ bool IsHandlerName(std::string_view s) {
   return !s.empty() && s.size() <= 64;
 }
 
+absl::Status CheckLimit(std::string_view field, uint64_t value, uint64_t least, uint64_t most) {
+  if (value == 0 || (value >= least && value <= most)) return absl::OkStatus();
+  return Bad(StrCat("spec.command.limits.", field, ": ", least, " to ", most));
+}
+
+absl::Status CheckLimits(const v1::CommandLimits& limits) {
+  constexpr uint64_t kMiB = 1u << 20, kMost = 1ull << 60;
+  for (const absl::Status& status :
+       {CheckLimit("cpu_seconds", limits.cpu_seconds(), 1, 31'536'000),
+        CheckLimit("memory_bytes", limits.memory_bytes(), 4 * kMiB, kMiB << 30),
+        CheckLimit("file_size_bytes", limits.file_size_bytes(), 1, kMost),
+        CheckLimit("open_files", limits.open_files(), 4, kMiB),
+        CheckLimit("processes", limits.processes(), 1, 4 * kMiB),
+        CheckLimit("core_bytes", limits.core_bytes(), 1, kMost)}) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckCommand(const v1::Command& command) {
   size_t bytes = 0;
   for (const std::string& argument : command.argv()) {
@@ -73,7 +92,7 @@ absl::Status CheckCommand(const v1::Command& command) {
       return Bad(StrCat("spec.command.environment: `", name, "` is not a variable"));
     }
   }
-  return absl::OkStatus();
+  return CheckLimits(command.limits());
 }
 
 absl::Status CheckSpec(v1::JobSpec* spec) {

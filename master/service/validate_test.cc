@@ -151,6 +151,42 @@ TEST(ValidateTest, WhatIsOutOfBoundsIsRefusedWithTheFieldsName) {
   refused(r, "spec.command.environment");
 }
 
+TEST(ValidateTest, LimitsOfACommandHaveARange) {
+  using Set = void (*)(v1::CommandLimits*, uint64_t);
+  struct Case {
+    const char* name;
+    Set set;
+    uint64_t least, most;
+  };
+  const std::vector<Case> cases = {
+      {"cpu_seconds", [](v1::CommandLimits* l, uint64_t n) { l->set_cpu_seconds(n); }, 1,
+       31'536'000},
+      {"memory_bytes", [](v1::CommandLimits* l, uint64_t n) { l->set_memory_bytes(n); }, 4u << 20,
+       1ull << 50},
+      {"file_size_bytes", [](v1::CommandLimits* l, uint64_t n) { l->set_file_size_bytes(n); }, 1,
+       1ull << 60},
+      {"open_files", [](v1::CommandLimits* l, uint64_t n) { l->set_open_files(n); }, 4, 1u << 20},
+      {"processes", [](v1::CommandLimits* l, uint64_t n) { l->set_processes(n); }, 1, 4u << 20},
+      {"core_bytes", [](v1::CommandLimits* l, uint64_t n) { l->set_core_bytes(n); }, 1, 1ull << 60},
+  };
+  for (const Case& c : cases) {
+    const auto with = [&c](uint64_t value) {
+      v1::CreateJobRequest request = Command();
+      c.set(request.mutable_spec()->mutable_command()->mutable_limits(), value);
+      return Check(std::move(request));
+    };
+    for (const uint64_t value : {uint64_t{0}, c.least, c.most}) {
+      EXPECT_TRUE(with(value).ok()) << c.name << " " << value;
+    }
+    for (const uint64_t value : {c.least - 1, c.most + 1}) {
+      if (value == 0) continue;  // None.
+      const auto checked = with(value);
+      ASSERT_FALSE(checked.ok()) << c.name << " " << value;
+      EXPECT_NE(checked.status().message().find(c.name), absl::string_view::npos);
+    }
+  }
+}
+
 TEST(ConvertTest, ErrorsCarryTheirReasonAndRetryHint) {
   const grpc::Status status = ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
                                                "full", absl::Milliseconds(1500)));

@@ -44,7 +44,8 @@ void Fuzz(std::string_view input) {
       const ResultEntry one = b.Entry(run.position + i, run.first + i);
       const ResultEntry two = (*again)->Entry(run.position + i, run.first + i);
       Require(one.output == two.output && one.message == two.message && one.state == two.state &&
-                  one.error_output == two.error_output && one.attempt == two.attempt,
+                  one.error_output == two.error_output && one.attempt == two.attempt &&
+                  one.result_file == two.result_file,
               "an entry survives the round trip");
     }
   }

@@ -22,7 +22,7 @@ void Fuzz(std::string_view input) {
       Require(again.substr(sizeof(uint32_t) + 1) == body, "a request encodes to itself");
     }
     if (DecodeEvent(body, &event)) {
-      Require(event.kind >= SpawnEvent::Kind::kStarted && event.kind <= SpawnEvent::Kind::kExited,
+      Require(event.kind >= SpawnEvent::Kind::kFailed && event.kind <= SpawnEvent::Kind::kExited,
               "an event has a kind");
     }
   }

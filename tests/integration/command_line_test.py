@@ -213,6 +213,26 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("TIMEOUT", done.stderr)
 
+    def test_limits_of_a_command_are_set_and_end_it(self):
+        done = self.reeve("run", "--limit", "cpu=100s", "--limit", "memory=512M", "--limit", "file-size=1M", "--limit", "open-files=50",
+                          "--limit", "core=1M", "--", "sh", "-c", "ulimit -t; ulimit -v; ulimit -f; ulimit -n; ulimit -c")
+        self.assertEqual(done.stdout, "100\n524288\n2048\n50\n2048\n", done.stderr)
+        self.assertEqual(self.reeve("run", "--", "sh", "-c", "ulimit -c").stdout, "0\n")
+        done = self.reeve("run", "--limit", "cpu=1s", "--", "sh", "-c", "while :; do :; done")
+        self.assertEqual(done.returncode, 128 + signal.SIGXCPU, done.stderr)
+        self.assertIn("CPU time limit exceeded", done.stderr)
+        done = self.reeve("run", "--limit", "memory=1M", "--", "true")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn("memory_bytes", done.stderr)
+
+    def test_a_result_file_comes_beside_the_output(self):
+        job = self.reeve("submit", "-q", "--wait", "--shell", "echo seen; printf '{\"loss\":0.25}' > $REEVE_RESULT_FILE").stdout.strip()
+        result = json.loads(self.reeve("results", job, "--json").stdout)
+        self.assertEqual((result["output"], result["result_file"]), ("seen\n", '{"loss":0.25}'))
+        job = self.reeve("submit", "-q", "--wait", "--shell", "head -c 4000000 /dev/zero > $REEVE_RESULT_FILE").stdout.strip()
+        result = json.loads(self.reeve("results", job, "--json").stdout)
+        self.assertEqual(result["reason"], "RESULT_TOO_LARGE", result)
+
     def test_output_of_a_running_command_is_seen_live(self):
         run = self.cluster.popen("run", "--", "sh", "-c", "echo early; read never < /dev/zero; sleep 1000")
         self.assertEqual(run.stdout.readline(), "early\n")
@@ -228,6 +248,7 @@ class CommandLineTest(unittest.TestCase):
             (("mpa", "--", "true"), 2, "there is no verb `mpa`; did you mean `map`?"),
             (("job", "gt"), 2, "there is no verb `gt`; did you mean `get`?"),
             (("run", "--retries", "-1", "--", "true"), 2, "not in range 0 to 999"),
+            (("run", "--limit", "stack=1M", "--", "true"), 2, "names are cpu, memory"),
             (("run", "--priority", "101", "--", "true"), 2, "not in range -100 to 100"),
             (("submit", "--handler", "echo", "--count", "0"), 2, "--count"),
             (("ps", "--limit", "0"), 2, "--limit"),

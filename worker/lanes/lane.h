@@ -35,6 +35,12 @@ struct CommandSpec {
   std::string standard_input;
   std::string working_directory;
   std::map<std::string, std::string> environment;
+  // Of each of its processes; 0: none but the worker's own.
+  struct Limits {
+    uint64_t cpu_seconds = 0, memory_bytes = 0, file_size_bytes = 0, open_files = 0, processes = 0;
+    uint64_t core_bytes = 0;  // 0: no core dump.
+  };
+  Limits limits;
 };
 
 // What a worker knows of a job: from link.v1.JobBrief, parsed once per session and job. Immutable,

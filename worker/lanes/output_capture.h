@@ -31,7 +31,6 @@ class OutputCapture {
   }
 
   uint64_t total() const { return total_; }
-  bool truncated() const { return total_ > 2 * kKeep; }
   // More than the result's beginning holds: must go out live to be kept at all.
   bool overflows() const { return total_ > kKeep; }
 
@@ -44,13 +43,15 @@ class OutputCapture {
     return std::exchange(live_, {});
   }
 
-  // For the result: all of it, or both ends with a mark between.
-  std::string Text() const {
-    if (!truncated()) return head_ + tail_;
-    const std::string_view end = std::string_view(tail_).substr(tail_.size() - kKeep);
-    std::string text = head_;
-    text += "\n[... " + std::to_string(total_ - 2 * kKeep) + " bytes left out ...]\n";
-    text += end;
+  // For the result: all of it, or `keep` bytes of both ends with a mark between.
+  std::string Text(size_t keep = kKeep) const {
+    if (total_ <= 2 * keep) return head_ + tail_;
+    std::string text = head_.substr(0, keep);
+    text += "\n[... " + std::to_string(total_ - 2 * keep) + " bytes left out ...]\n";
+    // The end lies in the tail, or begins in the head.
+    const size_t of_head = keep - std::min(keep, tail_.size());
+    text += std::string_view(head_).substr(head_.size() - of_head);
+    text += std::string_view(tail_).substr(tail_.size() - (keep - of_head));
     return text;
   }
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,6 +49,8 @@ constexpr int kTickMs = 50;
 // as the thread lane's claims; the last results of a span, and those of a single task, never wait.
 constexpr int kGatherMs = 10;
 constexpr size_t kReportBytes = 1u << 20;
+// Of a frame of results, for all but the texts of one task.
+constexpr size_t kFrameReserve = 256u << 10;
 
 // The part of the worker's environment that commands see.
 std::vector<std::string> InheritedEnvironment() {
@@ -74,6 +77,50 @@ int AsInput(std::string_view content) {
   }
   lseek(fd, 0, SEEK_SET);
   return fd;
+}
+
+// Hidden, because the scratch folder is the working directory of most commands.
+std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
+
+// What the command left in its result file; "" if there is none. Errors: RESOURCE_EXHAUSTED  over
+// 3 MiB; FAILED_PRECONDITION  it cannot be read.
+absl::StatusOr<std::string> ReadResultFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return "";
+  struct stat found {};
+  if (fd < 0 || fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {
+    const std::string why = fd < 0 ? strerror(errno) : "it is no regular file";
+    if (fd >= 0) close(fd);
+    return absl::FailedPreconditionError(StrCat("cannot read the result file: ", why));
+  }
+  if (found.st_size > kMaxPayloadBytes) {
+    close(fd);
+    return absl::ResourceExhaustedError(StrCat("the result file has ", found.st_size,
+                                               " bytes, at most ", kMaxPayloadBytes, " are kept"));
+  }
+  std::string content(static_cast<size_t>(found.st_size), '\0');
+  size_t size = 0;
+  for (ssize_t n; size < content.size(); size += static_cast<size_t>(n)) {
+    n = read(fd, content.data() + size, content.size() - size);
+    if (n <= 0) break;
+  }
+  close(fd);
+  content.resize(size);
+  return content;
+}
+
+std::vector<ResourceLimit> LimitsOf(const CommandSpec::Limits& wanted) {
+  std::vector<ResourceLimit> limits = {{RLIMIT_CORE, wanted.core_bytes, wanted.core_bytes}};
+  // A second to act on SIGXCPU.
+  if (wanted.cpu_seconds > 0)
+    limits.push_back({RLIMIT_CPU, wanted.cpu_seconds, wanted.cpu_seconds + 1});
+  for (const auto& [resource, value] : {std::pair<int, uint64_t>{RLIMIT_AS, wanted.memory_bytes},
+                                        {RLIMIT_FSIZE, wanted.file_size_bytes},
+                                        {RLIMIT_NOFILE, wanted.open_files},
+                                        {RLIMIT_NPROC, wanted.processes}}) {
+    if (value > 0) limits.push_back({resource, value, value});
+  }
+  return limits;
 }
 
 struct Pipe {
@@ -132,10 +179,15 @@ struct ProcessLane::Impl {
   // Results not told yet, by span.
   struct Finished {
     ResultEntry entry;
-    std::string output, error_output, message;
+    std::string output, error_output, message, result_file;
+
+    size_t bytes() const {
+      return output.size() + error_output.size() + message.size() + result_file.size();
+    }
   };
   struct Gathered {
     absl::Duration since;  // The first of them.
+    size_t bytes = 0;
     std::map<TaskIndex, Finished> results;
   };
   std::map<SpanKey, Gathered> finished ABSL_GUARDED_BY(mu);
@@ -157,6 +209,9 @@ struct ProcessLane::Impl {
   void SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void OnEvent(const SpawnEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void OnExit(Attempt& attempt, int status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  static void TakeStatus(const Attempt& attempt, int status, Finished* result);
+  static void TakeResultFile(const Attempt& attempt, Finished* result);
+  void TakeStreams(Attempt& attempt, Finished* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Finish(Attempt& attempt, Finished result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Report(SpanKey span, std::map<TaskIndex, Finished> results)
@@ -202,6 +257,7 @@ std::vector<std::string> ProcessLane::Impl::EnvironmentOf(const Work& work, Task
   environment.push_back(StrCat("REEVE_TASK_INDEX=", index));
   environment.push_back(StrCat("REEVE_ATTEMPT=", work.span.attempt));
   environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
+  environment.push_back(StrCat("REEVE_RESULT_FILE=", ResultFileOf(scratch)));
   if (job.is_array) {
     environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
                                  job.array_start + static_cast<int64_t>(index) * job.array_step));
@@ -251,6 +307,7 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   SpawnRequest request;
   request.id = attempt->id;
   request.exclusive = job.exclusive;
+  request.limits = LimitsOf(job.command.limits);
   request.environment = EnvironmentOf(*work, index, attempt->scratch->path);
   request.working_directory = job.command.working_directory.empty() ? attempt->scratch->path
                                                                     : job.command.working_directory;
@@ -375,13 +432,21 @@ void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
     if (pipe.capture.went_live()) SendLive(attempt, pipe, error_stream ? 2 : 1);
   }
   Finished result;
-  ResultEntry& entry = result.entry;
+  TakeStatus(attempt, status, &result);
+  if (WIFEXITED(status) && !attempt.timed_out && !attempt.cancelled)
+    TakeResultFile(attempt, &result);
+  TakeStreams(attempt, &result);
+  Finish(attempt, std::move(result));
+}
+
+void ProcessLane::Impl::TakeStatus(const Attempt& attempt, int status, Finished* result) {
+  ResultEntry& entry = result->entry;
   entry.state = TaskState::kSucceeded;
   if (WIFSIGNALED(status)) {
     entry.state = TaskState::kFailed;
     entry.reason = Reason::kSignalled;
     entry.signal = static_cast<uint32_t>(WTERMSIG(status));
-    result.message =
+    result->message =
         StrCat("ended by signal ", entry.signal, " (", strsignal(WTERMSIG(status)), ")");
   } else if (WEXITSTATUS(status) != 0) {
     entry.state = TaskState::kFailed;
@@ -391,19 +456,40 @@ void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
   if (attempt.timed_out) {
     entry.state = TaskState::kFailed;
     entry.reason = Reason::kTimeout;
-    result.message = "the time limit passed";
+    result->message = "the time limit passed";
   }
   if (attempt.cancelled) {
     entry.state = TaskState::kCancelled;
     entry.reason = Reason::kNone;
   }
-  const OutputCapture& out = attempt.out.capture;
-  const OutputCapture& err = attempt.err.capture;
-  if (out.truncated()) entry.flags |= kOutputTruncated;
-  if (err.truncated()) entry.flags |= kErrorOutputTruncated;
-  result.output = out.Text();
-  result.error_output = err.Text();
-  Finish(attempt, std::move(result));
+}
+
+void ProcessLane::Impl::TakeResultFile(const Attempt& attempt, Finished* result) {
+  auto content = ReadResultFile(ResultFileOf(attempt.scratch->path));
+  if (content.ok()) {
+    result->result_file = *std::move(content);
+    return;
+  }
+  // Why the command failed by itself says more.
+  if (result->entry.state != TaskState::kSucceeded) return;
+  result->entry.state = TaskState::kFailed;
+  result->entry.reason =
+      absl::IsResourceExhausted(content.status()) ? Reason::kResultTooLarge : Reason::kHandlerError;
+  result->message = std::string(ToStd(content.status().message()));
+}
+
+void ProcessLane::Impl::TakeStreams(Attempt& attempt, Finished* result) {
+  // A result of one task must fit a frame.
+  const size_t room = kMaxMessageBytes - kFrameReserve - result->result_file.size();
+  const size_t keep = std::min(OutputCapture::kKeep, room / 4);
+  for (const bool error_stream : {false, true}) {
+    Pipe& pipe = error_stream ? attempt.err : attempt.out;
+    if (pipe.capture.total() > 2 * keep) {
+      result->entry.flags |= error_stream ? kErrorOutputTruncated : kOutputTruncated;
+      SendLive(attempt, pipe, error_stream ? 2 : 1);  // The logs have all of it.
+    }
+    (error_stream ? result->error_output : result->output) = pipe.capture.Text(keep);
+  }
 }
 
 void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
@@ -417,6 +503,7 @@ void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
       std::min<int64_t>(UINT32_MAX, absl::ToInt64Microseconds(Monotonic() - attempt.began)));
   Gathered& gathered = finished[attempt.span];
   if (gathered.results.empty()) gathered.since = Monotonic();
+  gathered.bytes += result.bytes();
   gathered.results[attempt.index] = std::move(result);
   const auto work = works.find(attempt.span);
   if (work != works.end()) --work->second->running;
@@ -444,7 +531,8 @@ void ProcessLane::Impl::Report(SpanKey span, std::map<TaskIndex, Finished> resul
     result.entry.output = result.output;
     result.entry.error_output = result.error_output;
     result.entry.message = result.message;
-    if (builder.bytes() + result.output.size() + result.error_output.size() > kReportBytes) flush();
+    result.entry.result_file = result.result_file;
+    if (builder.bytes() + result.bytes() > kReportBytes) flush();
     if (result.entry.state != TaskState::kSucceeded) {
       report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
     }
@@ -461,7 +549,8 @@ void ProcessLane::Impl::Report() {
     const auto work = works.find(it->first);
     const bool goes_on =
         work != works.end() && (!work->second->todo.empty() || work->second->running > 0);
-    if (goes_on && !stopping && now < it->second.since + absl::Milliseconds(kGatherMs)) {
+    if (goes_on && !stopping && it->second.bytes < kReportBytes &&
+        now < it->second.since + absl::Milliseconds(kGatherMs)) {
       ++it;
       continue;
     }

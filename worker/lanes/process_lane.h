@@ -2,7 +2,8 @@
 //
 // One thread owns the pipes of all running commands and the channel to the supervisor. Standard
 // output and error are kept first and last 512 KiB each; what a command writes while it runs for
-// longer than a moment, or beyond that, also goes out as it comes, up to 8 MiB.
+// longer than a moment, or beyond that, also goes out as it comes, up to 8 MiB. What a command
+// writes to its result file comes beside them.
 
 #ifndef REEVE_WORKER_LANES_PROCESS_LANE_H_
 #define REEVE_WORKER_LANES_PROCESS_LANE_H_

@@ -21,7 +21,7 @@ struct Outcome {
   TaskState state = TaskState::kUnspecified;
   Reason reason = Reason::kNone;
   uint32_t exit_code = 0, signal = 0, flags = 0;
-  std::string output, error_output, message;
+  std::string output, error_output, message, result_file;
 };
 
 class Sink final : public LaneSink {
@@ -40,7 +40,8 @@ class Sink final : public LaneSink {
                                     e.flags,
                                     std::string(e.output),
                                     std::string(e.error_output),
-                                    std::string(e.message)};
+                                    std::string(e.message),
+                                    std::string(e.result_file)};
       }
     }
     changed_.NotifyAll();
@@ -192,6 +193,108 @@ TEST(ProcessLaneTest, TheTimeLimitEndsTheWholeGroupEvenIfItIgnoresSigterm) {
     lane.Start(
         With(std::move(span), [](JobContext& job) { job.time_limit = absl::Milliseconds(100); }));
     EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kTimeout);
+  }));
+}
+
+std::vector<std::string> Script(const std::string& script) { return {"sh", "-c", script}; }
+
+TEST(ProcessLaneTest, TheResultFileComesBesideTheOutput) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command(Script("echo out; printf result$REEVE_TASK_INDEX > $REEVE_RESULT_FILE; "
+                              "exit $REEVE_TASK_INDEX"),
+                       2));
+    const auto outcomes = sink.WaitFor(2);
+    for (TaskIndex i = 0; i < 2; ++i) {
+      EXPECT_EQ(outcomes.at(i).output, "out\n");
+      EXPECT_EQ(outcomes.at(i).result_file, "result" + std::to_string(i));
+      EXPECT_EQ(outcomes.at(i).exit_code, i) << "a result does not hide a failure";
+    }
+  }));
+}
+
+TEST(ProcessLaneTest, AResultFileOverTheLimitFailsTheTask) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command(
+        Script("head -c $((3145728 + REEVE_TASK_INDEX)) /dev/zero > $REEVE_RESULT_FILE"), 2));
+    const auto outcomes = sink.WaitFor(2);
+    EXPECT_EQ(outcomes.at(0).state, TaskState::kSucceeded);
+    EXPECT_EQ(outcomes.at(0).result_file, std::string(kMaxPayloadBytes, '\0'));
+    EXPECT_EQ(outcomes.at(1).reason, Reason::kResultTooLarge);
+    EXPECT_EQ(outcomes.at(1).message,
+              "the result file has 3145729 bytes, at most 3145728 are kept");
+    EXPECT_EQ(outcomes.at(1).result_file, "");
+  }));
+}
+
+TEST(ProcessLaneTest, WhatIsNoFileIsNoResult) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command(Script("case $REEVE_TASK_INDEX in 0) ln -s /etc/passwd $REEVE_RESULT_FILE;; "
+                              "1) mkfifo $REEVE_RESULT_FILE;; 2) mkdir $REEVE_RESULT_FILE; esac"),
+                       3));
+    for (const auto& [index, outcome] : sink.WaitFor(3)) {
+      EXPECT_EQ(outcome.reason, Reason::kHandlerError) << index;
+      EXPECT_EQ(outcome.result_file, "") << index;
+    }
+  }));
+}
+
+TEST(ProcessLaneTest, BesideALargeResultTheStreamsKeepLessAndTheLogsHaveThem) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(
+        Command(Script("head -c 3145728 /dev/zero > $REEVE_RESULT_FILE; echo begin; "
+                       "head -c 450000 /dev/zero | tr '\\0' x; echo end")));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.state, TaskState::kSucceeded);
+    EXPECT_EQ(outcome.result_file.size(), kMaxPayloadBytes);
+    EXPECT_EQ(outcome.flags & kOutputTruncated, kOutputTruncated);
+    EXPECT_EQ(outcome.output.substr(0, 6), "begin\n");
+    EXPECT_EQ(outcome.output.substr(outcome.output.size() - 4), "end\n");
+    EXPECT_LT(outcome.output.size() + outcome.result_file.size(), kMaxMessageBytes - (64u << 10));
+    EXPECT_EQ(sink.WaitForLive(450'010).size(), 450'010u);
+  }));
+}
+
+TEST(OutputCaptureTest, BothEndsAreKeptWhereverTheyLie) {
+  std::string all;
+  for (int i = 0; all.size() < 1'200'000; ++i) all += std::to_string(i) + ",";
+  for (const size_t total : {10u, 100u, 600'000u, 1'200'000u}) {
+    const std::string written = all.substr(0, total);
+    OutputCapture capture;
+    for (size_t at = 0; at < total; at += 7'000)
+      capture.Add(std::string_view(written).substr(at, 7'000));
+    for (const size_t keep : {5u, 49u, 50u, 200'000u, 299'999u, 524'288u}) {
+      const std::string text = capture.Text(keep);
+      if (total <= 2 * keep) {
+        EXPECT_EQ(text, written);
+        continue;
+      }
+      EXPECT_EQ(text, written.substr(0, keep) + "\n[... " + std::to_string(total - 2 * keep) +
+                          " bytes left out ...]\n" + written.substr(total - keep));
+    }
+  }
+}
+
+TEST(ProcessLaneTest, LimitsAreThoseOfTheCommandAndCoreDumpsOff) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    const std::string show = "ulimit -c; ulimit -t; ulimit -v; ulimit -f; ulimit -n; ulimit -p";
+    lane.Start(With(Command(Script(show)), [](JobContext& job) {
+      job.command.limits = {.cpu_seconds = 100,
+                            .memory_bytes = 1u << 30,
+                            .file_size_bytes = 1u << 20,
+                            .open_files = 50,
+                            .processes = 4000};
+    }));
+    EXPECT_EQ(sink.WaitFor(1).at(0).output, "0\n100\n1048576\n2048\n50\n4000\n");
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandBeyondALimitEndsByItsSignal) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(With(Command(Script("exec head -c 5000 /dev/zero > file")),
+                    [](JobContext& job) { job.command.limits.file_size_bytes = 4096; }));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.signal, static_cast<uint32_t>(SIGXFSZ));
+    EXPECT_EQ(outcome.message, "ended by signal 25 (File size limit exceeded)");
   }));
 }
 

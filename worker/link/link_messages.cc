@@ -27,6 +27,12 @@ CommandSpec FromProto(const v1::Command& wire) {
   command.standard_input = wire.stdin();
   command.working_directory = wire.working_directory();
   command.environment.insert(wire.environment().begin(), wire.environment().end());
+  command.limits = {.cpu_seconds = wire.limits().cpu_seconds(),
+                    .memory_bytes = wire.limits().memory_bytes(),
+                    .file_size_bytes = wire.limits().file_size_bytes(),
+                    .open_files = wire.limits().open_files(),
+                    .processes = wire.limits().processes(),
+                    .core_bytes = wire.limits().core_bytes()};
   return command;
 }
 

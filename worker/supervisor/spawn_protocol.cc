@@ -3,6 +3,9 @@
 namespace reeve {
 namespace {
 
+// Beyond the number of any resource; the system says which there are.
+constexpr uint64_t kMostResource = 1000;
+
 void PutTexts(const std::vector<std::string>& texts, RecordWriter* writer) {
   writer->Number(texts.size());
   for (const std::string& text : texts) writer->Text(text);
@@ -21,6 +24,12 @@ std::string EncodeSpawn(const SpawnRequest& request) {
   PutTexts(request.environment, &writer);
   writer.Text(request.working_directory);
   writer.Number(request.exclusive ? 1 : 0);
+  writer.Number(request.limits.size());
+  for (const ResourceLimit& limit : request.limits) {
+    writer.Number(static_cast<uint64_t>(limit.resource));
+    writer.Number(limit.soft);
+    writer.Number(limit.hard);
+  }
   return writer.Finish();
 }
 
@@ -54,7 +63,14 @@ bool DecodeSpawn(std::string_view body, SpawnRequest* request) {
   TakeTexts(&reader, &request->argv);
   TakeTexts(&reader, &request->environment);
   request->working_directory = reader.Text();
-  request->exclusive = reader.Number() != 0;
+  const uint64_t exclusive = reader.Number();
+  if (exclusive > 1) return false;
+  request->exclusive = exclusive == 1;
+  for (uint64_t n = reader.Number(); n > 0 && reader.ok(); --n) {
+    const uint64_t resource = reader.Number();
+    if (resource > kMostResource) return false;
+    request->limits.push_back({static_cast<int>(resource), reader.Number(), reader.Number()});
+  }
   return reader.ok() && reader.at_end() && !request->argv.empty();
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -94,8 +95,18 @@ std::vector<int> IgnoredSignals() {
   return ignored;
 }
 
+// Of the calling process. Returns: false with errno if the system refuses it.
+bool SetLimit(const ResourceLimit& limit) {
+  rlimit own;
+  const auto resource = static_cast<__rlimit_resource>(limit.resource);
+  if (getrlimit(resource, &own) != 0) return false;
+  own.rlim_max = std::min<rlim_t>(limit.hard, own.rlim_max);
+  own.rlim_cur = std::min<rlim_t>(limit.soft, own.rlim_max);
+  return setrlimit(resource, &own) == 0;
+}
+
 // Runs in the vforked child: only system calls.
-[[noreturn]] void ExecChild(ExecPlan& plan, const char* directory, const int (&fds)[3],
+[[noreturn]] void ExecChild(ExecPlan& plan, const SpawnRequest& request,
                             const std::vector<int>& ignored_signals, volatile SpawnFault* fault) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   setpgid(0, 0);
@@ -103,10 +114,16 @@ std::vector<int> IgnoredSignals() {
   sigemptyset(&none);
   for (const int signal : ignored_signals) ::signal(signal, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (directory[0] != '\0' && chdir(directory) != 0) {
+  const std::string& directory = request.working_directory;
+  if (!directory.empty() && chdir(directory.c_str()) != 0) {
     GiveUp(fault, errno, true);
   }
-  for (int i = 0; i < 3; ++i) dup2(fds[i], i);
+  dup2(request.standard_input, STDIN_FILENO);
+  dup2(request.standard_output, STDOUT_FILENO);
+  dup2(request.standard_error, STDERR_FILENO);
+  for (const ResourceLimit& limit : request.limits) {
+    if (!SetLimit(limit)) GiveUp(fault, errno, false);
+  }
   int worst = ENOENT;
   for (const std::string& candidate : plan.candidates) {
     execve(candidate.c_str(), plan.argv.data(), plan.environment.data());
@@ -315,7 +332,7 @@ void Supervisor::Spawn(SpawnRequest request) {
   pid_t pid = -1;
   if (fault.error == 0) {
     pid = vfork();
-    if (pid == 0) ExecChild(plan, request.working_directory.c_str(), fds, ignored_signals_, &fault);
+    if (pid == 0) ExecChild(plan, request, ignored_signals_, &fault);
     if (pid < 0) fault.error = errno;
   }
   close(fds[0]);

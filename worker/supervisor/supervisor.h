@@ -30,12 +30,19 @@
 
 namespace reeve {
 
+// Set before the program starts: the lower of it and of what the supervisor itself may use.
+struct ResourceLimit {
+  int resource = 0;  // RLIMIT_CPU, …
+  uint64_t soft = 0, hard = 0;
+};
+
 struct SpawnRequest {
   uint64_t id = 0;  // The caller's, not in use.
   std::vector<std::string> argv;
   std::vector<std::string> environment;  // NAME=VALUE
   std::string working_directory;
   bool exclusive = false;  // Only until the deadline set last.
+  std::vector<ResourceLimit> limits;
   int standard_input = -1, standard_output = -1,
       standard_error = -1;  // Passed on; the caller closes its own.
 };
