@@ -109,7 +109,7 @@ def batches():
     body = 'first: [0, 7] count: [2, 1] output_bytes: [1, 0, 2] output: "abb" start_time_us: 1700000000000000 worker: "w-3"'
     failed = ' state: [SUCCEEDED, FAILED, SUCCEEDED] reason: [0, 1, 0] exit_code: [0, 7, 0] message_bytes: [0, 4, 0] message: "oops" attempt: 1 run_us: [1, 2, 3]'
     for name, text in {
-            "body": body, "failures": body + failed, "head": body +
+            "body": body, "failures": body + failed, "result_files": body + ' result_file_bytes: [0, 0, 2] result_file: "{}"', "head": body +
             " job_id: 4 cursor: 9 runs {first: 0 count: 2} runs {first: 7 count: 1 position: 2}",
             "end": "job_id: 4 cursor: 9 end {cancelled {first: 3 count: 5}}",
             "run_that_wraps": "end {cancelled {first: 1 count: 4294967295}}", "start_at_the_end_of_time":
@@ -187,9 +187,10 @@ def requests():
     number = lambda v: struct.pack("<Q", v)
     text = lambda s: number(len(s)) + s
     record = lambda kind, body: struct.pack("<IB", len(body) + 1, kind) + body
-    spawn = number(7) + number(2) + text(b"wc") + text(b"-c") + number(1) + text(b"A=b") + text(b"/tmp")
+    spawn = number(7) + number(2) + text(b"wc") + text(b"-c") + number(1) + text(b"A=b") + text(b"/tmp") + number(1) + number(2) + b"".join(
+        number(v) for v in [4, 0, 0, 7, 50, 50])
     put("spawn_protocol", "spawn", record(1, spawn))
-    put("spawn_protocol", "two_records", record(2, number(7) + number(9)) + record(3, b"".join(number(v) for v in [3, 7, 0, 0, 0, 256])))
+    put("spawn_protocol", "two_records", record(2, number(7) + number(9)) + record(3, b"".join(number(v) for v in [2, 7, 0, 0, 256, 0])))
     put("spawn_protocol", "endless_arguments", record(1, number(7) + number(2**64 - 1)))
     put("spawn_protocol", "no_program", record(1, number(7) + number(0) + number(0) + text(b"")))
     put("spawn_protocol", "cut", record(1, spawn)[:-3])
