@@ -103,7 +103,8 @@ def full_disk_of_a_worker(run):
         stack.enter_context(cluster)
         cluster.start()
         client = cluster.client()
-        client.command(JOURNALED + "j e; echo before", ["x"], environment={"JOURNAL": str(cluster.journal)})
+        # A folder that nobody touched would serve the next command, too.
+        client.command(JOURNALED + "j e; touch $REEVE_SCRATCH_DIR/used; echo before", ["x"], environment={"JOURNAL": str(cluster.journal)})
         filler = state / "filler"
         fill(filler, 0)
         subprocess.run(["sh", "-c", f"i=0; while mkdir {state}/inode-$i; do i=$((i+1)); done"], capture_output=True, timeout=30)
