@@ -236,7 +236,9 @@ void Supervisor::OnWorkerExit(int status) {
   KillAll();
   running_.clear();
   for (auto& [pid, command] : commands_) command.id.reset();
-  for (const int fd : received_) close(fd);
+  for (const int fd : received_) {
+    if (fd >= 0) close(fd);
+  }
   received_.clear();
   close(socket_);
   socket_ = -1;
@@ -314,7 +316,9 @@ void Supervisor::SendTold() {
     if (sent > 0) outgoing_.erase(0, static_cast<size_t>(sent));
     if (sent < 0 && errno != EAGAIN && errno != EINTR) outgoing_.clear();
   }
-  for (const int fd : std::exchange(ended_streams_, {})) close(fd);
+  for (const int fd : std::exchange(ended_streams_, {})) {
+    if (fd >= 0) close(fd);
+  }
 }
 
 void Supervisor::Spawn(SpawnRequest request) {
@@ -325,6 +329,8 @@ void Supervisor::Spawn(SpawnRequest request) {
   event.fenced = request.exclusive && Boottime() >= exclusive_until_;
   if (event.fenced) {
     fault.error = ECANCELED;
+  } else if (fds[0] < 0) {
+    fault.error = EMFILE;
   }
   const uint64_t mark = next_mark_++;
   request.environment.push_back(orphans_.Mark(mark));
@@ -335,7 +341,7 @@ void Supervisor::Spawn(SpawnRequest request) {
     if (pid == 0) ExecChild(plan, request, ignored_signals_, &fault);
     if (pid < 0) fault.error = errno;
   }
-  close(fds[0]);
+  if (fds[0] >= 0) close(fds[0]);
   if (fault.error != 0) {
     ended_streams_.insert(ended_streams_.end(), {fds[1], fds[2]});
     if (pid > 0) waitpid(pid, nullptr, 0);
@@ -392,6 +398,7 @@ void Supervisor::OnSocket() {
     const ssize_t n = recvmsg(socket_, &message, MSG_CMSG_CLOEXEC);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) break;  // Gone: SIGCHLD tells.
+    const size_t before = received_.size();
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {
       if (header->cmsg_type != SCM_RIGHTS) continue;
@@ -401,6 +408,12 @@ void Supervisor::OnSocket() {
         std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof fd);
         received_.push_back(fd);
       }
+    }
+    // No descriptors left here: the request is refused, and the next one gets its own.
+    if ((message.msg_flags & MSG_CTRUNC) != 0) {
+      for (size_t i = before; i < received_.size(); ++i) close(received_[i]);
+      received_.resize(before);
+      received_.insert(received_.end(), 3, -1);
     }
     incoming_.append(buffer, static_cast<size_t>(n));
   }

@@ -5,13 +5,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
 #include <functional>
-#include <set>
+#include <map>
 
 #include "absl/time/clock.h"
 #include "base/strings.h"
@@ -71,7 +72,12 @@ class Commands {
     request.environment = {"PATH=/usr/bin:/bin"};
     request.standard_input = open("/dev/null", O_RDWR | O_CLOEXEC);
     request.standard_output = request.standard_error = request.standard_input;
-    ASSERT_TRUE(channel_.Spawn(request).ok());
+    // The kernel refuses to have more descriptors under way than a process may open.
+    absl::Status sent = channel_.Spawn(request);
+    for (int i = 0; i < 1000 && !sent.ok(); ++i, sent = channel_.Spawn(request)) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    ASSERT_TRUE(sent.ok());
     close(request.standard_input);
   }
   // Starts one that writes to a pipe. Returns: our end of it.
@@ -92,20 +98,28 @@ class Commands {
       poll(&wait, 1, 1000);
       std::vector<SpawnEvent> events;
       ASSERT_TRUE(channel_.Receive(&events));
-      for (const SpawnEvent& event : events) ended_.insert(event.id);
+      for (const SpawnEvent& event : events) ended_[event.id] = event;
     }
   }
+  // What was told of the end. REQUIRES: WaitForEnd(id).
+  const SpawnEvent& End(uint64_t id) const { return ended_.at(id); }
   void Kill(uint64_t id) { channel_.Kill(id, SIGKILL); }
 
  private:
   SpawnChannel& channel_;
-  std::set<uint64_t> ended_;
+  std::map<uint64_t, SpawnEvent> ended_;
 };
 
 // Runs `body` as a worker proper. Returns: true if all its expectations held.
-bool Supervised(const std::function<void(Commands&)>& body) {
+// `descriptors`: as many more than now the supervisor and the worker proper may have each; 0: any
+// number.
+bool Supervised(const std::function<void(Commands&)>& body, rlim_t descriptors = 0) {
   const pid_t pid = fork();
   if (pid == 0) {
+    const rlim_t first = static_cast<rlim_t>(dup(0));
+    close(static_cast<int>(first));
+    const rlimit limit{first + descriptors, first + descriptors};
+    if (descriptors > 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(1);
     _exit(RunSupervised({}, [&](SpawnChannel& channel) {
       Commands commands(channel);
       body(commands);
@@ -193,6 +207,25 @@ TEST(SupervisorTest, TheStreamsOfACommandAreClosedOnceItHasEnded) {
     commands.WaitForEnd(1);
     EXPECT_EQ(ReadToTheEnd(pipe), "written\n");
   }));
+}
+
+// A request whose descriptors did not arrive was dropped, and the next one got what was left of
+// them.
+TEST(SupervisorTest, WithoutDescriptorsACommandIsRefusedAndTheOthersKeepTheirs) {
+  EXPECT_TRUE(Supervised(
+      [&](Commands& commands) {
+        // The supervisor keeps two of each that runs.
+        for (uint64_t id = 1; id <= 20; ++id) commands.Start(id, "exec sleep 600");
+        commands.WaitForEnd(20);
+        EXPECT_EQ(commands.End(20).kind, SpawnEvent::Kind::kFailed);
+        EXPECT_EQ(commands.End(20).error, EMFILE);
+        for (uint64_t id = 1; id <= 20; ++id) commands.Kill(id);
+        for (uint64_t id = 1; id <= 20; ++id) commands.WaitForEnd(id);
+        EXPECT_EQ(commands.End(1).kind, SpawnEvent::Kind::kExited);
+        const int pipe = commands.StartWithPipe(21, "echo written");
+        EXPECT_EQ(ReadToTheEnd(pipe), "written\n");
+      },
+      27));
 }
 
 TEST(SupervisorTest, ACommandDoesNotIgnoreTheSignalsThatTheWorkersParentIgnored) {
