@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "base/input_batch.h"
+#include "base/input_key.h"
+#include "base/positions.h"
 #include "base/result_batch.h"
 #include "reeve/v1/batch.pb.h"
 
@@ -65,6 +67,57 @@ TEST(InputBatch, ReadsUnpackedAndUnknownFields) {
   std::string wire = Wire(proto);
   wire += std::string("\x4a\x03zzz", 5);  // Field 9, bytes.
   EXPECT_TRUE(InputBatch::Parse(Buffer(wire)).ok());
+}
+
+TEST(InputBatch, KeysComeBackAndAreThoseOfProtobuf) {
+  InputBatchBuilder builder;
+  builder.Add("a", KeyOf("x"));
+  builder.Add("bb", KeyOf("y"));
+  const std::string wire = builder.Finish();
+  v1::TaskBatch proto;
+  ASSERT_TRUE(proto.ParseFromString(wire));
+  EXPECT_EQ(proto.keys(), EncodeKeys({KeyOf("x"), KeyOf("y")}));
+  const auto batch = InputBatch::Parse(Buffer(wire));
+  ASSERT_TRUE(batch.ok());
+  EXPECT_TRUE((*batch)->has_keys());
+  EXPECT_EQ((*batch)->Keys(), (std::vector<InputKey>{KeyOf("x"), KeyOf("y")}));
+  proto.mutable_keys()->pop_back();
+  EXPECT_EQ(ErrorReason(InputBatch::Parse(Buffer(Wire(proto))).status()), "BAD_REQUEST");
+  EXPECT_FALSE((*InputBatch::Parse(Buffer())).get()->has_keys());
+}
+
+// Any client can come to it: python3 -c 'import xxhash; print(xxhash.xxh3_128_hexdigest(b""))'.
+TEST(InputKey, IsTheCanonicalXxh3OfAName) {
+  const std::string bytes = EncodeKeys({KeyOf("")});
+  std::string hex;
+  for (const unsigned char byte : bytes) {
+    hex += "0123456789abcdef"[byte >> 4];
+    hex += "0123456789abcdef"[byte & 15];
+  }
+  EXPECT_EQ(hex, "99aa06d3014798d86001c324468d497f");
+}
+
+// A restart with a million keys in small chunks took ten seconds: each chunk's keys were copied
+// with all before them.
+TEST(InputKey, KeysDecodedPieceByPieceAreMovedSeldom) {
+  std::vector<InputKey> keys;
+  int moves = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    const InputKey* before = keys.data();
+    ASSERT_TRUE(DecodeKeys("0123456789abcdef", &keys));
+    moves += keys.data() != before;
+  }
+  EXPECT_EQ(keys.size(), 10'000u);
+  EXPECT_LT(moves, 50);
+}
+
+TEST(Positions, TheNthThatCountsLiesWhereItWasAdded) {
+  Positions positions;
+  const std::vector<uint32_t> added = {0, 1, 5, 6, 7, 9};
+  for (const uint32_t at : added) positions.Add(at);
+  ASSERT_EQ(positions.count(), 6u);
+  for (uint32_t i = 0; i < 6; ++i) EXPECT_EQ(positions.At(i), added[i]);
+  EXPECT_EQ(positions.Runs(), (std::vector<reeve::Run>{{0, 2}, {5, 3}, {9, 1}}));
 }
 
 TEST(InputBatch, RefusesColumnsThatDoNotFit) {

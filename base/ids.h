@@ -75,6 +75,25 @@ struct Birth {
   constexpr auto operator<=>(const Birth&) const = default;
 };
 
+// What makes an input of a job the same as another: 128 bits that whoever adds it chooses, mostly a
+// hash (base/input_key.h). Here as the words in which its 16 bytes lie in memory.
+struct InputKey {
+  uint64_t words[2] = {0, 0};
+
+  constexpr auto operator<=>(const InputKey&) const = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const InputKey& key) {
+    return H::combine(std::move(h), key.words[0], key.words[1]);
+  }
+};
+inline constexpr size_t kInputKeyBytes = 16;
+
+// An attempt may add so many new inputs. Its output and they have kMaxPayloadBytes together, and
+// each counts so much more than its bytes: its key and its length.
+inline constexpr uint32_t kMaxNewInputs = 32'768;
+inline constexpr size_t kNewInputCost = 24;
+
 // A lease as it is told across epochs.
 struct LeaseId {
   Epoch epoch;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/input_key.h"
 #include "base/strings.h"
 #include "base/wire.h"
 
@@ -11,7 +12,7 @@ namespace reeve {
 namespace {
 
 // Fields of reeve.v1.TaskBatch.
-constexpr uint32_t kTaskCount = 1, kInputBytes = 2, kInputs = 3;
+constexpr uint32_t kTaskCount = 1, kInputBytes = 2, kInputs = 3, kKeys = 4;
 
 absl::Status BadBatch(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", what);
@@ -28,13 +29,14 @@ absl::Status TooLarge(size_t position, uint32_t bytes) {
 absl::StatusOr<std::shared_ptr<const InputBatch>> InputBatch::Parse(Buffer wire) {
   uint64_t count = 0;
   std::vector<uint32_t> lengths;
-  std::string_view blob;
+  std::string_view blob, keys;
   wire::Reader reader(wire.view());
   while (reader.Next()) {
     switch (reader.field()) {
       case kTaskCount: reader.Varint(&count); break;
       case kInputBytes: reader.Packed(&lengths, kMaxTasksPerBatch); break;
       case kInputs: reader.Bytes(&blob); break;
+      case kKeys: reader.Bytes(&keys); break;
       default: reader.Skip();
     }
   }
@@ -46,6 +48,8 @@ absl::StatusOr<std::shared_ptr<const InputBatch>> InputBatch::Parse(Buffer wire)
   if (lengths.size() > 1 && lengths.size() != count) {
     return BadBatch(StrCat("input_bytes has ", lengths.size(), " entries for ", count, " tasks"));
   }
+  if (!keys.empty() && keys.size() != count * kInputKeyBytes)
+    return BadBatch(StrCat("keys has ", keys.size(), " bytes for ", count, " tasks; each has 16"));
   std::shared_ptr<InputBatch> batch(new InputBatch());
   batch->count_ = static_cast<uint32_t>(count);
   uint64_t total = 0;
@@ -67,6 +71,7 @@ absl::StatusOr<std::shared_ptr<const InputBatch>> InputBatch::Parse(Buffer wire)
   }
   batch->wire_ = std::move(wire);
   batch->blob_ = blob;
+  batch->keys_ = keys;
   return batch;
 }
 
@@ -81,6 +86,17 @@ Buffer InputBatch::Inputs(uint32_t position, uint32_t count) const {
   return wire_.Slice(static_cast<size_t>(blob_.data() - wire_.view().data()) + begin, end - begin);
 }
 
+std::vector<InputKey> InputBatch::Keys() const {
+  std::vector<InputKey> keys;
+  DecodeKeys(keys_, &keys);
+  return keys;
+}
+
+void InputBatchBuilder::Add(std::string_view input, const InputKey& key) {
+  Add(input);
+  AppendKey(key, &keys_);
+}
+
 void InputBatchBuilder::Add(std::string_view input) {
   lengths_.push_back(static_cast<uint32_t>(input.size()));
   blob_.append(input);
@@ -89,16 +105,18 @@ void InputBatchBuilder::Add(std::string_view input) {
 std::string InputBatchBuilder::Finish() {
   std::string out;
   if (!lengths_.empty()) {
-    out.reserve(blob_.size() + lengths_.size() * 2 + 32);
+    out.reserve(blob_.size() + keys_.size() + lengths_.size() * 2 + 32);
     wire::PutVarintField(kTaskCount, lengths_.size(), &out);
     const bool uniform =
         std::all_of(lengths_.begin(), lengths_.end(), [&](uint32_t n) { return n == lengths_[0]; });
     if (uniform) lengths_.resize(1);
     wire::PutPackedField(kInputBytes, lengths_, &out);
     wire::PutBytesField(kInputs, blob_, &out);
+    if (!keys_.empty()) wire::PutBytesField(kKeys, keys_, &out);
   }
   lengths_.clear();
   blob_.clear();
+  keys_.clear();
   return out;
 }
 

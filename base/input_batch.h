@@ -1,5 +1,5 @@
 // Inputs of consecutive tasks: reads the wire bytes of reeve.v1.TaskBatch (and of
-// AppendTasksRequest, whose fields 1 to 3 are the same) without copying the blob, and writes them.
+// AppendTasksRequest, whose fields 1 to 4 are the same) without copying the blob, and writes them.
 //
 // Unknown fields are skipped, so the bytes a client sent can lie in the store as they came.
 //
@@ -42,6 +42,9 @@ class InputBatch {
   uint32_t InputBytes(uint32_t position) const {
     return static_cast<uint32_t>(End(position) - Begin(position));
   }
+  // One for each input, or none.
+  bool has_keys() const { return !keys_.empty(); }
+  std::vector<InputKey> Keys() const;
   // All inputs are of the same length.
   bool uniform() const { return offsets_.empty(); }
 
@@ -55,6 +58,7 @@ class InputBatch {
 
   Buffer wire_;
   std::string_view blob_;  // Within wire_.
+  std::string_view keys_;  // Likewise.
   uint32_t count_ = 0;
   uint32_t uniform_bytes_ = 0;
   std::vector<uint32_t> offsets_;  // End of each input, if lengths differ.
@@ -64,6 +68,8 @@ class InputBatch {
 class InputBatchBuilder {
  public:
   void Add(std::string_view input);
+  // With its key. All inputs of a batch have one, or none has.
+  void Add(std::string_view input, const InputKey& key);
   uint32_t count() const { return static_cast<uint32_t>(lengths_.size()); }
   // Bytes of the inputs so far.
   size_t payload_bytes() const { return blob_.size(); }
@@ -72,7 +78,7 @@ class InputBatchBuilder {
 
  private:
   std::vector<uint32_t> lengths_;
-  std::string blob_;
+  std::string blob_, keys_;
 };
 
 }  // namespace reeve
