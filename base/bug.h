@@ -60,6 +60,9 @@ enum class Bug : uint8_t {
   kExclusiveLostEarly,
   kExclusiveGoesOn,
   kExclusiveBeforeCommit,
+  kKeysForgotten,
+  kStaleInputsAdded,
+  kNewInputsNotResent,
   kCount,
 };
 

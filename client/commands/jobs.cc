@@ -71,6 +71,11 @@ std::string DescribeJob(const v1::Job& job) {
   StrAppend(&text, "tasks       ", counts.total(), ": ", counts.succeeded(), " succeeded, ",
             counts.failed(), " failed, ", counts.cancelled(), " cancelled, ", counts.assigned(),
             " at workers, ", counts.ready(), " ready, ", counts.scheduled(), " waiting to retry\n");
+  if (job.spec().accepts_new_inputs()) {
+    StrAppend(&text, "new inputs  up to ", job.spec().max_tasks(),
+              " tasks; dropped: ", counts.duplicate_inputs(), " duplicates, ",
+              counts.dropped_inputs(), " beyond the limit\n");
+  }
   if (counts.retried() > 0) StrAppend(&text, "retried     ", counts.retried(), " attempts\n");
   return text;
 }

@@ -80,6 +80,39 @@ bool AgreeOnFailures(const ResultBatchArrived& arrived, const ResultBatch& body)
   return next == arrived.failed.size();
 }
 
+// Only what succeeded adds inputs, each with a key, and no more than fits with its output.
+absl::Status TakeNewInputs(const link::v1::Results::Batch& wire, const Buffer& bytes,
+                           const ResultBatch& body, NewInputs* added) {
+  // On their own: they may be kept for long, and the frame with its results must not be.
+  auto inputs = InputBatch::Parse(Buffer(std::string(bytes.view())));
+  if (!inputs.ok()) return inputs.status();
+  const InputBatch& batch = **inputs;
+  if (batch.count() == 0 || !batch.has_keys()) return Malformed("new inputs without keys");
+  const int parts = wire.adder_size();
+  if (wire.added_size() != parts) return Malformed("columns of new inputs differ");
+  uint64_t after = 0, next = 0;
+  for (int i = 0; i < parts; ++i) {
+    const uint32_t position = wire.adder(i), count = wire.added(i);
+    if (position < after || position >= body.count() || count == 0 ||
+        count > batch.count() - next || body.State(position) != TaskState::kSucceeded) {
+      return Malformed("new inputs of no entry that succeeded");
+    }
+    const size_t input_bytes =
+        batch.Inputs(static_cast<uint32_t>(next), count).size() + count * kNewInputCost;
+    if (count > kMaxNewInputs ||
+        body.Entry(position, 0).output.size() + input_bytes > kMaxPayloadBytes)
+      return Malformed("output and new inputs of a task are over 3 MiB");
+    added->parts.push_back({position, count});
+    after = uint64_t{position} + 1;
+    next += count;
+  }
+  if (next != batch.count()) return Malformed("new inputs that no entry added");
+  added->keys = batch.Keys();
+  added->bytes = batch.wire().size();
+  added->inputs = std::move(*inputs);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status FromWire(const link::v1::HeldRuns& wire, Epoch epoch, std::vector<HeldRun>* held) {
@@ -194,6 +227,14 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
                             static_cast<Reason>(batch.reason(i))});
     }
     if (!AgreeOnFailures(out, **parsed)) return Malformed("failures are not those of the batch");
+    if (batch.new_inputs_bytes() > 0) {
+      if (batch.new_inputs_bytes() > blob.size() - offset)
+        return Malformed("new inputs are longer than the blob");
+      const Buffer inputs = blob.Slice(offset, batch.new_inputs_bytes());
+      offset += batch.new_inputs_bytes();
+      absl::Status taken = TakeNewInputs(batch, inputs, **parsed, &out.added);
+      if (!taken.ok()) return taken;
+    }
     out.run_time = absl::Nanoseconds(std::min<uint64_t>(batch.run_ns(), INT64_MAX));
     arrived.batches.push_back(std::move(out));
   }
@@ -292,6 +333,7 @@ class AssignBuilder {
       wire_.add_input_entries(0);
       return;
     }
+    if (span.positions != nullptr) return AddChosen(span);
     const uint32_t position = span.run.first - span.inputs_first;
     if (span.inputs->uniform()) {
       wire_.add_input_entries(1);
@@ -305,6 +347,20 @@ class AssignBuilder {
     }
     blobs_.push_back(span.inputs->Inputs(position, span.run.count));
     bytes_ += blobs_.back().size();
+  }
+
+  // Where not every input of the batch is a task.
+  void AddChosen(const AssignedSpan& span) {
+    wire_.add_input_entries(span.run.count);
+    std::string blob;
+    for (uint32_t i = 0; i < span.run.count; ++i) {
+      const std::string_view input =
+          span.inputs->Input(span.positions->At(span.run.first - span.inputs_first + i));
+      wire_.add_input_bytes(static_cast<uint32_t>(input.size()));
+      blob += input;
+    }
+    bytes_ += blob.size();
+    blobs_.push_back(Buffer(std::move(blob)));
   }
 
   Buffer Joined() const {

@@ -134,6 +134,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   if (job->state == JobState::kCancelling) all = false;
   write.body = batch.body;
   if (REEVE_BUG(kFailureRecordNotPersisted)) write.retries.clear();
+  if (batch.added.inputs != nullptr) AddNewInputs(*job, std::move(batch.added), write.runs);
   if (!write.runs.empty() || !write.retries.empty()) Record(*job, std::move(write));
   if (job->watched) changed_jobs.insert(job->id);
   UpdateListing(*job);

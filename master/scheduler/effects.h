@@ -32,6 +32,8 @@ struct TaskCounts {
   uint64_t failed = 0;
   uint64_t cancelled = 0;
   uint64_t retried = 0;
+  uint64_t duplicate_inputs = 0;  // Dropped: their key was known.
+  uint64_t dropped_inputs = 0;    // Dropped: beyond max_tasks.
   bool operator==(const TaskCounts&) const = default;
 };
 
@@ -88,6 +90,14 @@ struct PutInputs {
   uint64_t bytes = 0;
   std::string appender;          // Empty: created with the job.
   uint64_t appender_offset = 0;  // After this chunk.
+  PositionsRef positions;        // Those of `inputs` that became tasks, in order; null: all.
+  std::vector<InputKey> keys;    // Of the tasks, to be known again; or empty.
+};
+// An append of which nothing became a task.
+struct PutAppender {
+  JobId job;
+  std::string appender;
+  uint64_t offset = 0;
 };
 struct PutResults {
   JobId job;
@@ -123,8 +133,8 @@ struct DropResults {
   uint64_t through = 0;
 };
 
-using Write = std::variant<PutJob, PutJobState, PutInputs, PutResults, PutFrontier, PutRoster,
-                           DropRoster, ReserveJobIds, DropInputs, DropResults>;
+using Write = std::variant<PutJob, PutJobState, PutInputs, PutAppender, PutResults, PutFrontier,
+                           PutRoster, DropRoster, ReserveJobIds, DropInputs, DropResults>;
 
 // One transaction of one store; committed in order of `number`, several may share a transaction.
 struct WriteBatch {
@@ -152,7 +162,8 @@ struct AssignedSpan {
   bool solo = false;
   Buffer record;               // The job's, for JobBrief.
   InputsRef inputs;            // Null for arrays.
-  TaskIndex inputs_first = 0;  // Index of the first input in `inputs`.
+  TaskIndex inputs_first = 0;  // Index of the first input in `inputs` that counts.
+  PositionsRef positions;      // Of those that count; null: all.
 };
 struct Assignment {
   SessionId session;

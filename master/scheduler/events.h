@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "base/buffer.h"
 #include "base/ids.h"
+#include "base/positions.h"
 
 namespace reeve {
 
@@ -40,6 +41,10 @@ struct JobOptions {
   bool ephemeral = false;      // Lives in the memory store.
   bool at_most_once = false;
   bool exclusive = false;  // Never at two places at once: lost with the lease, never earlier.
+  // Results may bring new inputs with keys; a known key is dropped, and so is what goes beyond
+  // max_tasks (1 to kMaxTasksPerJob).
+  bool accepts_inputs = false;
+  uint32_t max_tasks = 0;
 };
 
 // ---- From the API ----
@@ -53,7 +58,8 @@ struct CreateJob {
   uint32_t array_count = 0;  // > 0: an array of so many tasks.
   InputsRef inputs;          // Inline tasks, or null.
   uint32_t input_count = 0;
-  uint64_t input_bytes = 0;  // Payload bytes of `inputs`.
+  uint64_t input_bytes = 0;    // Payload bytes of `inputs`.
+  std::vector<InputKey> keys;  // Of each input, or empty.
   bool open = false;
 };
 
@@ -71,6 +77,7 @@ struct AppendTasks {
   InputsRef inputs;
   uint32_t count = 0;
   uint64_t bytes = 0;
+  std::vector<InputKey> keys;  // Of each input, or empty.
 };
 
 // The stream is gone; nothing more will be answered on it.
@@ -186,6 +193,18 @@ struct FailedEntry {
   Reason reason = Reason::kNone;
 };
 
+// New inputs that the results of a batch bring along.
+struct NewInputs {
+  struct Part {
+    uint32_t position = 0;  // In the batch: the entry that adds them. It succeeded.
+    uint32_t count = 0;     // Inputs; at least 1.
+  };
+  InputsRef inputs;            // Null: none.
+  std::vector<InputKey> keys;  // Of each input.
+  uint64_t bytes = 0;          // Of memory that `inputs` take.
+  std::vector<Part> parts;     // Ascending; together all of `inputs`, in order.
+};
+
 struct ResultBatchArrived {
   uint64_t number = 0;  // Per session; acknowledged by it.
   JobId job;
@@ -193,6 +212,7 @@ struct ResultBatchArrived {
   std::vector<FailedEntry> failed;
   absl::Duration run_time;  // Sum over the batch.
   Buffer body;              // Wire bytes of a reeve.v1.ResultBatch.
+  NewInputs added;
 };
 
 struct ResultsArrived {

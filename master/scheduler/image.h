@@ -18,6 +18,7 @@ struct ChunkImage {
   Run run;
   Birth birth;
   uint64_t bytes = 0;
+  PositionsRef positions;  // As in PutInputs.
 };
 
 // A job that has not ended. Ended ones stay in the store and are answered from there.
@@ -31,6 +32,10 @@ struct JobImage {
   std::vector<RetryOutcome>
       retries;  // In order of seq; the last for an index stands, unless it is terminal.
   uint64_t last_seq = 0;
+  // Of a job that accepts inputs: the keys of its tasks, and the last recorded counts of what was
+  // dropped.
+  std::vector<InputKey> keys;
+  uint64_t duplicate_inputs = 0, dropped_inputs = 0;
 };
 
 struct RosterImage {

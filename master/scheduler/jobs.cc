@@ -35,6 +35,10 @@ TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
   counts.failed = job.failed;
   counts.cancelled = job.cancelled_count;
   counts.retried = job.retried;
+  if (job.known != nullptr) {
+    counts.duplicate_inputs = job.known->duplicates;
+    counts.dropped_inputs = job.known->dropped;
+  }
   return counts;
 }
 
@@ -91,6 +95,10 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
       ephemeral_inputs + event.input_bytes > options.ephemeral_bytes / 2) {
     return Full("ephemeral jobs hold as many bytes as they may");
   }
+  if (event.options.accepts_inputs &&
+      reserved_keys + event.options.max_tasks > options.max_known_keys) {
+    return Full("jobs that accept new inputs have as many tasks in all (max_tasks) as they may");
+  }
   if (!workers.empty()) {
     const auto work = classes.find(event.options.handler);
     if (work == classes.end() || work->second.workers.empty()) {
@@ -141,6 +149,10 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
   job.store = event.options.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
   job.cursorless_since = now.monotonic;
   if (event.options.ephemeral) ephemeral_jobs.insert(job.id);
+  if (event.options.accepts_inputs) {
+    job.known = std::make_unique<KnownInputs>();
+    reserved_keys += job.options.max_tasks;
+  }
   jobs.emplace(job.id, std::move(owned));
   if (event.array_count > 0) {
     PutJob put{ViewOf(job), job.options, event.array_count, event.request_id, event.content_hash};
@@ -160,7 +172,8 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     Put(job.store, PutJob{ViewOf(job), job.options, 0, event.request_id, event.content_hash},
         job.record.size());
     if (event.inputs != nullptr)
-      AddChunk(job, event.input_count, event.inputs, event.input_bytes, "", 0);
+      AddChunk(job, SelectAll(job, event.input_count, event.keys), event.inputs, event.input_bytes,
+               "", 0);
   }
   UpdateListing(job);
   return &job;
@@ -172,14 +185,16 @@ void Scheduler::Impl::ReserveIds() {
   Put(StoreKind::kDurable, ReserveJobIds{JobId(reserved_below)});
 }
 
-void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
+void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
                                const std::string& appender, uint64_t offset) {
+  const uint32_t count = tasks.count;
   Chunk chunk;
   chunk.run = {job.total, count};
   chunk.birth = {epoch, next_birth++};
   chunk.bytes = bytes;
   chunk.left = count;
   chunk.has_inputs = true;
+  chunk.positions = tasks.positions;
   chunk.commit = next_commit[static_cast<int>(job.store)];
   // Beyond the bound the tail stays in the store; the head is what is needed next.
   if (resident_bytes + bytes <= options.resident_bytes) {
@@ -187,7 +202,9 @@ void Scheduler::Impl::AddChunk(Job& job, uint32_t count, InputsRef inputs, uint6
     resident_bytes += bytes;
   }
   Put(job.store,
-      PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset}, bytes);
+      PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset,
+                std::move(tasks.positions), std::move(tasks.keys)},
+      bytes);
   job.total += count;
   job.queued_bytes += bytes;
   queued_tasks += count;
@@ -281,17 +298,28 @@ void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
                                Latest(job->store)});
     return;
   }
-  if (uint64_t{job->total} + event.count > kMaxTasksPerJob) {
+  if (!event.keys.empty() && job->known == nullptr) {
+    return RefuseAppend(event.stream,
+                        MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
+                                  "keys: the job was created without accepts_new_inputs"),
+                        job->store);
+  }
+  if (job->known == nullptr && uint64_t{job->total} + event.count > kMaxTasksPerJob) {
     return RefuseAppend(event.stream,
                         MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
                                   StrCat("a job has at most ", kMaxTasksPerJob, " tasks")),
                         job->store);
   }
   if (!HasRoom(*job, event.count, event.bytes)) return parked.push_back(std::move(event));
-  const Run run{job->total, event.count};
   appender.offset += event.count;
-  AddChunk(*job, event.count, std::move(event.inputs), event.bytes, stream->second.second,
-           appender.offset);
+  Selection tasks = SelectAll(*job, event.count, event.keys);
+  const Run run{job->total, tasks.count};
+  if (tasks.count > 0) {
+    AddChunk(*job, std::move(tasks), std::move(event.inputs), event.bytes, stream->second.second,
+             appender.offset);
+  } else {
+    Put(job->store, PutAppender{job->id, stream->second.second, appender.offset});
+  }
   UpdateListing(*job);
   if (job->watched) changed_jobs.insert(job->id);
   effects.replies.push_back({event.stream,
@@ -395,6 +423,7 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
     if (chunk.left > 0) ForgetChunk(job, chunk);
   }
   CountResults(job, 0, job.result_bytes);
+  if (job.known != nullptr) reserved_keys -= job.options.max_tasks;
   Unlist(job);
   ephemeral_jobs.erase(job.id);
   room_changed = true;

@@ -185,7 +185,10 @@ void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
   const auto begin =
       std::upper_bound(job.chunks.begin(), job.chunks.end(), from,
                        [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
-  for (auto it = std::prev(begin); it != job.chunks.end(); ++it) {
+  // Far ahead is of no use yet, and a job may have very many small chunks.
+  uint64_t looked = 0;
+  for (auto it = std::prev(begin); it != job.chunks.end() && looked < options.load_ahead_chunks;
+       ++it, ++looked) {
     if (it->ready == 0) continue;
     if (it->inputs != nullptr) continue;
     if (it->loading) continue;
@@ -350,6 +353,7 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.sent = run;
   lease.inputs = chunk.inputs;
   lease.inputs_first = chunk.run.first;
+  lease.positions = chunk.positions;
   TakeFrom(solo ? job.solo : job.ready, job, run);
   job.in_flight += run.count;
   job.leases.insert(lease.seq);
@@ -377,6 +381,7 @@ void Scheduler::Impl::Send(const Now& now, WorkerRecord& worker, Lease& lease) {
   span.record = jobs.at(lease.job)->record;
   span.inputs = lease.inputs;
   span.inputs_first = lease.inputs_first;
+  span.positions = lease.positions;
   Assignment& assignment = assigning[worker.session];
   assignment.session = worker.session;
   assignment.spans.push_back(std::move(span));

@@ -43,6 +43,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     chunk.birth = stored.birth;
     chunk.bytes = stored.bytes;
     chunk.has_inputs = image.job.array_count == 0;
+    chunk.positions = stored.positions;
     chunk.left = stored.run.count;
     job.total = stored.run.end();
     if (chunk.has_inputs) {
@@ -54,6 +55,14 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   }
   for (const auto& [name, offset] : image.appenders) job.appenders[name].offset = offset;
 
+  if (job.options.accepts_inputs) {
+    job.known = std::make_unique<KnownInputs>();
+    job.known->keys.reserve(image.keys.size());
+    if (!REEVE_BUG(kKeysForgotten)) job.known->keys.insert(image.keys.begin(), image.keys.end());
+    job.known->duplicates = image.duplicate_inputs;
+    job.known->dropped = image.dropped_inputs;
+    reserved_keys += job.options.max_tasks;
+  }
   IntervalSet open(Run{0, job.total});
   for (const ResultRun& result : image.results) {
     open.Remove(result.run.run());

@@ -47,6 +47,9 @@ struct SchedulerOptions {
   uint64_t max_queued_payload_tasks = 200'000'000;
   uint64_t max_queued_bytes = 64ull << 30;
   uint64_t max_active_jobs = 1'000'000;
+  // Sum of max_tasks of the jobs that accept inputs: so many keys may have to be remembered.
+  // Beyond: QUEUE_FULL.
+  uint64_t max_known_keys = kMaxTasksPerJob;
   // EPHEMERAL jobs: all together and each.
   uint64_t ephemeral_bytes = 256u << 20;
   uint64_t ephemeral_job_bytes = 64u << 20;
@@ -133,7 +136,7 @@ class Scheduler {
 
   struct Totals {
     uint64_t workers = 0, active_jobs = 0, unfinished_tasks = 0, queued_bytes = 0,
-             resident_bytes = 0;
+             resident_bytes = 0, known_keys = 0;
     // Seen since start: what people look for when something is odd.
     uint64_t superseded_results = 0, lost_spans = 0, expired_leases = 0, resent_spans = 0,
              recalled_tasks = 0, suspicions = 0, crashes = 0;

@@ -20,6 +20,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "base/bug.h"
 #include "base/interval_set.h"
 #include "master/scheduler/scheduler.h"
@@ -44,6 +45,7 @@ struct Chunk {
   uint64_t bytes = 0;       // Payload; 0 for arrays.
   bool has_inputs = false;  // False: an array, nothing to load.
   InputsRef inputs;         // Resident, or null.
+  PositionsRef positions;   // Of the inputs that are tasks; null: all.
   bool loading = false;
   uint64_t commit = 0;  // Number of the commit that holds it.
   uint32_t ready = 0;   // Indexes of it in Job::ready and Job::solo.
@@ -75,6 +77,19 @@ struct Blame {
 struct Appender {
   uint64_t offset = 0;  // Accepted: committed, or in a commit under way.
   CallId stream;        // Open stream, or none.
+};
+
+// What a job that accepts inputs remembers of them.
+struct KnownInputs {
+  absl::flat_hash_set<InputKey> keys;  // Of its tasks. Never iterated.
+  uint64_t duplicates = 0, dropped = 0;
+};
+
+// Which inputs of a batch become tasks.
+struct Selection {
+  uint32_t count = 0;
+  PositionsRef positions;      // Null: all.
+  std::vector<InputKey> keys;  // Of the tasks, or empty.
 };
 
 // A result stream of an EPHEMERAL job.
@@ -117,7 +132,8 @@ struct Job {
   uint64_t frontier_commit = 0;
 
   std::map<std::string, Appender> appenders;
-  uint64_t queued_bytes = 0;  // Payload of chunks with tasks left.
+  std::unique_ptr<KnownInputs> known;  // Null: the job does not accept inputs.
+  uint64_t queued_bytes = 0;           // Payload of chunks with tasks left.
   // EPHEMERAL: results not yet passed by every cursor, as (seq, bytes).
   std::deque<std::pair<uint64_t, uint64_t>> kept_results;
   uint64_t result_bytes = 0;
@@ -144,6 +160,7 @@ struct Lease {
   Run sent;
   InputsRef inputs;
   TaskIndex inputs_first = 0;
+  PositionsRef positions;
   absl::Duration sent_at;
   // Recall under way.
   bool recalling = false;
@@ -212,7 +229,7 @@ struct Scheduler::Impl {
   absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
   void ReserveIds();
   Job* MakeJob(const Now& now, CreateJob& event);
-  void AddChunk(Job& job, uint32_t count, InputsRef inputs, uint64_t bytes,
+  void AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
                 const std::string& appender, uint64_t offset);
   // An append without room waits here, and with it whatever its stream sent later.
   bool HasRoom(const Job& job, uint64_t count, uint64_t bytes) const;
@@ -337,6 +354,17 @@ struct Scheduler::Impl {
   // The task may run again once its back-off is over. Returns: when.
   absl::Time Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times);
 
+  // ---- new_inputs.cc ----
+  // Takes up what is new of `offered` (positions of a batch of `count`, ascending) while there is
+  // room for tasks. The place where keys are looked up. `keys`: of each of the `count`, or empty.
+  // Counts what is dropped, durably with what else is written now.
+  Selection Select(Job& job, uint32_t count, const std::vector<InputKey>& keys,
+                   const std::vector<Run>& offered);
+  // Of a batch that was created or appended.
+  Selection SelectAll(Job& job, uint32_t count, const std::vector<InputKey>& keys);
+  // The inputs that came with the results in `admitted`, in the same transaction.
+  void AddNewInputs(Job& job, NewInputs added, const std::vector<ResultRun>& admitted);
+
   // ---- recovery.cc ----
   void Restore(JobImage& image, const Now& now);
   void ReleaseUnclaimed(const Now& now);
@@ -413,6 +441,7 @@ struct Scheduler::Impl {
   // while a crash could still undo the record of the one before.
   std::map<std::pair<absl::Time, JobId>, After> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
+  uint64_t reserved_keys = 0;  // Sum of max_tasks of the jobs that accept inputs.
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.
   std::set<JobId> ephemeral_jobs;
   std::deque<AppendTasks> parked;  // Appends without room, in order of arrival.

@@ -116,6 +116,7 @@ class Harness {
     batch.failed = std::move(failed);
     batch.run_time = each * run.count;
     batch.body = Buffer(std::string(result_bytes, 'r'));
+    batch.added = std::exchange(adding, {});
     arrived.batches.push_back(std::move(batch));
     Step(std::move(arrived));
   }
@@ -137,6 +138,7 @@ class Harness {
 
   bool auto_commit = true;
   size_t result_bytes = 0;  // Of each batch.
+  NewInputs adding;         // With the next batch.
   std::array<uint64_t, kStoreCount> last_commit{};
   std::vector<Write> writes;
   std::map<SessionId, std::vector<AssignedSpan>> assigned;

@@ -64,7 +64,10 @@ Scheduler::Totals Scheduler::totals() const {
   Totals totals = impl_->totals;
   totals.workers = impl_->workers.size();
   totals.active_jobs = impl_->jobs.size();
-  for (const auto& [id, job] : impl_->jobs) totals.unfinished_tasks += job->unfinished();
+  for (const auto& [id, job] : impl_->jobs) {
+    totals.unfinished_tasks += job->unfinished();
+    if (job->known != nullptr) totals.known_keys += job->known->keys.size();
+  }
   totals.queued_bytes = impl_->queued_bytes;
   totals.resident_bytes = impl_->resident_bytes;
   return totals;
@@ -205,7 +208,7 @@ void Scheduler::Impl::CheckInvariants() const {
       Require(worker->held[lane] == held[session][lane], "held counts add up", {});
     }
   }
-  uint64_t resident = 0, queued = 0, results = 0;
+  uint64_t resident = 0, queued = 0, results = 0, reserved = 0;
   for (const auto& [id, job] : jobs) {
     IntervalSet seen;
     const auto once = [&seen, id = id](const IntervalSet& set) {
@@ -241,6 +244,16 @@ void Scheduler::Impl::CheckInvariants() const {
       next = chunk.run.end();
       ready += chunk.ready;
       if (chunk.inputs != nullptr) resident += chunk.bytes;
+      Require(chunk.positions == nullptr || chunk.positions->count() == chunk.run.count,
+              "positions of a chunk are those of its tasks", id);
+    }
+    Require(next == job->total, "chunks are all of the job", id);
+    Require((job->known != nullptr) == job->options.accepts_inputs,
+            "keys are kept exactly where inputs are accepted", id);
+    if (job->known != nullptr) {
+      reserved += job->options.max_tasks;
+      Require(job->total <= job->options.max_tasks, "no more tasks than max_tasks", id);
+      Require(job->known->keys.size() <= job->total, "a key has a task", id);
     }
     Require(ready == job->ready.size() + job->solo.size(), "ready counts of chunks", id);
     Require(solo_jobs.contains(id) == !job->solo.empty(), "solo jobs have solo tasks", id);
@@ -262,6 +275,7 @@ void Scheduler::Impl::CheckInvariants() const {
   }
   Require(resident == resident_bytes, "resident bytes", {});
   Require(queued == queued_bytes, "queued bytes", {});
+  Require(reserved == reserved_keys, "reserved keys", {});
   Require(results == ephemeral_results, "ephemeral result bytes", {});
 }
 

@@ -436,6 +436,7 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
           response->set_resent_assignment_count(totals.resent_spans);
           response->set_crash_count(totals.crashes);
           response->set_suspicion_count(totals.suspicions);
+          response->set_known_key_count(totals.known_keys);
         },
         [reactor] { reactor->Finish(grpc::Status::OK); });
     if (!asked.ok()) reactor->Finish(ToGrpc(asked));

@@ -139,6 +139,7 @@ absl::Status AppendStream::Accept(Buffer bytes) {
   event.offset = envelope->offset;
   event.count = (*batch)->count();
   event.bytes = (*batch)->payload_bytes();
+  event.keys = (*batch)->Keys();
   waiting_bytes_ = (*batch)->wire().size();
   event.inputs = std::move(*batch);
   waiting_ = std::move(event);

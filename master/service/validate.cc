@@ -19,6 +19,7 @@ constexpr size_t kMaxNameBytes = 200;
 constexpr size_t kMaxParams = 1000;
 constexpr size_t kMaxParamBytes = 64u << 10;
 constexpr uint32_t kDefaultAttempts = 3;
+constexpr uint32_t kDefaultMaxTasks = 1'000'000;
 
 absl::Status Bad(std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", message);
@@ -121,6 +122,10 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   if (spec->exclusive() && spec->durability() == v1::JobSpec::EPHEMERAL)
     return Bad(
         "spec.exclusive: not with EPHEMERAL, which a master forgets while commands still run");
+  if (spec->max_tasks() > 0 && !spec->accepts_new_inputs())
+    return Bad("spec.max_tasks: only with accepts_new_inputs");
+  if (spec->max_tasks() > kMaxTasksPerJob) return Bad("spec.max_tasks: 1 to 100,000,000");
+  if (spec->accepts_new_inputs() && spec->max_tasks() == 0) spec->set_max_tasks(kDefaultMaxTasks);
   if (spec->max_attempts() == 0 && spec->at_most_once()) spec->set_max_attempts(1);
   if (spec->max_attempts() == 0) spec->set_max_attempts(exec ? 1 : kDefaultAttempts);
   if (spec->max_attempts() > 1000) return Bad("spec.max_attempts: 1 to 1,000");
@@ -154,6 +159,8 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
   if (request->has_array()) {
     v1::ArraySpec* array = request->mutable_array();
     if (request->open()) return Bad("open: not with an array");
+    if (request->spec().accepts_new_inputs())
+      return Bad("spec.accepts_new_inputs: not with an array");
     if (array->step() == 0) array->set_step(1);
     if (array->count() == 0) return Bad("array.count: at least 1");
     if (array->count() > kMaxTasksPerJob) {
@@ -175,6 +182,9 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
   auto batch = InputBatch::Parse(Buffer(request->batch().SerializeAsString()));
   if (!batch.ok()) return batch.status();
   if ((*batch)->count() == 0) return Bad("batch.task_count: at least 1");
+  if ((*batch)->has_keys() && !request->spec().accepts_new_inputs())
+    return Bad("batch.keys: only with spec.accepts_new_inputs");
+  event->keys = (*batch)->Keys();
   event->input_count = (*batch)->count();
   event->input_bytes = (*batch)->payload_bytes();
   event->inputs = std::move(*batch);
@@ -212,6 +222,8 @@ absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::
   event.options.priority = spec.priority();
   event.options.at_most_once = spec.at_most_once();
   event.options.exclusive = spec.exclusive();
+  event.options.accepts_inputs = spec.accepts_new_inputs();
+  event.options.max_tasks = spec.max_tasks();
   event.options.ephemeral = spec.durability() == v1::JobSpec::EPHEMERAL;
   store::v1::JobRecord record;
   if (request.has_array()) *record.mutable_array() = request.array();

@@ -43,6 +43,33 @@ TEST(ValidateTest, DefaultsAreFilledIn) {
   EXPECT_EQ(Check(Command())->options.max_attempts, 1u);
 }
 
+TEST(ValidateTest, KeysAndNewInputsAreForJobsThatAcceptThem) {
+  v1::CreateJobRequest request = Echo();
+  request.mutable_spec()->set_accepts_new_inputs(true);
+  EXPECT_EQ(ErrorReason(Check(request).status()), "BAD_REQUEST") << "not an array";
+  v1::TaskBatch* batch = request.mutable_batch();
+  batch->set_task_count(2);
+  batch->add_input_bytes(1);
+  batch->set_inputs("ab");
+  batch->set_keys("0123456789abcdef0123456789ABCDEF");
+  auto event = Check(request);
+  ASSERT_TRUE(event.ok()) << event.status();
+  EXPECT_TRUE(event->options.accepts_inputs);
+  EXPECT_EQ(event->options.max_tasks, 1'000'000u);
+  EXPECT_EQ(event->keys.size(), 2u);
+  request.mutable_spec()->set_max_tasks(7);
+  EXPECT_EQ(Check(request)->options.max_tasks, 7u);
+  request.mutable_spec()->set_max_tasks(kMaxTasksPerJob + 1);
+  EXPECT_FALSE(Check(request).ok());
+  request.mutable_spec()->set_max_tasks(7);
+  request.mutable_spec()->set_accepts_new_inputs(false);
+  EXPECT_FALSE(Check(request).ok()) << "max_tasks without the option";
+  request.mutable_spec()->set_max_tasks(0);
+  EXPECT_FALSE(Check(request).ok()) << "keys without the option";
+  batch->clear_keys();
+  EXPECT_TRUE(Check(request).ok());
+}
+
 TEST(ValidateTest, OnlyCommandsCanBeExclusive) {
   v1::CreateJobRequest request = Command();
   request.mutable_spec()->set_exclusive(true);

@@ -62,6 +62,7 @@ struct Memory {
     job.bytes += put.body.size();
     bytes += put.body.size();
   }
+  void Apply(const PutAppender&) {}
   void Apply(const PutFrontier&) {}
   void Apply(const PutRoster&) {}
   void Apply(const DropRoster&) {}

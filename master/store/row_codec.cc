@@ -59,6 +59,26 @@ bool DecodeRuns(std::string_view bytes, std::vector<Run>* runs) {
   return true;
 }
 
+std::string EncodePositions(const PositionsRef& positions) {
+  return positions == nullptr ? std::string() : EncodeRuns(positions->Runs());
+}
+
+bool DecodePositions(std::string_view bytes, uint32_t count, PositionsRef* positions) {
+  std::vector<Run> runs;
+  if (!DecodeRuns(bytes, &runs)) return false;
+  if (runs.empty()) return true;
+  auto decoded = std::make_shared<Positions>();
+  uint32_t next = 0;
+  for (const Run run : runs) {
+    if (run.first < next || run.end() > kMaxTasksPerBatch) return false;
+    for (uint32_t i = run.first; i < run.end(); ++i) decoded->Add(i);
+    next = run.end();
+  }
+  const bool sound = decoded->count() == count;
+  *positions = std::move(decoded);
+  return sound;
+}
+
 std::string EncodeResultRuns(const std::vector<ResultRun>& runs) {
   std::vector<Column> c(4);
   for (const ResultRun& run : runs) {
@@ -127,16 +147,20 @@ std::string EncodeCounts(const TaskCounts& counts) {
   const uint64_t values[] = {counts.total,     counts.scheduled, counts.ready,     counts.assigned,
                              counts.succeeded, counts.failed,    counts.cancelled, counts.retried};
   for (uint32_t i = 0; i < 8; ++i) wire::PutVarintField(i + 1, values[i], &bytes);
+  // Of jobs that accept inputs only.
+  if (counts.duplicate_inputs > 0) wire::PutVarintField(9, counts.duplicate_inputs, &bytes);
+  if (counts.dropped_inputs > 0) wire::PutVarintField(10, counts.dropped_inputs, &bytes);
   return bytes;
 }
 
 bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
-  uint64_t* const values[] = {&counts->total,     &counts->scheduled, &counts->ready,
-                              &counts->assigned,  &counts->succeeded, &counts->failed,
-                              &counts->cancelled, &counts->retried};
+  uint64_t* const values[] = {&counts->total,         &counts->scheduled, &counts->ready,
+                              &counts->assigned,      &counts->succeeded, &counts->failed,
+                              &counts->cancelled,     &counts->retried,   &counts->duplicate_inputs,
+                              &counts->dropped_inputs};
   wire::Reader reader(bytes);
   while (reader.Next()) {
-    if (reader.field() >= 1 && reader.field() <= 8) {
+    if (reader.field() >= 1 && reader.field() <= 10) {
       reader.Varint(values[reader.field() - 1]);
     } else {
       reader.Skip();

@@ -14,6 +14,10 @@ namespace reeve {
 // Decoders return false if the bytes are not what the encoder wrote.
 std::string EncodeRuns(const std::vector<Run>& runs);
 bool DecodeRuns(std::string_view bytes, std::vector<Run>* runs);
+// Positions of the inputs of a chunk that are tasks; empty: all. Sound only if they are as many as
+// `count`.
+std::string EncodePositions(const PositionsRef& positions);
+bool DecodePositions(std::string_view bytes, uint32_t count, PositionsRef* positions);
 std::string EncodeResultRuns(const std::vector<ResultRun>& runs);
 bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs);
 std::string EncodeRetries(const std::vector<RetryOutcome>& retries);

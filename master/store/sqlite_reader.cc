@@ -124,8 +124,8 @@ class SqliteReader final : public StoreReader {
     const std::string columns =
         "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, "
         "array_count, create_us, "
-        "state, end_us, counts, cancelled, crc, record, exclusive FROM jobs JOIN job_state USING "
-        "(job) ";
+        "state, end_us, counts, cancelled, crc, record, exclusive, accepts_inputs, max_tasks "
+        "FROM jobs JOIN job_state USING (job) ";
     REEVE_RETURN_IF_ERROR(db_->Prepare((columns + "WHERE jobs.job = ?").c_str(), &job_));
     REEVE_RETURN_IF_ERROR(
         db_->Prepare((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
@@ -152,6 +152,8 @@ class SqliteReader final : public StoreReader {
     job.options.priority = static_cast<int32_t>(row.Int(4));
     job.options.at_most_once = row.Int(5) != 0;
     job.options.exclusive = row.Int(14) != 0;
+    job.options.accepts_inputs = row.Int(15) != 0;
+    job.options.max_tasks = static_cast<uint32_t>(row.Int(16));
     job.array_count = static_cast<uint32_t>(row.Int(6));
     job.view.create_time = absl::FromUnixMicros(row.Int(7));
     job.view.state = static_cast<JobState>(row.Int(8));

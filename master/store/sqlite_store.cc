@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "base/failpoint.h"
 #include "base/input_batch.h"
+#include "base/input_key.h"
 #include "base/strings.h"
 #include "base/uuid.h"
 #include "master/store/row_codec.h"
@@ -18,9 +19,15 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x52454556;  // "REEV"
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 // From version 1.
 constexpr char kAddExclusive[] = "ALTER TABLE jobs ADD COLUMN exclusive INTEGER DEFAULT 0";
+// From version 2.
+constexpr char kAddKeyedInputs[] = R"sql(
+  ALTER TABLE jobs ADD COLUMN accepts_inputs INTEGER DEFAULT 0;
+  ALTER TABLE jobs ADD COLUMN max_tasks INTEGER DEFAULT 0;
+  CREATE TABLE keyed_inputs(id INTEGER PRIMARY KEY, positions BLOB, crc INTEGER, keys BLOB);
+)sql";
 // Of a new store. Results lie in pages of their own, each of which costs two system calls on its
 // way into the log and two more out of it; a commit of a single task touches few pages either way.
 constexpr int64_t kPageBytes = 16 << 10;
@@ -32,13 +39,16 @@ constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE jobs(job INTEGER PRIMARY KEY, handler BLOB, max_attempts INTEGER, max_in_flight INTEGER,
     priority INTEGER, at_most_once INTEGER, array_count INTEGER, create_us INTEGER, request_id BLOB,
-    content_hash INTEGER, crc INTEGER, record BLOB, exclusive INTEGER);
+    content_hash INTEGER, crc INTEGER, record BLOB, exclusive INTEGER, accepts_inputs INTEGER,
+    max_tasks INTEGER);
   CREATE TABLE job_state(job INTEGER PRIMARY KEY, state INTEGER, frontier INTEGER, end_us INTEGER,
     counts BLOB, cancelled BLOB);
   CREATE INDEX active ON job_state(job) WHERE state < 4;
   CREATE INDEX ended ON job_state(end_us) WHERE state >= 4;
   CREATE TABLE inputs(id INTEGER PRIMARY KEY, count INTEGER, birth_epoch INTEGER, birth_counter INTEGER,
     size INTEGER, crc INTEGER, bytes BLOB);
+  -- Beside inputs of jobs that accept new ones: which of the batch are tasks, and their keys.
+  CREATE TABLE keyed_inputs(id INTEGER PRIMARY KEY, positions BLOB, crc INTEGER, keys BLOB);
   CREATE TABLE appenders(job INTEGER, name BLOB, next INTEGER, PRIMARY KEY(job, name)) WITHOUT ROWID;
   CREATE TABLE results(id INTEGER PRIMARY KEY, runs BLOB, outcomes BLOB, crc INTEGER, bytes BLOB);
   CREATE TABLE roster(worker_id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
@@ -65,11 +75,12 @@ class SqliteStore final : public Store {
   // What a job consists of, read for each: prepared once, because parsing costs more than a small
   // job's rows.
   struct JobStatements {
-    SqliteStatement chunks, appenders, results;
+    SqliteStatement chunks, keys, appenders, results;
   };
   absl::Status PrepareAll();
   absl::Status LoadJobs(Image* image);
   absl::Status LoadJob(JobStatements* read, JobImage* job);
+  absl::Status LoadKeys(SqliteStatement* read, JobImage* job);
   absl::Status LoadRequests(Image* image);
   absl::Status Forget(int64_t job);
   absl::Status PutMeta(const char* key, int64_t value);
@@ -77,9 +88,10 @@ class SqliteStore final : public Store {
   absl::Status Put(const PutJob& put);
   absl::Status Put(const PutJobState& put);
   absl::Status CheckPages();
-  absl::Status Migrate();
+  absl::Status Migrate(int64_t from);
   absl::Status WriteAll(absl::Span<const WriteBatch> batches);
   absl::Status Put(const PutInputs& put);
+  absl::Status Put(const PutAppender& put);
   absl::Status Put(const PutResults& put);
   absl::Status Put(const PutFrontier& put);
   absl::Status Put(const PutRoster& put);
@@ -91,8 +103,8 @@ class SqliteStore final : public Store {
 
   const SqliteStoreOptions options_;
   std::unique_ptr<SqliteConnection> db_;
-  SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, appender_, results_,
-      frontier_, roster_, drop_roster_, log_;
+  SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, keyed_inputs_,
+      appender_, results_, frontier_, roster_, drop_roster_, log_;
 };
 
 absl::Status SqliteStore::CheckPages() {
@@ -104,9 +116,10 @@ absl::Status SqliteStore::CheckPages() {
   return said == "ok" ? absl::OkStatus() : absl::DataLossError(StrCat("it is damaged: ", said));
 }
 
-absl::Status SqliteStore::Migrate() {
+absl::Status SqliteStore::Migrate(int64_t from) {
   REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
-  REEVE_RETURN_IF_ERROR(db_->Execute(kAddExclusive));
+  if (from < 2) REEVE_RETURN_IF_ERROR(db_->Execute(kAddExclusive));
+  if (from < 3) REEVE_RETURN_IF_ERROR(db_->Execute(kAddKeyedInputs));
   REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
   return db_->Execute("COMMIT");
 }
@@ -126,7 +139,7 @@ absl::Status SqliteStore::Open(bool fresh) {
           StrCat(options_.path, " was written by a newer Reeve (schema ", *version,
                  ", this one knows ", kSchemaVersion, ")"));
     }
-    if (*version < kSchemaVersion) REEVE_RETURN_IF_ERROR(Migrate());
+    if (*version < kSchemaVersion) REEVE_RETURN_IF_ERROR(Migrate(*version));
   }
   if (fresh) REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA page_size=", kPageBytes).c_str()));
   const auto page_bytes = db_->QueryInt("PRAGMA page_size");
@@ -152,13 +165,15 @@ absl::Status SqliteStore::PrepareAll() {
   REEVE_RETURN_IF_ERROR(db_->Prepare("COMMIT", &commit_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
   REEVE_RETURN_IF_ERROR(
-      db_->Prepare("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
+      db_->Prepare("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
   REEVE_RETURN_IF_ERROR(
       db_->Prepare("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
   REEVE_RETURN_IF_ERROR(db_->Prepare(
       "UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
       &state_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
+  REEVE_RETURN_IF_ERROR(
+      db_->Prepare("INSERT INTO keyed_inputs VALUES(?, ?, ?, ?)", &keyed_inputs_));
   REEVE_RETURN_IF_ERROR(
       db_->Prepare("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
@@ -212,6 +227,9 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
       "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
       "ORDER BY id",
       &read.chunks));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(
+      "SELECT id, positions, crc, keys FROM keyed_inputs WHERE id BETWEEN ? AND ? ORDER BY id",
+      &read.keys));
   REEVE_RETURN_IF_ERROR(
       db_->Prepare("SELECT name, next FROM appenders WHERE job = ?", &read.appenders));
   REEVE_RETURN_IF_ERROR(
@@ -220,8 +238,8 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
   auto jobs = db_->Prepare(
       "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
       "create_us, "
-      "request_id, content_hash, crc, record, state, frontier, exclusive FROM job_state JOIN jobs "
-      "USING (job) "
+      "request_id, content_hash, crc, record, state, frontier, exclusive, accepts_inputs, "
+      "max_tasks, counts FROM job_state JOIN jobs USING (job) "
       "WHERE state < 4 ORDER BY jobs.job");
   if (!jobs.ok()) return jobs.status();
   for (;;) {
@@ -236,6 +254,8 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.options.priority = static_cast<int32_t>(jobs->Int(4));
     job.job.options.at_most_once = jobs->Int(5) != 0;
     job.job.options.exclusive = jobs->Int(14) != 0;
+    job.job.options.accepts_inputs = jobs->Int(15) != 0;
+    job.job.options.max_tasks = static_cast<uint32_t>(jobs->Int(16));
     job.job.array_count = static_cast<uint32_t>(jobs->Int(6));
     job.job.view.create_time = absl::FromUnixMicros(jobs->Int(7));
     job.job.request_id = jobs->Bytes(8);
@@ -243,6 +263,10 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.view.record = Buffer(std::string(jobs->Bytes(11)));
     if (Checksum({}, job.job.view.record.view()) != jobs->Int(10))
       return Damaged("record", job.job.view.job);
+    TaskCounts counts;
+    if (!DecodeCounts(jobs->Bytes(17), &counts)) return Damaged("counts", job.job.view.job);
+    job.duplicate_inputs = counts.duplicate_inputs;
+    job.dropped_inputs = counts.dropped_inputs;
     job.state = static_cast<JobState>(jobs->Int(12));
     job.frontier = static_cast<uint32_t>(jobs->Int(13));
     REEVE_RETURN_IF_ERROR(LoadJob(&read, &job));
@@ -261,8 +285,10 @@ absl::Status SqliteStore::LoadJob(JobStatements* read, JobImage* job) {
     job->chunks.push_back(
         {{static_cast<TaskIndex>(chunks.Int(0)), static_cast<uint32_t>(chunks.Int(1))},
          {Epoch(static_cast<uint64_t>(chunks.Int(2))), static_cast<uint64_t>(chunks.Int(3))},
-         static_cast<uint64_t>(chunks.Int(4))});
+         static_cast<uint64_t>(chunks.Int(4)),
+         nullptr});
   }
+  if (job->job.options.accepts_inputs) REEVE_RETURN_IF_ERROR(LoadKeys(&read->keys, job));
   SqliteStatement& appenders = read->appenders;
   appenders.Bind(static_cast<int64_t>(id.value));
   for (;;) {
@@ -281,6 +307,25 @@ absl::Status SqliteStore::LoadJob(JobStatements* read, JobImage* job) {
     if (!DecodeResultRuns(results.Bytes(1), &job->results) ||
         !DecodeRetries(results.Bytes(2), &job->retries)) {
       return Damaged("results", id);
+    }
+  }
+}
+
+absl::Status SqliteStore::LoadKeys(SqliteStatement* read, JobImage* job) {
+  const JobId id = job->job.view.job;
+  auto chunk = job->chunks.begin();
+  read->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
+  for (;;) {
+    auto row = read->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    const auto first = static_cast<TaskIndex>(read->Int(0));
+    while (chunk != job->chunks.end() && chunk->run.first < first) ++chunk;
+    if (chunk == job->chunks.end() || chunk->run.first != first ||
+        Checksum(read->Bytes(1), read->Bytes(3)) != read->Int(2) ||
+        !DecodePositions(read->Bytes(1), chunk->run.count, &chunk->positions) ||
+        !DecodeKeys(read->Bytes(3), &job->keys)) {
+      return Damaged("keys", id);
     }
   }
 }
@@ -336,6 +381,8 @@ absl::Status SqliteStore::Put(const PutJob& put) {
                             .Bind(Checksum({}, put.view.record.view()))
                             .Bind(put.view.record.view())
                             .Bind(put.options.exclusive)
+                            .Bind(put.options.accepts_inputs)
+                            .Bind(put.options.max_tasks)
                             .Run());
   const std::string counts = EncodeCounts(put.view.counts);
   return new_state_.Bind(job)
@@ -366,10 +413,23 @@ absl::Status SqliteStore::Put(const PutInputs& put) {
                             .Bind(Checksum({}, bytes))
                             .Bind(bytes)
                             .Run());
+  if (put.positions != nullptr || !put.keys.empty()) {
+    const std::string positions = EncodePositions(put.positions);
+    const std::string keys = EncodeKeys(put.keys);
+    REEVE_RETURN_IF_ERROR(keyed_inputs_.Bind(RowId(put.job, put.run.first))
+                              .Bind(std::string_view(positions))
+                              .Bind(Checksum(positions, keys))
+                              .Bind(std::string_view(keys))
+                              .Run());
+  }
   if (put.appender.empty()) return absl::OkStatus();
+  return Put(PutAppender{put.job, put.appender, put.appender_offset});
+}
+
+absl::Status SqliteStore::Put(const PutAppender& put) {
   return appender_.Bind(static_cast<int64_t>(put.job.value))
       .Bind(std::string_view(put.appender))
-      .Bind(static_cast<int64_t>(put.appender_offset))
+      .Bind(static_cast<int64_t>(put.offset))
       .Run();
 }
 
@@ -420,8 +480,8 @@ absl::Status SqliteStore::Forget(int64_t job) {
   const std::string range =
       StrCat(" WHERE id BETWEEN ", job << 32, " AND ", job << 32 | UINT32_MAX);
   for (const std::string& sql :
-       {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM results", range),
-        StrCat("DELETE FROM logs WHERE job = ", job),
+       {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM keyed_inputs", range),
+        StrCat("DELETE FROM results", range), StrCat("DELETE FROM logs WHERE job = ", job),
         StrCat("DELETE FROM appenders WHERE job = ", job),
         StrCat("DELETE FROM job_state WHERE job = ", job),
         StrCat("DELETE FROM jobs WHERE job = ", job)}) {

@@ -68,6 +68,32 @@ PutResults Results(uint64_t job, uint64_t seq, std::vector<ResultRun> runs,
   return put;
 }
 
+// An input with a key for each id; the ids at `chosen` are tasks from `first` on.
+PutInputs Keyed(uint64_t job, TaskIndex first, const std::vector<uint64_t>& ids,
+                const std::vector<uint32_t>& chosen) {
+  InputBatchBuilder builder;
+  for (const uint64_t id : ids) builder.Add("input " + std::to_string(id), InputKey{{id, 9}});
+  PutInputs put;
+  put.job = JobId(job);
+  put.run = {first, static_cast<uint32_t>(chosen.size())};
+  put.birth = {Epoch(1), first + 1};
+  put.inputs = *InputBatch::Parse(Buffer(builder.Finish()));
+  auto positions = std::make_shared<Positions>();
+  for (const uint32_t at : chosen) {
+    positions->Add(at);
+    put.keys.push_back({{ids[at], 9}});
+  }
+  if (chosen.size() < ids.size()) put.positions = positions;
+  return put;
+}
+
+PutJob AcceptingJob(uint64_t id, StoreKind store = StoreKind::kDurable) {
+  PutJob put = Job(id, store);
+  put.options.accepts_inputs = true;
+  put.options.max_tasks = 77;
+  return put;
+}
+
 class StoreTest : public testing::TestWithParam<StoreKind> {
  protected:
   std::unique_ptr<Store> Open() {
@@ -260,6 +286,73 @@ TEST(SqliteStoreTest, AStrangersFileAndANewerSchemaAreRefused) {
   EXPECT_NE(refused.status().ToString().find("newer"), std::string::npos);
 }
 
+TEST_P(StoreTest, NewInputsLieInTheStoreAsTheyWereSentWhicheverOfThemAreTasks) {
+  const auto store = Open();
+  ASSERT_TRUE(store->Load().ok());
+  const PutInputs some = Keyed(1, 1, {1, 5, 6}, {1, 2});
+  PutJobState counted{JobId(1), JobState::kActive, {}, absl::InfiniteFuture(), {}};
+  counted.counts.duplicate_inputs = 3;
+  counted.counts.dropped_inputs = 4;
+  ASSERT_TRUE(
+      store
+          ->Commit({Batch(1, {AcceptingJob(1, GetParam()), Keyed(1, 0, {1}, {0})}),
+                    Batch(2, {counted, some,
+                              Results(1, 1, {{{0, 1, 0}, TaskState::kSucceeded}}, "first")})})
+          .ok());
+  const auto reader = *store->NewReader();
+  EXPECT_EQ(reader->ReadInputs(JobId(1), 1)->view(), some.inputs->wire().view());
+  const auto job = reader->ReadJob(JobId(1));
+  ASSERT_TRUE(job.ok());
+  EXPECT_TRUE(job->options.accepts_inputs);
+  EXPECT_EQ(job->options.max_tasks, 77u);
+  EXPECT_EQ(job->view.counts, counted.counts);
+  EXPECT_EQ(reader->ReadResults(JobId(1), 0, 1 << 20)->size(), 1u);
+}
+
+TEST(SqliteStoreTest, KeysAndTasksAmongNewInputsAreThereAfterARestart) {
+  const std::string path = FreshFolder() + "/reeve.db";
+  {
+    const auto store = *OpenSqliteStore({.path = path, .create = true});
+    ASSERT_TRUE(store->Load().ok());
+    PutJobState counted{JobId(1), JobState::kActive, {}, absl::InfiniteFuture(), {}};
+    counted.counts.duplicate_inputs = 3;
+    ASSERT_TRUE(store
+                    ->Commit({Batch(1, {Job(2), AcceptingJob(1), Keyed(1, 0, {1}, {0}),
+                                        Keyed(1, 1, {1, 5, 1, 6}, {1, 3}), counted,
+                                        PutAppender{JobId(1), "me", 12}})})
+                    .ok());
+  }
+  const auto image = (*OpenSqliteStore({.path = path}))->Load();
+  ASSERT_TRUE(image.ok()) << image.status();
+  ASSERT_EQ(image->jobs.size(), 2u);
+  const JobImage& job = image->jobs[0];
+  EXPECT_TRUE(job.job.options.accepts_inputs);
+  EXPECT_EQ(job.job.options.max_tasks, 77u);
+  EXPECT_EQ(job.keys, (std::vector<InputKey>{{{1, 9}}, {{5, 9}}, {{6, 9}}}));
+  EXPECT_EQ(job.duplicate_inputs, 3u);
+  EXPECT_EQ(job.appenders.at("me"), 12u);
+  ASSERT_EQ(job.chunks.size(), 2u);
+  EXPECT_EQ(job.chunks[0].positions, nullptr);
+  ASSERT_NE(job.chunks[1].positions, nullptr);
+  EXPECT_EQ(job.chunks[1].positions->Runs(), (std::vector<reeve::Run>{{1, 1}, {3, 1}}));
+  EXPECT_FALSE(image->jobs[1].job.options.accepts_inputs);
+  EXPECT_TRUE(image->jobs[1].keys.empty());
+}
+
+TEST(SqliteStoreTest, DamagedKeysAreTold) {
+  const std::string path = FreshFolder() + "/reeve.db";
+  {
+    const auto store = *OpenSqliteStore({.path = path, .create = true});
+    ASSERT_TRUE(store->Load().ok());
+    ASSERT_TRUE(store->Commit({Batch(1, {AcceptingJob(1), Keyed(1, 0, {1, 1}, {0})})}).ok());
+  }
+  ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
+                    "'); c.execute('update keyed_inputs set positions = null'); c.commit()\"")
+                       .c_str()),
+            0);
+  EXPECT_TRUE(absl::IsDataLoss((*OpenSqliteStore({.path = path}))->Load().status()));
+}
+
 TEST(SqliteStoreTest, AStoreOfTheVersionBeforeIsBroughtUpToDate) {
   const std::string path = FreshFolder() + "/reeve.db";
   {
@@ -268,8 +361,9 @@ TEST(SqliteStoreTest, AStoreOfTheVersionBeforeIsBroughtUpToDate) {
     ASSERT_TRUE(store->Commit({Batch(1, {Job(1)})}).ok());
   }
   ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
-                    "'); c.execute('alter table jobs drop column exclusive'); c.execute('pragma "
-                    "user_version=1'); c.commit()\"")
+                    "'); [c.execute('alter table jobs drop column ' + name) for name in "
+                    "('exclusive', 'accepts_inputs', 'max_tasks')]; c.execute('drop table "
+                    "keyed_inputs'); c.execute('pragma user_version=1'); c.commit()\"")
                        .c_str()),
             0);
   for (int opening = 1; opening <= 2; ++opening) {
@@ -278,6 +372,7 @@ TEST(SqliteStoreTest, AStoreOfTheVersionBeforeIsBroughtUpToDate) {
     const auto image = (*store)->Load();
     ASSERT_EQ(image->jobs.size(), static_cast<size_t>(opening));
     EXPECT_FALSE(image->jobs[0].job.options.exclusive);
+    EXPECT_FALSE(image->jobs[0].job.options.accepts_inputs);
     PutJob job = Job(static_cast<uint64_t>(opening) + 1);
     job.options.exclusive = true;
     ASSERT_TRUE((*store)->Commit({Batch(1, {job})}).ok());

@@ -96,6 +96,8 @@ def columns():
     put("row_codec", "result_runs", b"s" + column(1, [0, 10]) + column(2, [5, 1]) + column(3, [0, 5]) + column(4, [5, 6]))
     put("row_codec", "state_that_wraps", b"s" + column(1, [0]) + column(2, [5]) + column(3, [0]) + column(4, [261]))
     put("row_codec", "retries", b"t" + b"".join(column(i + 1, [v]) for i, v in enumerate([3, 1, 2, 1, 0, 0, 400, 5, 2, 0, 7])))
+    put("row_codec", "positions", b"p\x06" + column(1, [0, 7]) + column(2, [5, 1]))
+    put("row_codec", "positions_that_overlap", b"p\x06" + column(1, [0, 4]) + column(2, [5, 1]))
     put("row_codec", "counts", b"c" + b"".join(varint(i << 3) + varint(i * 1000) for i in range(1, 9)))
 
 
@@ -104,6 +106,8 @@ def batches():
             "two": 'task_count: 2 input_bytes: [1, 2] inputs: "abb"', "uniform":
             'task_count: 3 input_bytes: 1 inputs: "abc"', "no_bytes_at_all": "task_count: 3",
             "lengths_too_long": 'task_count: 2 input_bytes: [1, 9] inputs: "abb"',
+            "keys": 'task_count: 2 input_bytes: [1, 2] inputs: "abb" keys: "0123456789abcdef0123456789ABCDEF"',
+            "half_a_key": 'task_count: 1 input_bytes: 1 inputs: "a" keys: "01234567"',
             "too_many": "task_count: 70000", "none": ""}.items():
         put("input_batch", name, encode("reeve.v1.TaskBatch", text))
     body = 'first: [0, 7] count: [2, 1] output_bytes: [1, 0, 2] output: "abb" start_time_us: 1700000000000000 worker: "w-3"'
@@ -127,6 +131,14 @@ def batches():
         blob = encode("reeve.v1.ResultBatch", text)
         wire = link("Results", f"batches {{number: 1 job_id: 4 bytes: {len(blob)} {batch}}}")
         put("results", name, parts(wire, blob))
+    inputs = encode("reeve.v1.TaskBatch", 'task_count: 3 input_bytes: 1 inputs: "abc" keys: "' + "0123456789abcdef" * 3 + '"')
+    blob = encode("reeve.v1.ResultBatch", body + failed)
+    for name, text in {
+            "new_inputs": "adder: [0, 2] added: [1, 2]", "new_inputs_of_a_failure": "adder: [0, 1] added: [1, 2]",
+            "new_inputs_left_over": "adder: 0 added: 1"}.items():
+        wire = link("Results", f"batches {{number: 1 job_id: 4 bytes: {len(blob)} lease: [1, 2] first: [0, 7] count: [2, 1] "
+                               f"position: 1 state: 6 reason: 1 new_inputs_bytes: {len(inputs)} {text}}}")
+        put("results", name, parts(wire, blob + inputs))
     put("results", "longer_than_the_blob", parts(link("Results", "batches {bytes: 100}"), b"abc"))
 
 

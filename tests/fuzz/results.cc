@@ -1,6 +1,8 @@
 // What a worker sends to the collector: an accepted batch names exactly the indexes and failures of
 // its body.
 
+#include <algorithm>
+
 #include "base/result_batch.h"
 #include "master/dispatch/link_messages.h"
 #include "tests/fuzz/fuzz.h"
@@ -26,6 +28,15 @@ void CheckBatch(const ResultBatchArrived& batch) {
   Require(failed.size() == batch.failed.size(), "the failures are those of the body");
   for (size_t i = 0; i < failed.size(); ++i)
     Require(failed[i] == batch.failed[i].position, "a failure stands where the body has it");
+  uint64_t inputs = 0;
+  for (const NewInputs::Part& part : batch.added.parts) {
+    Require(part.position < held.size() &&
+                !std::binary_search(failed.begin(), failed.end(), part.position),
+            "what succeeded adds inputs");
+    inputs += part.count;
+  }
+  Require(inputs == batch.added.keys.size() && (inputs > 0) == (batch.added.inputs != nullptr),
+          "every new input was added by an entry and has a key");
   Require(batch.run_time >= absl::ZeroDuration(), "time does not run backwards");
 }
 

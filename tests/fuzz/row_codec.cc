@@ -43,6 +43,17 @@ void CheckRetries(std::string_view bytes) {
   }
 }
 
+void CheckPositions(std::string_view bytes) {
+  PositionsRef positions, again;
+  const uint32_t count = static_cast<uint8_t>(bytes[0]);
+  if (!DecodePositions(bytes.substr(1), count, &positions) || positions == nullptr) return;
+  Require(positions->count() == count && positions->At(count - 1) < kMaxTasksPerBatch,
+          "positions are as many as tasks, and within a batch");
+  Require(DecodePositions(EncodePositions(positions), count, &again) && again != nullptr &&
+              again->Runs() == positions->Runs(),
+          "positions survive");
+}
+
 }  // namespace
 
 void Fuzz(std::string_view input) {
@@ -53,6 +64,7 @@ void Fuzz(std::string_view input) {
     case 'r': return CheckRuns(bytes);
     case 's': return CheckResultRuns(bytes);
     case 't': return CheckRetries(bytes);
+    case 'p': return bytes.empty() ? void() : CheckPositions(bytes);
     default:
       if (!DecodeCounts(bytes, &counts)) return;
       Require(DecodeCounts(EncodeCounts(counts), &again) && again == counts, "counts survive");

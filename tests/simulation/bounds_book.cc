@@ -19,7 +19,7 @@ void BoundsBook::OnLife() {
   tasks_ = bytes_ = chunks_ = 0;
   newest_ = {};
   for (const auto& [id, row] : (*store_)->jobs()) {
-    if (IsTerminal(row.state)) continue;
+    if (IsTerminal(row.state) || row.put.options.accepts_inputs) continue;
     for (size_t i = 0; i < row.chunks.size(); ++i) {
       if (row.inputs[i] != nullptr) Add(id, row.chunks[i].run, row.chunks[i].bytes);
     }
@@ -76,7 +76,9 @@ void BoundsBook::Finish(JobId job, Run run) {
 
 void BoundsBook::OnSubmitted(const WriteBatch& batch) {
   for (const Write& write : batch.writes) {
-    if (const auto* put = std::get_if<PutInputs>(&write); put && put->inputs != nullptr) {
+    const auto* put = std::get_if<PutInputs>(&write);
+    // Those with keys are not counted: no bound refuses what comes with results.
+    if (put != nullptr && put->inputs != nullptr && put->keys.empty()) {
       Add(put->job, put->run, put->bytes);
     } else if (const auto* results = std::get_if<PutResults>(&write)) {
       for (const ResultRun& run : results->runs) Finish(results->job, run.run.run());

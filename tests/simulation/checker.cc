@@ -1,5 +1,6 @@
 #include "tests/simulation/checker.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/result_batch.h"
@@ -20,6 +21,11 @@ void Checker::OnLife(const Image& image) {
   welcomed_.clear();
   current_.clear();
   bounds_.OnLife();
+  nodes_.clear();
+  for (const auto& [id, row] : store_->jobs()) {
+    if (!row.put.options.accepts_inputs) continue;
+    for (TaskIndex i = 0; i < row.total(); ++i) nodes_[id][i] = std::string(InputOf(row, i));
+  }
   for (auto it = acked_.begin(); it != acked_.end();) {
     // Nothing was promised to an EPHEMERAL job beyond the master that took it in.
     it = store_->Find(it->second) == nullptr && ephemeral_.contains(it->second) ? acked_.erase(it)
@@ -29,6 +35,7 @@ void Checker::OnLife(const Image& image) {
 
 void Checker::OnSubmitted(const WriteBatch& batch) {
   bounds_.OnSubmitted(batch);
+  CheckAdded(batch);
   for (const Write& write : batch.writes) {
     if (const auto* drop = std::get_if<DropRoster>(&write)) losses_.OnGivenUp(drop->worker_id);
     if (const auto* put = std::get_if<PutJob>(&write))
@@ -184,6 +191,36 @@ void Checker::OnJobNotice(const JobNotice& notice) {
           notice.view.job.value);
 }
 
+void Checker::CheckAdded(const WriteBatch& batch) {
+  std::map<JobId, std::set<uint64_t>> addable;
+  for (const Write& write : batch.writes) {
+    const auto* put = std::get_if<PutResults>(&write);
+    if (put == nullptr || !nodes_.contains(put->job)) continue;
+    for (const ResultRun& run : put->runs) {
+      if (run.state != TaskState::kSucceeded) continue;
+      for (TaskIndex i = run.run.first; i < run.run.first + run.run.count; ++i) {
+        for (const std::string& child : ChildrenOf(world_->config, nodes_[put->job][i]))
+          addable[put->job].insert(NodeOf(child));
+      }
+    }
+  }
+  for (const Write& write : batch.writes) {
+    const auto* put = std::get_if<PutInputs>(&write);
+    if (put == nullptr || put->keys.empty()) continue;
+    const bool by_task = put->appender.empty() && put->run.first > 0;
+    if (by_task) world_->Saw(Seen::kInputsAdded, put->run.count);
+    for (uint32_t i = 0; i < put->run.count; ++i) {
+      const std::string_view input =
+          put->inputs->Input(put->positions == nullptr ? i : put->positions->At(i));
+      nodes_[put->job][put->run.first + i] = std::string(input);
+      if (by_task)
+        Require(addable[put->job].contains(NodeOf(input)),
+                "a new input is recorded with the result of a task that adds it", put->job.value,
+                put->run.first + i);
+    }
+  }
+}
+
 // ---- Workers ----
 
 uint64_t Checker::OnReport(BatchRecord record) {
@@ -241,7 +278,27 @@ void Checker::AtEnd(bool finished) {
       Require(IsTerminal(row->state), "what was acknowledged comes to its end", job.value,
               static_cast<uint64_t>(row->state));
     if (finished) CheckPoison(*row);
+    CheckNothingLost(*row);
   }
+}
+
+void Checker::CheckNothingLost(const JobRow& row) {
+  if (!row.put.options.accepts_inputs) return;
+  std::set<uint64_t> there, wanted;
+  for (TaskIndex i = 0; i < row.total(); ++i) {
+    there.insert(NodeOf(InputOf(row, i)));
+    if (row.tasks[i].state != TaskState::kSucceeded) continue;
+    for (const std::string& child : ChildrenOf(world_->config, InputOf(row, i)))
+      wanted.insert(NodeOf(child));
+  }
+  const uint64_t key = WordOf(row.put.view.record.view(), 0);
+  for (const auto& [appender, offset] : row.appenders) {
+    for (uint64_t i = 0; i < offset; ++i)
+      wanted.insert(NodeOf(ClientInput(world_->config, key, appender[0] - 'a', i)));
+  }
+  Require(row.total() == row.put.options.max_tasks ||
+              std::includes(there.begin(), there.end(), wanted.begin(), wanted.end()),
+          "no new input is lost", row.put.view.job.value, row.total());
 }
 
 void Checker::CheckPoison(const JobRow& row) {

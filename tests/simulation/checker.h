@@ -84,6 +84,7 @@ class Checker final : public StoreWatcher {
   void Check(const PutJob& put);
   void Check(const PutJobState& put);
   void Check(const PutInputs& put);
+  void Check(const PutAppender& put);
   void Check(const PutResults& put);
   void Check(const PutRoster&) {}
   void Check(const PutFrontier& put);
@@ -91,6 +92,10 @@ class Checker final : public StoreWatcher {
   void Check(const ReserveJobIds& put);
   void Check(const DropInputs& put) { bounds_.Check(put); }
   void Check(const DropResults& put) { bounds_.Check(put); }
+  void CheckNodes(const PutInputs& put, const JobRow& row);
+  // What a transaction adds comes with the result of a task that adds it.
+  void CheckAdded(const WriteBatch& batch);
+  void CheckNothingLost(const JobRow& row);
   void CheckEnd(const PutJobState& put, const JobRow& row);
   void CheckEntry(const PutResults& put, const JobRow& row, TaskIndex index, uint32_t position,
                   TaskState state);
@@ -125,6 +130,8 @@ class Checker final : public StoreWatcher {
   std::set<uint64_t> begun_once_;  // Values of at-most-once tasks that have begun.
   std::set<JobId> known_ids_;      // To a worker or a client.
   std::set<JobId> ephemeral_;      // All there ever were.
+  // Inputs of tasks that a submitted transaction holds, of jobs that accept new ones.
+  std::map<JobId, std::map<TaskIndex, std::string>> nodes_;
   LossBook losses_;
   BoundsBook bounds_;
 };

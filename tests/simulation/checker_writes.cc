@@ -1,5 +1,7 @@
 // What may become durable: every write, just before it does.
 
+#include <algorithm>
+
 #include "base/result_batch.h"
 #include "tests/simulation/checker.h"
 
@@ -31,16 +33,47 @@ void Checker::Check(const PutInputs& put) {
   Require(!IsTerminal(row->state), "an ended job gets no tasks", put.job.value);
   Require(put.run.first == row->total(), "chunks have no gaps", put.job.value, put.run.first);
   Require(births_.insert(put.birth).second, "a birth is used once", put.birth.counter);
-  if (put.appender.empty()) return;
+  if (row->put.options.accepts_inputs) CheckNodes(put, *row);
+  if (put.appender.empty() || !world_->broken.empty()) return;
   const auto offset = row->appenders.find(put.appender);
   const uint64_t before = offset == row->appenders.end() ? 0 : offset->second;
-  Require(put.appender_offset == before + put.run.count, "appended tasks are recorded once",
+  Require(put.appender_offset == before + put.inputs->count(), "appended tasks are recorded once",
           put.job.value, put.appender_offset);
   const uint64_t key = WordOf(row->put.view.record.view(), 0);
   for (uint32_t i = 0; i < put.run.count; ++i) {
-    Require(put.inputs->Input(i) == AppendInput(key, put.appender[0] - 'a', before + i),
-            "an appended task is what was sent", put.job.value, put.run.first + i);
+    const uint32_t at = put.positions == nullptr ? i : put.positions->At(i);
+    const std::string sent = ClientInput(world_->config, key, put.appender[0] - 'a', before + at);
+    Require(put.inputs->Input(at) == sent, "an appended task is what was sent", put.job.value,
+            put.run.first + i);
   }
+}
+
+void Checker::CheckNodes(const PutInputs& put, const JobRow& row) {
+  const uint32_t chosen = put.positions == nullptr ? put.inputs->count() : put.positions->count();
+  Require(chosen == put.run.count && put.keys.size() == chosen,
+          "the tasks of a chunk are the inputs that were chosen", put.job.value, put.run.first);
+  if (!world_->broken.empty()) return;
+  Require(put.run.end() <= row.put.options.max_tasks, "a job has no more than max_tasks",
+          put.job.value, put.run.end());
+  for (uint32_t i = 0; i < chosen; ++i) {
+    const uint64_t node =
+        NodeOf(put.inputs->Input(put.positions == nullptr ? i : put.positions->At(i)));
+    Require(put.keys[i] == NodeKey(node), "keys are those of the tasks", put.job.value,
+            put.run.first + i);
+    Require(
+        std::find(row.keys.begin(), row.keys.end(), put.keys[i]) == row.keys.end() &&
+            std::find(put.keys.begin(), put.keys.begin() + i, put.keys[i]) == put.keys.begin() + i,
+        "a key has one task", put.job.value, put.run.first + i);
+  }
+}
+
+void Checker::Check(const PutAppender& put) {
+  const JobRow* row = store_->Find(put.job);
+  if (row == nullptr) return Require(false, "an appender belongs to a job", put.job.value);
+  const auto offset = row->appenders.find(put.appender);
+  Require(row->put.options.accepts_inputs &&
+              put.offset > (offset == row->appenders.end() ? 0 : offset->second),
+          "an appender only goes on", put.job.value, put.offset);
 }
 
 void Checker::CheckEntry(const PutResults& put, const JobRow& row, TaskIndex index,
@@ -138,10 +171,16 @@ void Checker::Check(const PutJobState& put) {
   Require(row->state != JobState::kCancelling || put.state == JobState::kCancelled ||
               put.state == JobState::kCancelling,
           "a cancelled job ends cancelled", put.job.value);
+  if (put.counts.duplicate_inputs > row->counts.duplicate_inputs) world_->Saw(Seen::kKeyKnown);
+  if (put.counts.dropped_inputs > row->counts.dropped_inputs) world_->Saw(Seen::kMaxTasks);
+  Require(put.counts.duplicate_inputs >= row->counts.duplicate_inputs &&
+              put.counts.dropped_inputs >= row->counts.dropped_inputs,
+          "counts of dropped inputs only grow", put.job.value);
   if (IsTerminal(put.state)) CheckEnd(put, *row);
 }
 
 void Checker::CheckEnd(const PutJobState& put, const JobRow& row) {
+  CheckNothingLost(row);
   uint64_t succeeded = 0, failed = 0;
   IntervalSet open;
   for (TaskIndex i = 0; i < row.total(); ++i) {

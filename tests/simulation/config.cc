@@ -217,6 +217,13 @@ void AddPoison(Random& random, const SimConfig& config, JobPlan* plan) {
   plan->poison.not_always = random.Chance(250);
 }
 
+// By a hash: the other histories stay what they were.
+void AddGraph(uint64_t hash, JobPlan* plan) {
+  if (hash % 1000 >= 300) return;
+  plan->nodes = static_cast<uint32_t>(5 + hash / 1000 % 40);
+  plan->max_tasks = hash / 100'000 % 4 == 0 ? 1 + plan->nodes / 2 : 1000;
+}
+
 void AddJobs(Random& random, SimConfig* config) {
   const uint64_t jobs = 1 + random.Below(4);
   const bool poisoned = random.Chance(300);
@@ -244,6 +251,7 @@ void AddJobs(Random& random, SimConfig* config) {
     }
     if (poisoned && random.Chance(700)) AddPoison(random, *config, &plan);
     plan.exclusive = !plan.ephemeral && Mix(config->seed, 1000 + i) % 1000 < 150;
+    if (plan.kind != JobPlan::Kind::kArray) AddGraph(Mix(config->seed, 2000 + i), &plan);
     config->jobs.push_back(plan);
   }
 }
@@ -308,6 +316,7 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   config.scheduler.frontier_step = static_cast<uint32_t>(random.Between(2, 24));
   if (random.Chance(300)) config.scheduler.resident_bytes = 200;
   config.scheduler.load_ahead_bytes = 64;
+  if (Mix(seed, 4) % 4 == 0) config.scheduler.load_ahead_chunks = 1 + Mix(seed, 5) % 4;
   // As 12 s to 15 s and 30 s.
   config.agent.exclusive_hold =
       std::min(config.scheduler.lease, config.scheduler.reattach_window) * 4 / 5;
@@ -318,6 +327,11 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   // Drawn apart: the other histories stay what they were.
   Random apart(Mix(seed, 2));
   if (!config.strict && apart.Chance(60)) Burst(apart, &config).CutOffWhileExclusiveTasksRun();
+  for (JobPlan& plan : config.jobs) {
+    if (plan.kind == JobPlan::Kind::kArray) plan.nodes = plan.max_tasks = 0;
+    // Their inputs are longer, and must fit any bound.
+    if (plan.nodes > 0) plan.count = std::min(plan.count, 10u);
+  }
   config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
   std::stable_sort(config.faults.begin(), config.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.at < b.at; });
@@ -353,8 +367,9 @@ std::string Describe(const SimConfig& config) {
         << "ms tasks=" << job.count << " appenders=" << job.appenders << " batch=" << job.batch
         << " cancel=" << job.cancel_at / kMs << "ms attempts=" << job.max_attempts
         << " in-flight=" << job.max_in_flight << " fail=" << job.fail_permille
-        << " each=" << job.task_us << "us once=" << job.at_most_once
-        << " exclusive=" << job.exclusive << " ephemeral=" << job.ephemeral << " read=" << job.read
+        << " each=" << job.task_us << "us once=" << job.at_most_once << " nodes=" << job.nodes
+        << " max-tasks=" << job.max_tasks << " exclusive=" << job.exclusive
+        << " ephemeral=" << job.ephemeral << " read=" << job.read
         << " poison=" << job.poison.permille << (job.poison.named ? " named" : "")
         << (job.poison.parent_too ? " parent-too" : "")
         << (job.poison.not_always ? " not-always" : "") << "\n";

@@ -67,6 +67,10 @@ struct JobPlan {
   bool exclusive = false;
   bool ephemeral = false;
   bool read = true;  // EPHEMERAL: somebody reads the results.
+  // > 0: inputs are nodes of a graph of so many, and each task adds those its own leads to. Of them
+  // at most `max_tasks` become tasks.
+  uint32_t nodes = 0;
+  uint32_t max_tasks = 0;
   // Tasks that take their worker process down.
   struct Poison {
     uint32_t permille = 0;    // How many.

@@ -50,7 +50,10 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kWallBackoff, "wall-backoff"},
       {Bug::kExclusiveLostEarly, "exclusive-lost-early"},
       {Bug::kExclusiveGoesOn, "exclusive-goes-on"},
-      {Bug::kExclusiveBeforeCommit, "exclusive-before-commit"}};
+      {Bug::kExclusiveBeforeCommit, "exclusive-before-commit"},
+      {Bug::kKeysForgotten, "keys-forgotten"},
+      {Bug::kStaleInputsAdded, "stale-inputs-added"},
+      {Bug::kNewInputsNotResent, "new-inputs-not-resent"}};
   return kAll;
 }
 

@@ -84,7 +84,14 @@ void SimClients::OnTimer(uint32_t index, uint64_t which, uint64_t token) {
 InputsRef SimClients::Inputs(uint64_t key, uint64_t appender, uint64_t offset,
                              uint32_t count) const {
   InputBatchBuilder builder;
-  for (uint32_t i = 0; i < count; ++i) builder.Add(AppendInput(key, appender, offset + i));
+  for (uint32_t i = 0; i < count; ++i) {
+    const std::string input = ClientInput(world_->config, key, appender, offset + i);
+    if (sim::PlanOf(world_->config, key).nodes == 0) {
+      builder.Add(input);
+    } else {
+      builder.Add(input, NodeKey(NodeOf(input)));
+    }
+  }
   return *InputBatch::Parse(Buffer(builder.Finish()));
 }
 
@@ -102,6 +109,8 @@ void SimClients::Create(uint32_t index) {
   event.options.exclusive = plan.exclusive;
   event.options.ephemeral = plan.ephemeral;
   event.options.max_in_flight = plan.max_in_flight;
+  event.options.accepts_inputs = plan.nodes > 0;
+  event.options.max_tasks = plan.max_tasks;
   event.record = Buffer(std::string(reinterpret_cast<const char*>(&client.key), sizeof client.key));
   event.open = plan.kind == JobPlan::Kind::kAppended;
   if (plan.kind == JobPlan::Kind::kArray) event.array_count = plan.count;
@@ -109,6 +118,7 @@ void SimClients::Create(uint32_t index) {
     event.inputs = Inputs(client.key, kInlineAppender, 0, plan.count);
     event.input_count = plan.count;
     event.input_bytes = event.inputs->payload_bytes();
+    event.keys = event.inputs->Keys();
   }
   Post(std::move(event));
   Retry(index, kCreateTimer, &client.create.token, kPatience);
@@ -150,6 +160,7 @@ void SimClients::Append(uint32_t index, uint32_t appender) {
     event.count = std::min(plan.batch, plan.count - static_cast<uint32_t>(stream.sent));
     event.inputs = Inputs(client.key, appender, stream.sent, event.count);
     event.bytes = event.inputs->payload_bytes();
+    event.keys = event.inputs->Keys();
     stream.sent += event.count;
     // Calls of one stream keep their order: one posted at the same time as another follows it.
     (void)master_->Call(std::move(event));

@@ -10,7 +10,12 @@ const JobPlan& SimLane::PlanOf(const SimSpan& span) const {
 
 uint64_t SimLane::ValueOf(const SimSpan& span, TaskIndex index) const {
   if (span.inputs == nullptr) return ArrayValue(span.job_key, index);
-  return InputValue(span.inputs->Input(index - span.inputs_first));
+  return InputValue(InputOf(span, index));
+}
+
+std::string_view SimLane::InputOf(const SimSpan& span, TaskIndex index) {
+  const uint32_t nth = index - span.inputs_first;
+  return span.inputs->Input(span.positions == nullptr ? nth : span.positions->At(nth));
 }
 
 bool SimLane::Fails(const SimSpan& span, TaskIndex index) const {
@@ -165,10 +170,17 @@ void SimLane::Report(Slot& slot, const Work& work) {
   BatchRecord record{work.span.job, work.span.birth, std::move(slot.done)};
   slot.done.clear();
   std::vector<uint64_t> words(1);
+  InputBatchBuilder inputs;
   for (const BatchRecord::Entry& entry : record.entries) {
     const uint64_t value = ValueOf(work.span, entry.index);
     const auto position = static_cast<uint32_t>(words.size() - 1);
     words.push_back(entry.state == TaskState::kSucceeded ? value : FailedValue(value));
+    if (entry.state == TaskState::kSucceeded && PlanOf(work.span).nodes > 0) {
+      const uint32_t before = inputs.count();
+      for (const std::string& input : ChildrenOf(world_->config, InputOf(work.span, entry.index)))
+        inputs.Add(input, NodeKey(NodeOf(input)));
+      if (inputs.count() > before) report.added.push_back({position, inputs.count() - before});
+    }
     if (entry.state != TaskState::kSucceeded)
       report.failed.push_back({position, entry.state, Reason::kHandlerError});
     if (!report.runs.empty() && report.runs.back().end() == entry.index) {
@@ -178,8 +190,10 @@ void SimLane::Report(Slot& slot, const Work& work) {
     }
   }
   words[0] = kLaneBody | checker_->OnReport(std::move(record));
-  report.body = Buffer(
-      std::string(reinterpret_cast<const char*>(words.data()), words.size() * sizeof words[0]));
+  std::string body(reinterpret_cast<const char*>(words.data()), words.size() * sizeof words[0]);
+  const std::string tail = inputs.Finish();
+  report.new_inputs_bytes = static_cast<uint32_t>(tail.size());
+  report.body = Buffer(body + tail);
   reports_.push_back(std::move(report));
 }
 

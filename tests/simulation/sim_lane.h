@@ -21,6 +21,7 @@ struct SimSpan {
   uint64_t job_key = 0;  // The record.
   InputsRef inputs;
   TaskIndex inputs_first = 0;
+  PositionsRef positions;
   bool solo = false;
 };
 
@@ -81,6 +82,7 @@ class SimLane {
   void EndIfDone(SpanKey key);
   const JobPlan& PlanOf(const SimSpan& span) const;
   bool Kills(const SimSpan& span, TaskIndex index) const;
+  static std::string_view InputOf(const SimSpan& span, TaskIndex index);
   uint64_t ValueOf(const SimSpan& span, TaskIndex index) const;
   bool Fails(const SimSpan& span, TaskIndex index) const;
 

@@ -36,6 +36,9 @@ Image SimStore::Load() {
     job.results = row.results;
     job.retries = row.retries;
     job.last_seq = row.last_seq;
+    job.keys = row.keys;
+    job.duplicate_inputs = row.counts.duplicate_inputs;
+    job.dropped_inputs = row.counts.dropped_inputs;
     image.jobs.push_back(std::move(job));
   }
   for (const auto& [worker_id, number] : roster_) image.roster.push_back({worker_id, number});
@@ -123,12 +126,14 @@ void SimStore::Apply(const PutJob& put) {
 void SimStore::Apply(const PutJobState& put) {
   JobRow& row = jobs_[put.job];
   row.state = put.state;
+  row.counts = put.counts;
   if (IsTerminal(put.state)) row.cancelled = put.cancelled;
 }
 
 void SimStore::Apply(const PutInputs& put) {
   JobRow& row = jobs_[put.job];
-  row.chunks.push_back({put.run, put.birth, put.bytes});
+  row.chunks.push_back({put.run, put.birth, put.bytes, put.positions});
+  row.keys.insert(row.keys.end(), put.keys.begin(), put.keys.end());
   row.inputs.push_back(put.inputs);
   row.tasks.resize(put.run.end());
   if (!put.appender.empty()) row.appenders[put.appender] = put.appender_offset;

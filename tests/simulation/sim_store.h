@@ -34,6 +34,8 @@ struct JobRow {
   std::vector<ResultRun> results;
   std::vector<RetryOutcome> retries;
   uint64_t last_seq = 0;
+  std::vector<InputKey> keys;
+  TaskCounts counts;
   std::vector<TaskRow> tasks;
   std::vector<Run> cancelled;
   // EPHEMERAL: what has been given back.
@@ -103,6 +105,7 @@ class SimStore {
   void Apply(const PutJob& put);
   void Apply(const PutJobState& put);
   void Apply(const PutInputs& put);
+  void Apply(const PutAppender& put) { jobs_[put.job].appenders[put.appender] = put.offset; }
   void Apply(const PutResults& put);
   void Apply(const PutFrontier& put) { jobs_[put.job].frontier = put.frontier; }
   void Apply(const PutRoster& put) { roster_[put.worker_id] = put.number; }

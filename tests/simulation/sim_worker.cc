@@ -200,9 +200,9 @@ void SimWorker::OnWelcome(const Frame& frame, const SendWelcome& welcome) {
 
 void SimWorker::OnAssign(const Assignment& assignment) {
   for (const AssignedSpan& span : assignment.spans) {
-    SimSpan payload{{},          span.job,          span.birth,
-                    span.run,    span.attempt,      KeyOf(span.record),
-                    span.inputs, span.inputs_first, span.solo};
+    SimSpan payload{
+        {},          span.job,          span.birth,     span.run, span.attempt, KeyOf(span.record),
+        span.inputs, span.inputs_first, span.positions, span.solo};
     agent::Assigned event{span.job,     span.lease,    span.run,       span.birth,
                           span.attempt, Lane::kThread, next_payload_++};
     event.exclusive = PlanOf(world_->config, payload.job_key).exclusive;
@@ -267,7 +267,15 @@ void SimWorker::SendResults(std::vector<AgentEffects::Batch> batches) {
       for (const agent::Failed& failed : batch.failed)
         out.failed.push_back({failed.position, failed.state, failed.reason});
       out.run_time = batch.run_time;
-      out.body = batch.body;
+      const size_t body_bytes = batch.body.size() - batch.new_inputs_bytes;
+      out.body = batch.body.Slice(0, body_bytes);
+      if (!batch.added.empty()) {
+        const InputsRef inputs =
+            *InputBatch::Parse(batch.body.Slice(body_bytes, batch.new_inputs_bytes));
+        out.added = {inputs, inputs->Keys(), inputs->payload_bytes(), {}};
+        for (const agent::Added& added : batch.added)
+          out.added.parts.push_back({added.position, added.count});
+      }
       checker_->OnSent(session_, batch.number, batch.body);
       numbers.push_back(batch.number);
       frame.batches.push_back(std::move(out));

@@ -18,16 +18,46 @@ std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset) {
   return std::string(reinterpret_cast<const char*>(&word), sizeof word);
 }
 
+std::string NodeInput(uint64_t job_key, uint64_t node) {
+  const uint64_t words[] = {Mix(Mix(job_key, 555), node), node, job_key};
+  return std::string(reinterpret_cast<const char*>(words), sizeof words);
+}
+
+InputKey NodeKey(uint64_t node) { return {{node, Mix(node, 5)}}; }
+
+std::vector<std::string> ChildrenOf(const SimConfig& config, std::string_view input) {
+  const uint64_t job_key = WordOf(input, 2), hash = Mix(Mix(job_key, 556), NodeOf(input));
+  const uint32_t nodes = PlanOf(config, job_key).nodes;
+  std::vector<std::string> children;
+  for (uint64_t i = 0; i < hash % 4; ++i)
+    children.push_back(NodeInput(job_key, Mix(hash, i) % nodes));
+  return children;
+}
+
+std::string ClientInput(const SimConfig& config, uint64_t job_key, uint64_t appender,
+                        uint64_t offset) {
+  const std::string input = AppendInput(job_key, appender, offset);
+  const uint32_t nodes = PlanOf(config, job_key).nodes;
+  return nodes == 0 ? input : NodeInput(job_key, WordOf(input, 0) % nodes);
+}
+
 const JobPlan& PlanOf(const SimConfig& config, const JobRow& row) {
   return PlanOf(config, WordOf(row.put.view.record.view(), 0));
 }
 
-uint64_t ValueOf(const JobRow& row, TaskIndex index) {
+std::string_view InputOf(const JobRow& row, TaskIndex index) {
   for (size_t i = 0; i < row.chunks.size(); ++i) {
-    const Run run = row.chunks[i].run;
-    if (row.inputs[i] != nullptr && index >= run.first && index < run.end())
-      return InputValue(row.inputs[i]->Input(index - run.first));
+    const auto& [run, birth, bytes, positions] = row.chunks[i];
+    if (row.inputs[i] == nullptr || index < run.first || index >= run.end()) continue;
+    const uint32_t nth = index - run.first;
+    return row.inputs[i]->Input(positions == nullptr ? nth : positions->At(nth));
   }
+  return {};
+}
+
+uint64_t ValueOf(const JobRow& row, TaskIndex index) {
+  const std::string_view input = InputOf(row, index);
+  if (!input.empty()) return InputValue(input);
   return ArrayValue(WordOf(row.put.view.record.view(), 0), index);
 }
 

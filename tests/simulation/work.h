@@ -18,6 +18,15 @@ uint64_t WordOf(std::string_view bytes, size_t index);
 uint64_t ArrayValue(uint64_t job_key, TaskIndex index);
 uint64_t InputValue(std::string_view input);
 std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
+// Of a plan with nodes: the input for a node, and back.
+std::string NodeInput(uint64_t job_key, uint64_t node);
+inline uint64_t NodeOf(std::string_view input) { return WordOf(input, 1); }
+InputKey NodeKey(uint64_t node);
+// The inputs that the task with `input` adds.
+std::vector<std::string> ChildrenOf(const SimConfig& config, std::string_view input);
+// What a client sends, as the `offset`-th of an appender.
+std::string ClientInput(const SimConfig& config, uint64_t job_key, uint64_t appender,
+                        uint64_t offset);
 // What stands in the body for a failed entry.
 inline uint64_t FailedValue(uint64_t value) { return ~value; }
 
@@ -30,6 +39,8 @@ inline const JobPlan& PlanOf(const SimConfig& config, uint64_t job_key) {
   return config.jobs[job_key & 0xff];
 }
 const JobPlan& PlanOf(const SimConfig& config, const JobRow& row);
+// "" for an array.
+std::string_view InputOf(const JobRow& row, TaskIndex index);
 uint64_t ValueOf(const JobRow& row, TaskIndex index);
 inline bool IsPoisonTask(const JobPlan& plan, uint64_t value) {
   return Mix(value, 99) % 1000 < plan.poison.permille;

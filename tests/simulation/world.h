@@ -85,6 +85,9 @@ enum class Seen : uint8_t {
   kWallSetBack,
   kQueueFull,
   kExclusiveStopped,
+  kInputsAdded,
+  kKeyKnown,
+  kMaxTasks,
   kCount,
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
@@ -127,7 +130,10 @@ inline constexpr std::array<const char*, kSeenCount> kSeenNames = {"stale result
                                                                    "job nobody reads ends",
                                                                    "wall clock set back",
                                                                    "queue full",
-                                                                   "exclusive task stopped"};
+                                                                   "exclusive task stopped",
+                                                                   "inputs added by tasks",
+                                                                   "known key dropped",
+                                                                   "input beyond max_tasks"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.

@@ -149,6 +149,7 @@ void Agent::Renumber() {
       batch.content.number = next_batch_++;
     }
     SetOnItsWay(&batch, false);
+    if (REEVE_BUG(kNewInputsNotResent)) batch.content.added.clear();
     if (!REEVE_BUG(kWorkerNoResend)) to_send_.insert(batch.content.number);
     batches_.emplace(batch.content.number, std::move(batch));
   }
@@ -346,6 +347,8 @@ void Agent::On(absl::Duration, agent::Reported& event) {
   batch.content.failed = std::move(event.failed);
   batch.content.run_time = event.run_time;
   batch.content.body = std::move(event.body);
+  batch.content.added = std::move(event.added);
+  batch.content.new_inputs_bytes = event.new_inputs_bytes;
   unacknowledged_bytes_ += batch.content.body.size();
   to_send_.insert(batch.content.number);
   batches_.emplace(batch.content.number, std::move(batch));

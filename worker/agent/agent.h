@@ -124,13 +124,21 @@ struct Failed {
   Reason reason = Reason::kNone;
 };
 
+// New inputs that an entry of a batch adds to its job.
+struct Added {
+  uint32_t position = 0;
+  uint32_t count = 0;
+};
+
 // Results of a lane.
 struct Reported {
   SpanKey span;
   std::vector<Run> runs;
   std::vector<Failed> failed;
   absl::Duration run_time;
-  Buffer body;
+  Buffer body;  // The results and, behind them, the new inputs.
+  std::vector<Added> added;
+  uint32_t new_inputs_bytes = 0;  // Of `body`.
 };
 
 // The socket took nothing (no connection, queue full): the batches must go again.
@@ -199,7 +207,9 @@ struct AgentEffects {
     std::vector<AgentLeased> runs;
     std::vector<agent::Failed> failed;
     absl::Duration run_time;
-    Buffer body;
+    Buffer body;  // As in Reported.
+    std::vector<agent::Added> added;
+    uint32_t new_inputs_bytes = 0;
   };
 
   std::optional<Hello> hello;

@@ -219,6 +219,35 @@ TEST_F(AgentTest, AfterANewEpochHeldRunsAndResultsCarryTheirNewLeases) {
   EXPECT_TRUE(effects_.results.empty()) << "nobody wants it";
 }
 
+TEST_F(AgentTest, NewInputsStayWithTheirResultsUntilTheseAreAcknowledged) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(5, {0, 10});
+  agent::Reported report;
+  report.span = span;
+  report.runs = {{0, 2}};
+  report.body = Buffer(std::string("results and inputs"));
+  report.added = {{1, 3}};
+  report.new_inputs_bytes = 6;
+  Step(report);
+  const auto check = [this] {
+    ASSERT_EQ(effects_.results.size(), 1u);
+    const AgentEffects::Batch& batch = effects_.results[0];
+    EXPECT_EQ(batch.body.view(), "results and inputs");
+    EXPECT_EQ(batch.new_inputs_bytes, 6u);
+    ASSERT_EQ(batch.added.size(), 1u);
+    EXPECT_EQ(batch.added[0].position, 1u);
+    EXPECT_EQ(batch.added[0].count, 3u);
+  };
+  check();
+  now_ += absl::Seconds(11);
+  Step(agent::Tick{});
+  check();
+  Step(agent::AskedWho{});
+  Join(2, {{JobId(1), {0, 2}, LeaseSeq(1)}, {JobId(1), {2, 8}, LeaseSeq(2)}});
+  check();
+}
+
 TEST_F(AgentTest, ResultsUnderNewLeasesHaveNewNumbers) {
   // A frame from before the Welcome was refused, and its answer made the worker forget the batch.
   Begin();
