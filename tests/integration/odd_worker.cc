@@ -6,6 +6,7 @@
 #include <barrier>
 #include <csignal>
 
+#include "base/input_key.h"
 #include "worker/sdk/worker.h"
 
 namespace {
@@ -40,6 +41,21 @@ reeve::Async<std::string> Wait(reeve::AsyncContext& task, std::string input) {
   co_return input;
 }
 
+// Decimal numbers below the job's parameter `nodes` are nodes of a graph; each leads to four
+// others, two of which make all of them reachable from 0. The key of a node is its number in 16
+// digits.
+absl::StatusOr<std::string> Expand(reeve::TaskContext& task, std::string_view input) {
+  const uint64_t nodes = std::stoull(std::string(task.param("nodes")));
+  const uint64_t node = std::stoull(std::string(input));
+  if (!task.param("slowly").empty()) task.Sleep(absl::Milliseconds(4));
+  for (const uint64_t next : {2 * node + 1, 2 * node + 2, node / 2, node * node + 7}) {
+    const std::string name = std::to_string(next % nodes);
+    const std::string key = std::string(16 - name.size(), '0') + name;
+    if (absl::Status s = task.AddInput(reeve::KeyFromBytes(key), name); !s.ok()) return s;
+  }
+  return std::string(input);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -47,5 +63,6 @@ int main(int argc, char** argv) {
   worker.Handle("meet", Meet);
   worker.Handle("risk", Risk);
   worker.HandleAsync("wait", Wait);
+  worker.Handle("expand", Expand);
   return worker.Main(argc, argv);
 }

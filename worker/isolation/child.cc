@@ -15,9 +15,11 @@
 
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/input_key.h"
 #include "base/strings.h"
 #include "reeve/isolation/v1/isolation.pb.h"
 #include "worker/isolation/frames.h"
+#include "worker/lanes/attempt_inputs.h"
 
 namespace reeve {
 namespace {
@@ -33,7 +35,8 @@ void OnTerminate(int) { is_cancelled.store(true); }
 
 class IsolatedContext final : public TaskContext {
  public:
-  explicit IsolatedContext(const pb::IsolatedTask& task) : task_(task) {
+  IsolatedContext(const pb::IsolatedTask& task, AttemptInputs* inputs)
+      : task_(task), inputs_(inputs) {
     for (const auto& [name, value] : task.params()) params_[name] = value;
   }
 
@@ -48,6 +51,10 @@ class IsolatedContext final : public TaskContext {
   absl::Time deadline() const override {
     return task_.deadline_unix_us() == 0 ? absl::InfiniteFuture()
                                          : absl::FromUnixMicros(task_.deadline_unix_us());
+  }
+  bool accepts_inputs() const override { return task_.accepts_inputs(); }
+  absl::Status AddInput(const InputKey& key, std::string_view input) override {
+    return accepts_inputs() ? inputs_->Add(key, input) : AttemptContext::AddInput(key, input);
   }
   bool cancelled() const override { return is_cancelled.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
@@ -67,6 +74,7 @@ class IsolatedContext final : public TaskContext {
 
  private:
   const pb::IsolatedTask& task_;
+  AttemptInputs* const inputs_;
   std::map<std::string, std::string> params_;
 };
 
@@ -79,13 +87,14 @@ uint64_t ResidentBytes() {
   return pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-absl::StatusOr<std::string> RunTask(const HandlerRegistry& handlers, const pb::IsolatedTask& task) {
+absl::StatusOr<std::string> RunTask(const HandlerRegistry& handlers, const pb::IsolatedTask& task,
+                                    AttemptInputs* inputs) {
   const ThreadHandler* handler = handlers.Find(task.handler());
   if (handler == nullptr) {
     return absl::NotFoundError(
         StrCat("the worker's process offers no handler `", task.handler(), "`"));
   }
-  IsolatedContext context(task);
+  IsolatedContext context(task, inputs);
   try {
     return (*handler)(context, task.input());
   } catch (const std::exception& error) {
@@ -103,9 +112,13 @@ absl::StatusOr<std::string> Bounded(absl::StatusOr<std::string> returned) {
                           " are kept"));
 }
 
-pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned) {
+pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned, const AttemptInputs& inputs) {
   pb::IsolatedOutcome outcome;
   if (returned.ok()) {
+    inputs.ForEach([&outcome](const InputKey& key, std::string_view input) {
+      outcome.add_new_inputs(std::string(input));
+      outcome.add_new_keys(EncodeKeys({key}));
+    });
     outcome.set_output(*std::move(returned));
   } else {
     outcome.set_code(static_cast<uint32_t>(returned.status().code()));
@@ -130,7 +143,9 @@ int ServeIsolated(const HandlerRegistry& handlers, int fd) {
   while (ReceiveFrame(fd, &frame)) {
     pb::IsolatedTask task;
     if (!task.ParseFromString(frame)) return 70;
-    if (!SendFrame(fd, OutcomeOf(Bounded(RunTask(handlers, task))).SerializeAsString())) break;
+    AttemptInputs inputs;
+    absl::StatusOr<std::string> returned = Bounded(RunTask(handlers, task, &inputs));
+    if (!SendFrame(fd, OutcomeOf(std::move(returned), inputs).SerializeAsString())) break;
   }
   return 0;
 }

@@ -16,6 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/input_key.h"
 #include "base/strings.h"
 #include "reeve/isolation/v1/isolation.pb.h"
 #include "worker/isolation/frames.h"
@@ -44,11 +45,19 @@ std::string EncodeTask(const std::string& handler, TaskContext& task, std::strin
     message.set_deadline_unix_us(absl::ToUnixMicros(task.deadline()));
   message.mutable_params()->insert(task.params().begin(), task.params().end());
   message.set_input(input.data(), input.size());
+  message.set_accepts_inputs(task.accepts_inputs());
   return message.SerializeAsString();
 }
 
-absl::StatusOr<std::string> ReturnedBy(pb::IsolatedOutcome outcome) {
-  if (outcome.code() == 0) return std::move(*outcome.mutable_output());
+absl::StatusOr<std::string> ReturnedBy(TaskContext& task, pb::IsolatedOutcome outcome) {
+  if (outcome.code() == 0) {
+    for (int i = 0; i < std::min(outcome.new_inputs_size(), outcome.new_keys_size()); ++i) {
+      if (outcome.new_keys(i).size() != kInputKeyBytes) return absl::InternalError("a broken key");
+      const InputKey key = KeyFromBytes(outcome.new_keys(i));
+      if (absl::Status s = task.AddInput(key, outcome.new_inputs(i)); !s.ok()) return s;
+    }
+    return std::move(*outcome.mutable_output());
+  }
   const auto code = static_cast<absl::StatusCode>(outcome.code());
   if (outcome.reason().empty()) return absl::Status(code, outcome.message());
   return MakeError(code, outcome.reason(), outcome.message());
@@ -211,7 +220,7 @@ absl::StatusOr<std::string> ChildPool::Run(const std::string& handler, const Han
                         child->tasks() < limits.recycle_after_tasks &&
                         outcome.resident_bytes() <= limits.recycle_above_bytes;
   if (reusable) GiveBack(std::move(child));
-  return ReturnedBy(std::move(outcome));
+  return ReturnedBy(task, std::move(outcome));
 }
 
 HandlerRegistry Isolated(const HandlerRegistry& registry, ChildPool* pool) {

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/input_key.h"
 #include "base/strings.h"
 #include "gtest/gtest.h"
 #include "worker/isolation/child.h"
@@ -41,6 +42,13 @@ absl::StatusOr<std::string> Ordered(TaskContext& task, std::string_view input) {
     for (std::atomic<uint64_t> turns = 0;; ++turns) {
     }
   }
+  if (input == "add") {
+    if (absl::Status s = task.AddInput(KeyOf("k"), "new"); !s.ok()) return s;
+  }
+  if (input == "add and fail") {
+    (void)task.AddInput(KeyOf("k"), "new");
+    return absl::InternalError("failed");
+  }
   if (input == "wait") return task.Sleep(absl::Hours(1)) ? "slept" : "woken";
   return std::string(input);
 }
@@ -64,10 +72,17 @@ class FakeTask final : public TaskContext {
   absl::Time deadline() const override { return deadline_; }
   bool cancelled() const override { return is_cancelled_; }
   bool Sleep(absl::Duration) override { return true; }
+  bool accepts_inputs() const override { return accepts_; }
+  absl::Status AddInput(const InputKey& key, std::string_view input) override {
+    added_.emplace_back(key, input);
+    return absl::OkStatus();
+  }
 
   std::map<std::string, std::string> params_ = {{"p", "v"}};
   absl::Time deadline_ = absl::InfiniteFuture();
   std::atomic<bool> is_cancelled_{false};
+  bool accepts_ = true;
+  std::vector<std::pair<InputKey, std::string>> added_;
 };
 
 class IsolationTest : public testing::Test {
@@ -115,6 +130,15 @@ TEST_F(IsolationTest, ErrorsAndExceptionsComeBackAndTheChildIsKept) {
   EXPECT_EQ(Run("throw").status(), absl::InternalError("the handler threw: thrown"));
   EXPECT_EQ(ErrorReason(Run("large").status()), "RESULT_TOO_LARGE");
   EXPECT_EQ(*Run("pid"), pid);
+}
+
+TEST_F(IsolationTest, NewInputsOfAChildBecomeThoseOfItsTask) {
+  EXPECT_EQ(*Run("add"), "add");
+  EXPECT_EQ(task_.added_, (std::vector<std::pair<InputKey, std::string>>{{KeyOf("k"), "new"}}));
+  EXPECT_FALSE(Run("add and fail").ok());
+  EXPECT_EQ(task_.added_.size(), 1u);
+  task_.accepts_ = false;
+  EXPECT_TRUE(absl::IsFailedPrecondition(Run("add").status()));
 }
 
 TEST_F(IsolationTest, TheLargestPayloadGoesBothWays) {

@@ -18,6 +18,7 @@
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/async/event_loop.h"
+#include "worker/lanes/attempt_inputs.h"
 #include "worker/lanes/handler_outcome.h"
 #include "worker/supervisor/crash_notes.h"
 
@@ -50,6 +51,10 @@ struct AsyncLane::Impl {
       return work->span.job->params;
     }
     absl::Time deadline() const override { return until; }
+    bool accepts_inputs() const override { return work->span.job->accepts_inputs; }
+    absl::Status AddInput(const InputKey& key, std::string_view input) override {
+      return accepts_inputs() ? inputs.Add(key, input) : AttemptContext::AddInput(key, input);
+    }
     void Post(std::function<void()> call) override { lane.loop->Post(std::move(call)); }
     uint64_t CallAfter(absl::Duration duration, std::function<void()> call) override {
       return lane.loop->CallAfter(duration, std::move(call));
@@ -66,6 +71,7 @@ struct AsyncLane::Impl {
     absl::Time began_wall, until = absl::InfiniteFuture();
     std::optional<Async<>> coroutine;
     absl::StatusOr<std::string> returned = absl::UnknownError("");
+    AttemptInputs inputs;
     uint64_t limit_timer = 0;
     bool cancel_asked = false;  // Under mu.
     bool has_ended = false;     // Loop only.
@@ -206,7 +212,8 @@ void AsyncLane::Impl::Begin(Attempt& attempt) {
 
 void AsyncLane::Impl::OnReturned(Attempt& attempt) {
   Ended outcome;
-  TakeReturned(std::move(attempt.returned), &outcome.entry, &outcome.output, &outcome.message);
+  TakeReturned(std::move(attempt.returned), attempt.inputs, &outcome.entry, &outcome.output,
+               &outcome.message);
   End(attempt, std::move(outcome));
 }
 
@@ -256,19 +263,26 @@ void AsyncLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
 // mu.
 void AsyncLane::Impl::Report(std::vector<Ended> together, const std::string& name) {
   ResultBatchBuilder builder;
+  ReportInputs new_inputs;
   LaneReport report;
   const auto flush = [&] {
     if (builder.empty()) return;
     report.span = together.front().attempt->work->span.key;
     report.body = builder.Finish(name);
+    new_inputs.Finish(&report);
     sink->OnReport(std::exchange(report, {}));
   };
   for (Ended& one : together) {
     one.entry.output = one.output;
     one.entry.message = one.message;
-    if (builder.bytes() + one.output.size() > kReportBytes) flush();
-    if (one.entry.state != TaskState::kSucceeded)
+    AttemptInputs& inputs = one.attempt->inputs;
+    if (builder.bytes() + new_inputs.bytes() + one.output.size() + inputs.cost() > kReportBytes)
+      flush();
+    if (one.entry.state != TaskState::kSucceeded) {
       report.failed.push_back({builder.count(), one.entry.state, one.entry.reason});
+    } else if (!inputs.empty()) {
+      new_inputs.Take(builder.count(), &inputs);
+    }
     if (!report.runs.empty() && report.runs.back().end() == one.entry.index) {
       ++report.runs.back().count;
     } else {

@@ -4,6 +4,7 @@
 #include <latch>
 #include <stdexcept>
 
+#include "base/input_key.h"
 #include "gtest/gtest.h"
 #include "worker/async/event_loop.h"
 #include "worker/lanes/lane_test_sink.h"
@@ -224,6 +225,28 @@ TEST_F(AsyncLaneTest, AHandlerThatBlocksTheThreadIsSeen) {
   EXPECT_EQ(lane.stuck(), 5u);
   go_on.count_down();
   sink_.WaitFor(1);
+}
+
+TEST_F(AsyncLaneTest, NewInputsComeWithTheResultsThatAddedThem) {
+  AsyncLane& lane = Begin([](AsyncContext& task, std::string input) -> Async<Result> {
+    co_await task.Sleep(absl::Milliseconds(1));
+    if (absl::Status s = task.AddInput(KeyOf(input), "new " + input); !s.ok()) co_return s;
+    if (input == "98") co_return absl::InternalError("failed");
+    co_return input;
+  });
+  lane.Start(ArraySpan("handler", 1, 1));
+  LaneSpan span = ArraySpan("handler", 3, 2);
+  auto job = std::make_shared<JobContext>(*span.job);
+  job->accepts_inputs = true;
+  span.job = job;
+  span.run = {1, 3};
+  lane.Start(std::move(span));
+  const auto outcomes = sink_.WaitFor(4);
+  EXPECT_EQ(outcomes.at(0).state, TaskState::kFailed);
+  EXPECT_EQ(outcomes.at(1).state, TaskState::kFailed);
+  const std::multimap<TaskIndex, std::pair<InputKey, std::string>> expected = {
+      {2, {KeyOf("96"), "new 96"}}, {3, {KeyOf("94"), "new 94"}}};
+  EXPECT_EQ(sink_.inputs(), expected);
 }
 
 TEST_F(AsyncLaneTest, AnUnknownHandlerFails) {

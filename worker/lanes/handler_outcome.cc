@@ -31,16 +31,17 @@ std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[2
   return {digits, static_cast<size_t>(end - digits)};
 }
 
-void TakeReturned(absl::StatusOr<std::string> returned, ResultEntry* entry, std::string* output,
-                  std::string* message) {
+void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
+                  ResultEntry* entry, std::string* output, std::string* message) {
   entry->state = TaskState::kFailed;
   if (!returned.ok()) {
     entry->reason = ReasonOf(returned.status());
     *message = std::string(ToStd(returned.status().message()));
-  } else if (returned->size() > kMaxPayloadBytes) {
+  } else if (returned->size() + inputs.cost() > kMaxPayloadBytes) {
     entry->reason = Reason::kResultTooLarge;
-    *message = StrCat("the result has ", returned->size(), " bytes, at most ", kMaxPayloadBytes,
-                      " are kept");
+    *message = StrCat("the result has ", returned->size(), " bytes, ",
+                      inputs.empty() ? "" : StrCat("its new inputs ", inputs.cost(), ", "),
+                      "at most ", kMaxPayloadBytes, " are kept");
   } else {
     entry->state = TaskState::kSucceeded;
     entry->reason = Reason::kNone;

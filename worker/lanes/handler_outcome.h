@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/result_batch.h"
+#include "worker/lanes/attempt_inputs.h"
 #include "worker/lanes/lane.h"
 
 namespace reeve {
@@ -20,10 +21,10 @@ namespace reeve {
 // Points into `span`, or into `digits` for an array without a shared input.
 std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
 
-// Sets state and reason of `entry`, and `output` or `message`. A result over the bound is a
-// failure.
-void TakeReturned(absl::StatusOr<std::string> returned, ResultEntry* entry, std::string* output,
-                  std::string* message);
+// Sets state and reason of `entry`, and `output` or `message`. A result that is over the bound
+// together with the new inputs is a failure.
+void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
+                  ResultEntry* entry, std::string* output, std::string* message);
 
 }  // namespace reeve
 

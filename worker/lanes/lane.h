@@ -56,8 +56,9 @@ struct JobContext {
   int64_t array_start = 0, array_step = 1;
   bool has_shared_input = false;
   std::string shared_input;
-  bool local_cluster = false;  // The client's working directory may be used.
-  bool exclusive = false;      // See TaskLane::SetExclusiveDeadline.
+  bool local_cluster = false;   // The client's working directory may be used.
+  bool accepts_inputs = false;  // Attempts may add new ones.
+  bool exclusive = false;       // See TaskLane::SetExclusiveDeadline.
 };
 
 // Inputs of a span, in order, as they came in one Assign.
@@ -106,6 +107,14 @@ struct LaneReport {
   std::vector<Failed> failed;
   absl::Duration run_time;
   std::string body;  // reeve.v1.ResultBatch without a head.
+  // New inputs for the job: a reeve.v1.TaskBatch with keys, and which entries of the body (that
+  // succeeded; ascending) added how many of them.
+  struct Added {
+    uint32_t position = 0;
+    uint32_t count = 0;
+  };
+  std::string new_inputs;  // Empty: none.
+  std::vector<Added> added;
 };
 
 // A piece of output of a command that still runs.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/input_batch.h"
 #include "base/mutex.h"
 #include "base/result_batch.h"
 #include "gtest/gtest.h"
@@ -32,6 +33,7 @@ class Sink final : public LaneSink {
       }
     }
     EXPECT_EQ(position, (*batch)->count());
+    TakeInputs(report, **batch);
     changed_.NotifyAll();
   }
   void OnOutput(LaneOutput) override {}
@@ -41,6 +43,11 @@ class Sink final : public LaneSink {
     Reason reason;
     std::string output, message;
   };
+  // What was added, by the entry that added it.
+  std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs() {
+    MutexLock lock(&mu_);
+    return inputs_;
+  }
   std::map<TaskIndex, Outcome> WaitFor(size_t count) {
     MutexLock lock(&mu_);
     while (outcomes_.size() < count) changed_.Wait(&mu_);
@@ -48,9 +55,30 @@ class Sink final : public LaneSink {
   }
 
  private:
+  void TakeInputs(const LaneReport& report, const ResultBatch& batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const auto inputs = InputBatch::Parse(Buffer(report.new_inputs));
+    ASSERT_TRUE(inputs.ok());
+    const std::vector<InputKey> keys = (*inputs)->Keys();
+    uint32_t next = 0;
+    for (const LaneReport::Added& added : report.added) {
+      const PositionedRun* run = nullptr;
+      for (const PositionedRun& r : batch.body_runs()) {
+        if (r.position <= added.position && added.position < r.position + r.count) run = &r;
+      }
+      ASSERT_NE(run, nullptr);
+      for (uint32_t i = 0; i < added.count; ++i, ++next) {
+        inputs_.emplace(run->first + added.position - run->position,
+                        std::pair(keys.at(next), std::string((*inputs)->Input(next))));
+      }
+    }
+    EXPECT_EQ(next, (*inputs)->count());
+  }
+
   Mutex mu_;
   CondVar changed_;
   std::map<TaskIndex, Outcome> outcomes_ ABSL_GUARDED_BY(mu_);
+  std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs_ ABSL_GUARDED_BY(mu_);
 };
 
 // Inputs 100, 98, 96, …

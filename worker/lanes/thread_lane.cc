@@ -12,6 +12,7 @@
 #include "base/named_thread.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
+#include "worker/lanes/attempt_inputs.h"
 #include "worker/lanes/handler_outcome.h"
 #include "worker/supervisor/crash_notes.h"
 
@@ -98,7 +99,7 @@ struct ThreadLane::Impl {
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RunClaim(Slot& slot, Work& work, Memory* memory);
   bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
-              std::string* output, std::string* message);
+              std::string* output, std::string* message, AttemptInputs* inputs);
   void Watch();
   void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -110,9 +111,10 @@ namespace {
 class SlotContext final : public TaskContext {
  public:
   SlotContext(const LaneSpan& span, TaskIndex index, absl::Time deadline,
-              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
+              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep, AttemptInputs* inputs)
       : span_(span),
         index_(index),
+        inputs_(inputs),
         deadline_(deadline),
         cancelled_(cancelled),
         mu_(mu),
@@ -127,6 +129,10 @@ class SlotContext final : public TaskContext {
   }
   const std::map<std::string, std::string>& params() const override { return span_.job->params; }
   absl::Time deadline() const override { return deadline_; }
+  bool accepts_inputs() const override { return span_.job->accepts_inputs; }
+  absl::Status AddInput(const InputKey& key, std::string_view input) override {
+    return accepts_inputs() ? inputs_->Add(key, input) : AttemptContext::AddInput(key, input);
+  }
   bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
     const int64_t until = MonotonicNs() + absl::ToInt64Nanoseconds(duration);
@@ -140,6 +146,7 @@ class SlotContext final : public TaskContext {
  private:
   const LaneSpan& span_;
   const TaskIndex index_;
+  AttemptInputs* const inputs_;
   const absl::Time deadline_;
   std::atomic<bool>& cancelled_;
   Mutex& mu_;
@@ -255,13 +262,14 @@ void ThreadLane::Impl::Release(Slot& slot) {
 // ---- Running ----
 
 bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
-                              std::string* output, std::string* message) {
+                              std::string* output, std::string* message, AttemptInputs* inputs) {
   char digits[24];
   const std::string_view input = InputOf(work.span, index, digits);
   const absl::Duration limit = work.span.job->time_limit;
   const absl::Time deadline =
       limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
-  SlotContext context(work.span, index, deadline, slot.cancelled, slot.sleep_mu, slot.sleep);
+  SlotContext context(work.span, index, deadline, slot.cancelled, slot.sleep_mu, slot.sleep,
+                      inputs);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
   slot.note->Begin(index);
@@ -274,7 +282,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->reason = Reason::kNoSuchHandler;
     *message = StrCat("the worker offers no handler `", work.span.job->handler, "`");
   } else {
-    TakeReturned(Call(*work.handler, context, input), entry, output, message);
+    TakeReturned(Call(*work.handler, context, input), *inputs, entry, output, message);
   }
   slot.note->End();
   if (slot.cancelled.load(std::memory_order_relaxed)) {
@@ -296,6 +304,8 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   int64_t busy_ns = 0;
   uint32_t done = 0;
   ResultBatchBuilder builder;
+  AttemptInputs inputs;
+  ReportInputs new_inputs;
   LaneReport report;
   std::string output, message, name;
   {
@@ -308,6 +318,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     report.span = work.span.key;
     report.run_time = absl::Nanoseconds(now - report_began);
     report.body = builder.Finish(name);
+    new_inputs.Finish(&report);
     sink->OnReport(std::exchange(report, {}));
     report_began = now;
   };
@@ -321,7 +332,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     slot.began_ns.store(began, std::memory_order_relaxed);
     output.clear();
     message.clear();
-    const bool counts = RunOne(slot, work, index, &entry, &output, &message);
+    const bool counts = RunOne(slot, work, index, &entry, &output, &message, &inputs);
     if (!together) now = MonotonicNs();
     ++done;
     if (counts) {
@@ -331,8 +342,11 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
                                                  : (now - began) / 1000));
       entry.output = output;
       entry.message = message;
-      if (entry.state != TaskState::kSucceeded)
+      if (entry.state != TaskState::kSucceeded) {
         report.failed.push_back({builder.count(), entry.state, entry.reason});
+      } else if (!inputs.empty()) {
+        new_inputs.Take(builder.count(), &inputs);
+      }
       builder.Add(entry);
       if (!report.runs.empty() && report.runs.back().end() == index) {
         ++report.runs.back().count;
@@ -340,7 +354,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
         report.runs.push_back({index, 1});
       }
       // Slow tasks are told one by one: somebody waits for them.
-      if (builder.bytes() > kReportBytes ||
+      if (builder.bytes() + new_inputs.bytes() > kReportBytes ||
           (!together && now - report_began > static_cast<int64_t>(kClaimNs)))
         flush(now);
     } else {
@@ -349,6 +363,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
       now = MonotonicNs();
       report_began = now;
     }
+    if (!inputs.empty()) inputs.Clear();  // The attempt failed, or does not count.
     if (slot.cancelled.load(std::memory_order_relaxed)) {
       MutexLock lock(&mu);
       slot.cancelled.store(false);

@@ -5,6 +5,7 @@
 #include <latch>
 #include <stdexcept>
 
+#include "base/input_batch.h"
 #include "gtest/gtest.h"
 #include "worker/lanes/lane_test_sink.h"
 
@@ -22,6 +23,78 @@ TEST(ThreadLaneTest, EveryTaskOfASpanIsReportedOnceWithItsOwnInput) {
     ASSERT_EQ(outcome.state, TaskState::kSucceeded);
     ASSERT_EQ(outcome.output, std::to_string(100 - 2 * int64_t{index}));
   }
+}
+
+LaneSpan AcceptingSpan(uint32_t count) {
+  LaneSpan span = ArraySpan("add", count);
+  auto job = std::make_shared<JobContext>(*span.job);
+  job->array_start = 0;
+  job->array_step = 1;
+  job->accepts_inputs = true;
+  span.job = job;
+  return span;
+}
+
+TEST(ThreadLaneTest, WhatSuccessfulAttemptsAddTravelsWithTheirResults) {
+  HandlerRegistry registry;
+  registry.Add("add", [](TaskContext& task, std::string_view input) -> absl::StatusOr<std::string> {
+    for (uint32_t i = 0; i < task.index() % 3; ++i) {
+      const absl::Status added = task.AddInput({{task.index(), i}}, std::string(input) + "!");
+      if (!added.ok()) return added;
+    }
+    if (task.index() % 5 == 0) return absl::InternalError("adds nothing");
+    return std::string("done");
+  });
+  Sink sink;
+  ThreadLane lane(4, &registry, &sink);
+  lane.Start(AcceptingSpan(10'000));
+  sink.WaitFor(10'000);
+  std::multimap<TaskIndex, std::pair<InputKey, std::string>> expected;
+  for (uint32_t index = 0; index < 10'000; ++index) {
+    for (uint32_t i = 0; i < index % 3 && index % 5 != 0; ++i)
+      expected.emplace(index, std::pair(InputKey{{index, i}}, std::to_string(index) + "!"));
+  }
+  EXPECT_EQ(sink.inputs(), expected);
+}
+
+TEST(ThreadLaneTest, NewInputsHaveTheirBounds) {
+  HandlerRegistry registry;
+  registry.Add("add", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    const InputKey key{{task.index(), 0}};
+    switch (task.index()) {
+      case 0: {
+        const absl::Status added = task.AddInput(key, std::string(kMaxPayloadBytes, 'x'));
+        return std::string(added.ok() ? "took it" : "refused");
+      }
+      case 1:
+        for (uint32_t i = 0; i < kMaxNewInputs; ++i) {
+          if (!task.AddInput(key, "").ok()) return std::string("refused early");
+        }
+        return std::string(task.AddInput(key, "").ok() ? "took it" : "refused");
+      default:
+        (void)task.AddInput(key, std::string(kMaxPayloadBytes / 2, 'x'));
+        return std::string(kMaxPayloadBytes / 2, 'y');
+    }
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(AcceptingSpan(3));
+  auto outcomes = sink.WaitFor(3);
+  EXPECT_EQ(outcomes[0].output, "refused");
+  EXPECT_EQ(outcomes[1].output, "refused");
+  EXPECT_EQ(outcomes[2].reason, Reason::kResultTooLarge);
+  EXPECT_EQ(sink.inputs().size(), size_t{kMaxNewInputs});
+}
+
+TEST(ThreadLaneTest, AJobThatDoesNotAcceptInputsSaysSo) {
+  HandlerRegistry registry;
+  registry.Add("add", [](TaskContext& task, std::string_view) {
+    return absl::StatusOr<std::string>(task.AddInput({}, "x"));
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("add", 1));
+  EXPECT_EQ(sink.WaitFor(1).at(0).message, "the job does not accept new inputs");
 }
 
 TEST(ThreadLaneTest, InputsOfDifferentLengthReachTheirTasks) {

@@ -61,6 +61,7 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   job->has_shared_input = wire.spec().has_shared_input();
   job->shared_input = wire.spec().shared_input();
   job->local_cluster = local_cluster;
+  job->accepts_inputs = wire.spec().accepts_new_inputs();
   job->exclusive = wire.spec().exclusive();
   return job;
 }

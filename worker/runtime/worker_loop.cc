@@ -41,7 +41,7 @@ struct WorkerLoop::Impl final : public LaneSink {
       own_reports.push_back(std::move(report));
       return;
     }
-    const size_t bytes = report.body.size();
+    const size_t bytes = report.body.size() + report.new_inputs.size();
     reports.Push(std::move(report), bytes);
   }
   void OnOutput(LaneOutput output) override {
@@ -224,6 +224,10 @@ void WorkerLoop::Impl::Take(absl::Duration now, LaneReport report) {
     event.failed.push_back({failed.position, failed.state, failed.reason});
   }
   event.run_time = report.run_time;
+  for (const LaneReport::Added& added : report.added)
+    event.added.push_back({added.position, added.count});
+  event.new_inputs_bytes = static_cast<uint32_t>(report.new_inputs.size());
+  report.body += report.new_inputs;
   event.body = spool.Keep(std::move(report.body));
   agent.Step(now, std::move(event));
 }
@@ -290,7 +294,12 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
       link::v1::Results::Batch* out = wire.add_batches();
       out->set_number(batch.number);
       out->set_job_id(batch.job.value);
-      out->set_bytes(static_cast<uint32_t>(batch.body.size()));
+      out->set_bytes(static_cast<uint32_t>(batch.body.size()) - batch.new_inputs_bytes);
+      out->set_new_inputs_bytes(batch.new_inputs_bytes);
+      for (const agent::Added& added : batch.added) {
+        out->add_adder(added.position);
+        out->add_added(added.count);
+      }
       for (const AgentLeased& run : batch.runs) {
         out->add_lease(run.lease.value);
         out->add_first(run.run.first);

@@ -160,7 +160,7 @@ class Awaited {
 };
 
 // What a handler of the async lane may know and wait for.
-class AsyncContext : public TaskFacts {
+class AsyncContext : public AttemptContext {
  public:
   // Goes on after `duration`.
   Awaited<bool> Sleep(absl::Duration duration) {

@@ -8,17 +8,18 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/ids.h"
 
 namespace reeve {
 
-// What is fixed when the attempt begins.
+// What handlers of every lane get.
 //
-// Thread: any.
-class TaskFacts {
+// Thread: any for what is fixed when the attempt begins, the handler's for the rest.
+class AttemptContext {
  public:
-  virtual ~TaskFacts() = default;
+  virtual ~AttemptContext() = default;
 
   virtual JobId job() const = 0;
   virtual TaskIndex index() const = 0;
@@ -29,12 +30,25 @@ class TaskFacts {
   virtual const std::map<std::string, std::string>& params() const = 0;
   // When the attempt's time limit passes; InfiniteFuture if none.
   virtual absl::Time deadline() const = 0;
+
+  // The job was created with `accepts_new_inputs`.
+  virtual bool accepts_inputs() const { return false; }
+  // Adds a task to the own job: recorded together with the result, and only if this attempt
+  // succeeds. An input whose key the job has had before is dropped later, in silence; KeyOf
+  // (base/input_key.h) makes keys of names. At most 32,768, and together with the result 3 MiB,
+  // where each counts 24 bytes more than its length.
+  // Errors: FAILED_PRECONDITION  the job does not accept new inputs, or the lane cannot add any.
+  //         RESOURCE_EXHAUSTED   it would be too many or too much; what was added before stays.
+  virtual absl::Status AddInput(const InputKey& key, std::string_view input) {
+    (void)key, (void)input;
+    return absl::FailedPreconditionError("the job does not accept new inputs");
+  }
 };
 
 // What a handler on the thread lane gets.
 //
 // Thread: the handler's.
-class TaskContext : public TaskFacts {
+class TaskContext : public AttemptContext {
  public:
   // The task was cancelled or its time is up: return soon; what is returned is discarded. Cheap.
   virtual bool cancelled() const = 0;

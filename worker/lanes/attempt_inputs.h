@@ -1,0 +1,64 @@
+// The new inputs that an attempt adds to its job (TaskContext::AddInput), within their bounds; and
+// how they go into a report once it has succeeded.
+//
+// Thread: the attempt's.
+
+#ifndef REEVE_WORKER_LANES_ATTEMPT_INPUTS_H_
+#define REEVE_WORKER_LANES_ATTEMPT_INPUTS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/input_batch.h"
+#include "worker/lanes/lane.h"
+
+namespace reeve {
+
+class AttemptInputs {
+ public:
+  // Errors: RESOURCE_EXHAUSTED  more than kMaxNewInputs, or than fits a result with them.
+  absl::Status Add(const InputKey& key, std::string_view input);
+
+  bool empty() const { return entries_.empty(); }
+  // What counts of kMaxPayloadBytes, beside the output.
+  size_t cost() const { return blob_.size() + entries_.size() * kNewInputCost; }
+  void Clear();
+
+  // Calls `visit(const InputKey&, std::string_view)` for each, in order.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    size_t at = 0;
+    for (const Entry& entry : entries_) {
+      visit(entry.key, std::string_view(blob_).substr(at, entry.bytes));
+      at += entry.bytes;
+    }
+  }
+
+ private:
+  struct Entry {
+    InputKey key;
+    uint32_t bytes = 0;
+  };
+  std::vector<Entry> entries_;
+  std::string blob_;
+};
+
+// Of a report: those of all its attempts.
+class ReportInputs {
+ public:
+  // Takes over what the entry at `position` of the report adds. REQUIRES: positions ascend.
+  void Take(uint32_t position, AttemptInputs* inputs);
+  size_t bytes() const { return builder_.payload_bytes() + builder_.count() * kNewInputCost; }
+  // Puts them into the report; empty afterwards.
+  void Finish(LaneReport* report);
+
+ private:
+  InputBatchBuilder builder_;
+  std::vector<LaneReport::Added> added_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_ATTEMPT_INPUTS_H_
