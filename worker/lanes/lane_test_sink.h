@@ -3,6 +3,7 @@
 #ifndef REEVE_WORKER_LANES_LANE_TEST_SINK_H_
 #define REEVE_WORKER_LANES_LANE_TEST_SINK_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,7 +19,10 @@ namespace reeve {
 // Collects reports and lets the test wait for them.
 class Sink final : public LaneSink {
  public:
+  std::function<void()> on_told;  // Called before anything is taken. Set before the first span.
+
   void OnReport(LaneReport report) override {
+    if (on_told) on_told();
     auto batch = ResultBatch::Parse(Buffer(report.body));
     ASSERT_TRUE(batch.ok());
     MutexLock lock(&mu_);

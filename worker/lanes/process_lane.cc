@@ -191,8 +191,17 @@ struct ProcessLane::Impl {
     std::map<TaskIndex, Finished> results;
   };
   std::map<SpanKey, Gathered> finished ABSL_GUARDED_BY(mu);
+  // What the sink gets once mu is free: it may wait for the worker's loop, which waits for mu.
+  struct Told {
+    std::vector<LaneOutput> outputs;
+    std::vector<LaneReport> reports;
+  };
+  Told told ABSL_GUARDED_BY(mu);
 
   void Loop();
+  void Tell(Told what) ABSL_LOCKS_EXCLUDED(mu);
+  void Receive() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Kill() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   bool StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void StartOne(const std::shared_ptr<Work>& work, TaskIndex index)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -393,7 +402,7 @@ void ProcessLane::Impl::SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) 
   output.stream = stream;
   output.offset = pipe.capture.live_offset();
   output.content = pipe.capture.TakeLive();
-  sink->OnOutput(std::move(output));
+  told.outputs.push_back(std::move(output));
 }
 
 void ProcessLane::Impl::ReadPipe(Attempt& attempt, bool error_stream) {
@@ -525,7 +534,7 @@ void ProcessLane::Impl::Report(SpanKey span, std::map<TaskIndex, Finished> resul
     if (builder.empty()) return;
     report.span = span;
     report.body = builder.Finish(worker_name);
-    sink->OnReport(std::exchange(report, {}));
+    told.reports.push_back(std::exchange(report, {}));
   };
   for (auto& [index, result] : results) {
     result.entry.output = result.output;
@@ -603,6 +612,29 @@ void ProcessLane::Impl::CheckTimes() {
   }
 }
 
+void ProcessLane::Impl::Tell(Told what) {
+  for (LaneOutput& output : what.outputs) sink->OnOutput(std::move(output));
+  for (LaneReport& report : what.reports) sink->OnReport(std::move(report));
+}
+
+void ProcessLane::Impl::Receive() {
+  std::vector<SpawnEvent> events;
+  const bool open = channel->Receive(&events);
+  for (const SpawnEvent& event : events) OnEvent(event);
+  if (open) return;
+  REEVE_LOG_ERROR("the supervisor is gone, ending");
+  _exit(70);
+}
+
+void ProcessLane::Impl::Kill() {
+  for (const auto& [id, signal] : std::exchange(kills, {})) {
+    channel->Kill(id, signal);
+    const auto it = attempts.find(id);
+    if (it != attempts.end() && signal == SIGTERM)
+      it->second->kill_at = Monotonic() + options.kill_grace;
+  }
+}
+
 void ProcessLane::Impl::Loop() {
   constexpr uint64_t kChannel = ~0ull, kDoorbell = ~0ull - 1;
   poller = epoll_create1(EPOLL_CLOEXEC);
@@ -613,43 +645,36 @@ void ProcessLane::Impl::Loop() {
     event.data.u64 = data;
     epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
   }
-  std::vector<SpawnEvent> events;
   int timeout_ms = -1;
   for (;;) {
     epoll_event ready[64];
     const int n = epoll_wait(poller, ready, 64, timeout_ms);
-    MutexLock lock(&mu);
-    bool from_channel = false;
-    for (int i = 0; i < n; ++i) {
-      if (ready[i].data.u64 == kChannel) {
-        from_channel = true;
-      } else if (ready[i].data.u64 == kDoorbell) {
-        doorbell.Answer();
-      } else if (const auto it = attempts.find(ready[i].data.u64 >> 1); it != attempts.end()) {
-        ReadPipe(*it->second, (ready[i].data.u64 & 1) != 0);
+    bool has_ended = false;
+    Told what;
+    {
+      MutexLock lock(&mu);
+      bool from_channel = false;
+      for (int i = 0; i < n; ++i) {
+        if (ready[i].data.u64 == kChannel) {
+          from_channel = true;
+        } else if (ready[i].data.u64 == kDoorbell) {
+          doorbell.Answer();
+        } else if (const auto it = attempts.find(ready[i].data.u64 >> 1); it != attempts.end()) {
+          ReadPipe(*it->second, (ready[i].data.u64 & 1) != 0);
+        }
       }
+      if (from_channel) Receive();
+      Kill();
+      if (std::exchange(is_deadline_new, false)) channel->SetExclusiveDeadline(exclusive_until);
+      CheckTimes();
+      StartSome();
+      Report();
+      has_ended = stopping && attempts.empty() && finished.empty();
+      timeout_ms = !finished.empty() ? kGatherMs : attempts.empty() ? -1 : kTickMs;
+      what = std::exchange(told, {});
     }
-    if (from_channel) {
-      events.clear();
-      const bool open = channel->Receive(&events);
-      for (const SpawnEvent& event : events) OnEvent(event);
-      if (!open) {
-        REEVE_LOG_ERROR("the supervisor is gone, ending");
-        _exit(70);
-      }
-    }
-    for (const auto& [id, signal] : std::exchange(kills, {})) {
-      channel->Kill(id, signal);
-      const auto it = attempts.find(id);
-      if (it != attempts.end() && signal == SIGTERM)
-        it->second->kill_at = Monotonic() + options.kill_grace;
-    }
-    if (std::exchange(is_deadline_new, false)) channel->SetExclusiveDeadline(exclusive_until);
-    CheckTimes();
-    StartSome();
-    Report();
-    if (stopping && attempts.empty() && finished.empty()) break;
-    timeout_ms = !finished.empty() ? kGatherMs : attempts.empty() ? -1 : kTickMs;
+    Tell(std::move(what));
+    if (has_ended) break;
   }
   close(poller);
   close(no_input);

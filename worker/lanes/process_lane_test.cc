@@ -26,7 +26,10 @@ struct Outcome {
 
 class Sink final : public LaneSink {
  public:
+  std::function<void()> on_told;  // Called before anything is taken. Set before the first span.
+
   void OnReport(LaneReport report) override {
+    if (on_told) on_told();
     auto batch = ResultBatch::Parse(Buffer(report.body));
     MutexLock lock(&mu_);
     uint32_t position = 0;
@@ -47,6 +50,7 @@ class Sink final : public LaneSink {
     changed_.NotifyAll();
   }
   void OnOutput(LaneOutput output) override {
+    if (on_told) on_told();
     MutexLock lock(&mu_);
     live_ += output.content;
     changed_.NotifyAll();
@@ -109,6 +113,16 @@ LaneSpan With(LaneSpan span, const std::function<void(JobContext&)>& change) {
   change(*job);
   span.job = job;
   return span;
+}
+
+// The worker's loop asks the lane, while the lane waits for it to take a report.
+TEST(ProcessLaneTest, TheLaneAnswersWhileItsSinkDoesNotTakeWhatItTells) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    sink.on_told = [&lane] { (void)lane.Cut(SpanKey(9), 0); };
+    lane.Start(Command({"sh", "-c", "echo early; sleep 0.3; echo late"}));
+    EXPECT_EQ(sink.WaitFor(1).at(0).output, "early\nlate\n");
+    EXPECT_EQ(sink.WaitForLive(6).substr(0, 6), "early\n");
+  }));
 }
 
 TEST(ProcessLaneTest, StreamsExitCodeAndInputOfACommandAreKeptApart) {

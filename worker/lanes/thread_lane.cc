@@ -101,8 +101,9 @@ struct ThreadLane::Impl {
   bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
               std::string* output, std::string* message, AttemptInputs* inputs);
   void Watch();
-  void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason,
+              std::vector<LaneReport>* reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  std::vector<LaneReport> GiveUpOnLate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   std::vector<Run> Drop(Work& work, Run run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
@@ -395,7 +396,8 @@ void ThreadLane::Impl::Loop(Slot& slot) {
 
 // ---- Limits and cancels ----
 
-void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason) {
+void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason,
+                              std::vector<LaneReport>* reports) {
   const TaskIndex index = slot.index.load();
   uint64_t running = serial;
   // Marked first: once the outcome is decided here, the thread may clear the mark at any time.
@@ -430,33 +432,43 @@ void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reas
   report.failed.push_back({0, state, reason});
   report.run_time = absl::Nanoseconds(ran_ns);
   report.body = builder.Finish(worker_name);
-  sink->OnReport(std::move(report));
+  reports->push_back(std::move(report));
   if (!work->todo.empty()) {
     queue.push_front(work);
     filled.NotifyAll();
   }
 }
 
+std::vector<LaneReport> ThreadLane::Impl::GiveUpOnLate() {
+  std::vector<LaneReport> reports;
+  const int64_t now = MonotonicNs();
+  for (const auto& slot : slots) {
+    const uint64_t serial = slot->serial.load();
+    if (serial % 2 == 0 || slot->work == nullptr) continue;
+    const absl::Duration limit = slot->work->span.job->time_limit;
+    if (limit != absl::InfiniteDuration() &&
+        now - slot->began_ns.load() > absl::ToInt64Nanoseconds(limit)) {
+      GiveUp(*slot, serial, TaskState::kFailed, Reason::kTimeout, &reports);
+    } else if (slot->give_up_ns != 0 && serial == slot->cancel_serial && now > slot->give_up_ns) {
+      GiveUp(*slot, serial, TaskState::kCancelled, Reason::kNone, &reports);
+    }
+  }
+  return reports;
+}
+
 void ThreadLane::Impl::Watch() {
-  MutexLock lock(&mu);
-  while (!stopping) {
-    if (watched == 0) {
-      watch.Wait(&mu);
-      continue;
+  for (;;) {
+    std::vector<LaneReport> reports;
+    {
+      MutexLock lock(&mu);
+      while (!stopping && watched == 0) watch.Wait(&mu);
+      if (stopping) return;
+      watch.WaitFor(&mu, kWatchEvery);
+      if (stopping) return;
+      reports = GiveUpOnLate();
     }
-    watch.WaitFor(&mu, kWatchEvery);
-    const int64_t now = MonotonicNs();
-    for (const auto& slot : slots) {
-      const uint64_t serial = slot->serial.load();
-      if (serial % 2 == 0 || slot->work == nullptr) continue;
-      const absl::Duration limit = slot->work->span.job->time_limit;
-      if (limit != absl::InfiniteDuration() &&
-          now - slot->began_ns.load() > absl::ToInt64Nanoseconds(limit)) {
-        GiveUp(*slot, serial, TaskState::kFailed, Reason::kTimeout);
-      } else if (slot->give_up_ns != 0 && serial == slot->cancel_serial && now > slot->give_up_ns) {
-        GiveUp(*slot, serial, TaskState::kCancelled, Reason::kNone);
-      }
-    }
+    // Not under mu: the sink may wait for the worker's loop, which waits for mu.
+    for (LaneReport& report : reports) sink->OnReport(std::move(report));
   }
 }
 

@@ -207,6 +207,22 @@ TEST(ThreadLaneTest, ACancelledTaskIsToldAndReportedCancelled) {
   EXPECT_EQ(outcomes.at(0).output, "");
 }
 
+// The worker's loop asks the lane, while the lane waits for it to take a report.
+TEST(ThreadLaneTest, TheLaneAnswersWhileItsSinkDoesNotTakeWhatItTells) {
+  std::latch release(1);
+  HandlerRegistry registry;
+  registry.Add("deaf", [&](TaskContext&, std::string_view) {
+    release.wait();
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  sink.on_told = [&lane] { (void)lane.Cut(SpanKey(9), 0); };
+  lane.Start(ArraySpan("deaf", 1, 1, absl::Milliseconds(30)));
+  EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kTimeout);
+  release.count_down();
+}
+
 TEST(ThreadLaneTest, ATaskPastItsLimitIsReportedAndItsSlotIsStuckUntilItReturns) {
   std::latch release(1);
   HandlerRegistry registry;
