@@ -19,6 +19,9 @@ constexpr uint32_t kUnknownTasksPerSlot = 8;
 // A worker is given more once this part of its window is free, not for every single task: one
 // assignment then serves many results. What it holds lasts until then by far.
 constexpr uint32_t kRefillPart = 4;
+// Work that one worker gets through in this time is not divided: the wake-ups, frames and report of
+// another span would cost as much.
+constexpr double kUndividedNs = 1e6;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
 
@@ -121,6 +124,13 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   if (held >= window) return 0;
   const auto credit = static_cast<uint32_t>(window - held);
   return held >= Slots(worker, lane) && credit < window / kRefillPart ? 0 : credit;
+}
+
+uint64_t Scheduler::Impl::Undivided(const WorkerRecord& worker, const Job& job) const {
+  const auto pace = worker.paces.find(job.id);
+  if (pace == worker.paces.end() || pace->second.cost_ns == 0) return 1;
+  const uint32_t slots = Slots(worker, LaneOf(worker, job.options.handler));
+  return static_cast<uint64_t>(std::max(1.0, kUndividedNs / pace->second.cost_ns * slots));
 }
 
 uint32_t Scheduler::Impl::RoomInBytes(const WorkerRecord& worker, Job& job, TaskIndex index) {
@@ -318,8 +328,9 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     for (size_t i = 0; i < candidates.size() && job.listed; ++i) {
       const uint64_t left = candidates.size() - i;
-      uint64_t share =
-          std::min<uint64_t>(candidates[i].first, (job.ready.size() + left - 1) / left);
+      const uint64_t fair = (job.ready.size() + left - 1) / left;
+      uint64_t share = std::min<uint64_t>(candidates[i].first,
+                                          std::max(fair, Undivided(*candidates[i].second, job)));
       if (job.options.max_in_flight > 0) {
         share = std::min<uint64_t>(share, job.options.max_in_flight - job.in_flight);
       }

@@ -79,6 +79,42 @@ TEST(SchedulerTest, AWorkerIsGivenMoreOnceAPartOfItsWindowIsFree) {
   EXPECT_EQ(Count(h.TakeAssigned(1)), 26u);
 }
 
+// Eight workers got an eighth each of every batch of tiny tasks, and woke up for it.
+TEST(SchedulerTest, WhatOneWorkerGetsThroughInAMomentIsNotDivided) {
+  for (const auto& [cost, expected] :
+       {std::pair(absl::Nanoseconds(100), 1), std::pair(absl::Milliseconds(10), 8)}) {
+    Harness h;
+    for (uint64_t worker = 1; worker <= 8; ++worker) h.Join(worker, 2);
+    CreateJob create;
+    create.call = CallId(1);
+    create.request_id = "r";
+    create.options.handler = "echo";
+    create.open = true;
+    h.Step(create);
+    h.Step(OpenAppender{CallId(2), JobId(1), "a"});
+    InputBatchBuilder inputs;
+    for (int i = 0; i < 1'000; ++i) inputs.Add("");
+    const InputsRef thousand = *InputBatch::Parse(Buffer(inputs.Finish()));
+    int got = 0;
+    for (uint64_t batch = 0; batch < 20; ++batch) {
+      h.Step(AppendTasks{CallId(2), batch * 1'000, thousand, 1'000, 1});
+      got = 0;  // Workers that the newest batch woke up.
+      for (uint64_t worker = 1; worker <= 8; ++worker)
+        got += !h.assigned[SessionId(worker)].empty();
+      for (bool any = true; any;) {
+        any = false;
+        for (uint64_t worker = 1; worker <= 8; ++worker) {
+          for (const AssignedSpan& span : h.TakeAssigned(worker)) {
+            any = true;
+            h.Finish(worker, span, {}, cost);
+          }
+        }
+      }
+    }
+    EXPECT_EQ(got, expected) << absl::FormatDuration(cost);
+  }
+}
+
 TEST(SchedulerTest, ASlotDoesNotWaitForOthersToBeFree) {
   Harness h;
   h.Join(1, 4);

@@ -319,6 +319,8 @@ struct Scheduler::Impl {
   void PlaceJob(const Now& now, WorkClass& work, Job& job);
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
+  // So many ready tasks go to one worker before another one gets any.
+  uint64_t Undivided(const WorkerRecord& worker, const Job& job) const;
   // Small jobs behind one another: what is on its way will do for now.
   bool LoadsFull() const { return loading_count >= options.load_ahead_chunks; }
   // Tasks of the chunk with `index` that the worker may get before it holds too many bytes.
