@@ -27,6 +27,8 @@ constexpr size_t kReportBytes = 512u << 10;
 // Claims this large are timed as a whole: reading the clock costs as much as a small task.
 constexpr uint32_t kTimedTogether = 64;
 constexpr uint32_t kMaxClaim = 32'768;
+// Jobs whose costs are known; then all are measured anew.
+constexpr size_t kMostMemories = 1'024;
 // A cancelled task that ignores its token is given up after this.
 constexpr absl::Duration kCancelPatience = absl::Seconds(10);
 constexpr absl::Duration kWatchEvery = absl::Milliseconds(20);
@@ -84,18 +86,20 @@ struct ThreadLane::Impl {
   std::thread watcher;
   std::atomic<uint32_t> alive{0};
 
-  // What a thread knows of the job it last worked for.
+  // What the newest claim of a job showed. Jobs take turns, so one is not enough.
   struct Memory {
-    JobId job;
-    double cost_ns = 0;
+    double cost_ns = 0;  // 0: nothing yet.
     uint32_t last_claim = 0;
   };
+  std::map<JobId, Memory> memories ABSL_GUARDED_BY(mu);
 
   void Loop(Slot& slot);
-  bool Claim(Slot& slot, const Memory& memory, std::shared_ptr<Work>* work);
+  bool Claim(Slot& slot, Memory* memory, std::shared_ptr<Work>* work);
+  uint32_t ClaimSize(const Work& work, const Memory& memory) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   bool Steal(Slot& thief) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Unclaim(Slot& slot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  void Release(Slot& slot);
+  void Release(Slot& slot, const Memory& memory);
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RunClaim(Slot& slot, Work& work, Memory* memory);
   bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
@@ -205,40 +209,41 @@ bool ThreadLane::Impl::Steal(Slot& thief) {
   }
 }
 
-bool ThreadLane::Impl::Claim(Slot& slot, const Memory& memory, std::shared_ptr<Work>* out) {
+uint32_t ThreadLane::Impl::ClaimSize(const Work& work, const Memory& memory) const {
+  if (memory.cost_ns == 0 || work.span.job->time_limit != absl::InfiniteDuration()) return 1;
+  const double fitting = kClaimNs / memory.cost_ns;
+  const auto want = static_cast<uint32_t>(
+      std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
+  // A fair share of what is left, unless that would be too little to be worth a report of its own.
+  const auto fair = static_cast<uint32_t>(work.todo.size() / slots.size()) + 1;
+  const auto worthwhile =
+      static_cast<uint32_t>(std::min<double>(kSmallestClaimNs / memory.cost_ns, kMaxClaim));
+  return std::min(want, std::max(fair, worthwhile));
+}
+
+bool ThreadLane::Impl::Claim(Slot& slot, Memory* memory, std::shared_ptr<Work>* out) {
   MutexLock lock(&mu);
   for (;;) {
     if (stopping) return false;
     slot.cancelled.store(false);  // Meant for the claim before.
     while (!queue.empty() && queue.front()->todo.empty()) queue.pop_front();
-    if (!queue.empty()) {
-      const std::shared_ptr<Work>& work = queue.front();
-      uint32_t want = 1;
-      if (work->span.job->job == memory.job && memory.cost_ns > 0 &&
-          work->span.job->time_limit == absl::InfiniteDuration()) {
-        const double fitting = kClaimNs / memory.cost_ns;
-        want = static_cast<uint32_t>(
-            std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
-        // A fair share of what is left, unless that would be too little to be worth a report of its
-        // own.
-        const auto fair = static_cast<uint32_t>(work->todo.size() / slots.size()) + 1;
-        const auto worthwhile =
-            static_cast<uint32_t>(std::min<double>(kSmallestClaimNs / memory.cost_ns, kMaxClaim));
-        want = std::min(want, std::max(fair, worthwhile));
-      }
-      const Run run = *work->todo.FirstRun(0, want);
+    const bool claims = !queue.empty();
+    if (!claims && !Steal(slot)) {
+      filled.Wait(&mu);
+      continue;
+    }
+    const std::shared_ptr<Work> work = claims ? queue.front() : slot.work;
+    const auto known = memories.find(work->span.job->job);
+    *memory = known == memories.end() ? Memory{} : known->second;
+    if (claims) {
+      const Run run = *work->todo.FirstRun(0, ClaimSize(*work, *memory));
       work->todo.Remove(run);
       ++work->claimed_by;
       slot.work = work;
       slot.claim.store(Word(run.first, run.end()));
-      *out = slot.work;
-      return true;
     }
-    if (Steal(slot)) {
-      *out = slot.work;
-      return true;
-    }
-    filled.Wait(&mu);
+    *out = work;
+    return true;
   }
 }
 
@@ -248,13 +253,15 @@ void ThreadLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
     --watched;
 }
 
-void ThreadLane::Impl::Release(Slot& slot) {
+void ThreadLane::Impl::Release(Slot& slot, const Memory& memory) {
   MutexLock lock(&mu);
   if (slot.give_up_ns != 0) {
     slot.give_up_ns = 0;
     --watched;
   }
   if (slot.work == nullptr) return;
+  if (memories.size() >= kMostMemories) memories.clear();
+  memories[slot.work->span.job->job] = memory;
   --slot.work->claimed_by;
   EndIfDone(slot.work);
   slot.work.reset();
@@ -376,7 +383,6 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   now = MonotonicNs();
   busy_ns = now - claim_began;
   flush(now);
-  memory->job = work.span.job->job;
   memory->cost_ns = std::max(1.0, static_cast<double>(busy_ns) / std::max(1u, done));
   memory->last_claim = std::max(1u, size);
 }
@@ -385,10 +391,9 @@ void ThreadLane::Impl::Loop(Slot& slot) {
   slot.note->Attach();
   Memory memory;
   std::shared_ptr<Work> work;
-  while (Claim(slot, memory, &work)) {
-    if (work->span.job->job != memory.job) memory = {};
+  while (Claim(slot, &memory, &work)) {
     RunClaim(slot, *work, &memory);
-    Release(slot);
+    Release(slot, memory);
     work.reset();
   }
   alive.fetch_sub(1);

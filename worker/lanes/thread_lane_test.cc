@@ -57,6 +57,25 @@ TEST(ThreadLaneTest, WhatSuccessfulAttemptsAddTravelsWithTheirResults) {
   EXPECT_EQ(sink.inputs(), expected);
 }
 
+// A thread that knew the last job alone began with a report for one task each time.
+TEST(ThreadLaneTest, JobsThatTakeTurnsAreStillReportedTogether) {
+  HandlerRegistry registry;
+  registry.Add("echo", [](TaskContext&, std::string_view input) { return std::string(input); });
+  Sink sink;
+  std::atomic<int> reports = 0;
+  sink.on_told = [&reports] { ++reports; };
+  ThreadLane lane(1, &registry, &sink);
+  constexpr TaskIndex kCount = 100;
+  for (TaskIndex round = 0; round < 40; ++round) {
+    LaneSpan span = ArraySpan("echo", 1, 1 + round % 2);
+    span.key = SpanKey(100 + round);
+    span.run = {round * kCount, kCount};
+    lane.Start(std::move(span));
+    sink.WaitFor((round + 1) * kCount);
+  }
+  EXPECT_LT(reports.load(), 80);  // 1 + 4 + 16 + 64 + 15 were five for each of the forty.
+}
+
 TEST(ThreadLaneTest, NewInputsHaveTheirBounds) {
   HandlerRegistry registry;
   registry.Add("add", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
