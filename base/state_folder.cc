@@ -11,6 +11,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "absl/strings/numbers.h"
+#include "absl/time/clock.h"
 #include "base/strings.h"
 
 namespace reeve {
@@ -45,6 +47,32 @@ absl::Status WriteSecretFile(const std::string& path, const std::string& content
   return absl::OkStatus();
 }
 
+namespace {
+
+// The process that noted its id in a lock was killed, but the kernel has not let go of all its
+// threads yet: one may be writing to disk.
+bool IsEnding(const std::string& lock_path) {
+  const auto holder = ReadSmallFile(lock_path);
+  uint64_t pid = 0;
+  if (!holder.ok() || !absl::SimpleAtoi(ToAbsl(*holder), &pid)) return false;
+  const auto stat = ReadSmallFile(StrCat("/proc/", pid, "/stat"));
+  if (!stat.ok()) return true;
+  const size_t name_end = stat->rfind(") ");
+  return name_end != std::string::npos && name_end + 2 < stat->size() &&
+         ((*stat)[name_end + 2] == 'Z' || (*stat)[name_end + 2] == 'X');
+}
+
+bool Lock(int fd, const std::string& lock_path) {
+  const absl::Time until = absl::Now() + absl::Seconds(10);
+  while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!IsEnding(lock_path) || absl::Now() > until) return false;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  return true;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string& path,
                                                                bool create) {
   std::error_code error;
@@ -64,7 +92,7 @@ absl::StatusOr<std::unique_ptr<StateFolder>> StateFolder::Open(const std::string
     return absl::PermissionDeniedError(
         StrCat("the state folder ", path, " is not writable: ", strerror(errno)));
   }
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (!Lock(fd, lock_path)) {
     close(fd);
     const auto holder = ReadSmallFile(lock_path);
     return absl::FailedPreconditionError(StrCat("the state folder ", path, " is in use by process ",

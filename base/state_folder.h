@@ -17,7 +17,9 @@ namespace reeve {
 class StateFolder {
  public:
   // Makes the folder (0700) if there is none and `create` is set, and takes its lock for as long as
-  // the object lives. Errors: PERMISSION_DENIED    cannot be made or written.
+  // the object lives; waits up to 10 s for a process that was killed to be gone.
+  //
+  // Errors: PERMISSION_DENIED    cannot be made or written.
   //         FAILED_PRECONDITION  another process holds the lock; names it.
   //         NOT_FOUND            no folder and `create` not set.
   static absl::StatusOr<std::unique_ptr<StateFolder>> Open(const std::string& path, bool create);
