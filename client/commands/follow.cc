@@ -19,6 +19,8 @@ v1::StreamResultsRequest RequestOf(const v1::Job& job, const FollowOptions& opti
   return request;
 }
 
+bool HasOwnLines(const std::string& handler) { return handler == "exec" || handler == "jq"; }
+
 }  // namespace
 
 ResultFollower::ResultFollower(Session* session, JobClient* client, Canceller* canceller,
@@ -27,7 +29,7 @@ ResultFollower::ResultFollower(Session* session, JobClient* client, Canceller* c
       progress_(progress),
       job_(job.job_id()),
       options_(std::move(options)),
-      printer_(&session->console(), {.is_command = job.spec().handler() == "exec"}),
+      printer_(&session->console(), {.has_own_lines = HasOwnLines(job.spec().handler())}),
       stream_(client, canceller, RequestOf(job, options_)) {}
 
 absl::StatusOr<FollowEnd> ResultFollower::Follow() {

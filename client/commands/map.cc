@@ -52,6 +52,9 @@ absl::Status CheckSources(const MapOptions& options) {
     return UsageError(
         "inputs may come from one place only: :::, --array, --jsonl, --lines or --input");
   if (options.nul && !options.jsonl.empty()) return UsageError("-0 does not go with --jsonl");
+  const bool has_lines = sources == 0 || !options.jsonl.empty() || !options.lines.empty();
+  if (options.block_bytes > 0 && (!has_lines || options.nul || options.resume))
+    return UsageError("--block is for lines, and goes neither with -0 nor with --resume");
   if (options.resume && options.job_log.empty()) return UsageError("--resume needs --joblog");
   return absl::OkStatus();
 }
@@ -82,6 +85,7 @@ absl::Status OpenRecords(const MapOptions& options, int wake_fd, Plan* plan) {
   plan->source = MakeRecordSource(*fd, wake_fd,
                                   {.delimiter = options.nul ? '\0' : '\n',
                                    .is_json = is_json,
+                                   .block_bytes = options.block_bytes,
                                    .name = is_stdin ? "standard input" : path});
   return absl::OkStatus();
 }

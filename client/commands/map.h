@@ -29,7 +29,8 @@ struct MapOptions {
   std::optional<std::string> input;  // submit: the one input, or that of all `count` tasks.
   uint32_t count = 0;                // submit: that many tasks.
 
-  bool nul = false;  // Records end with NUL instead of a newline.
+  size_t block_bytes = 0;  // Lines together, up to so many bytes a task; 0: one a task.
+  bool nul = false;        // Records end with NUL instead of a newline.
   bool record_on_stdin = false;
   bool ordered = false;
   std::string job_log;

@@ -65,8 +65,9 @@ CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& 
 // Options that make a job, for `run`, `map` and `submit`.
 void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
-  verb->add_option("--handler", job->handler,
-                   "Handler instead of a command: echo, sleep, digest, or one of your own");
+  verb->add_option(
+      "--handler", job->handler,
+      "Handler instead of a command: http, jq, digest, echo, sleep, or one of your own");
   verb->add_option("--shell", job->shell,
                    "A script for /bin/sh instead of a command; what replaces {} is quoted");
   verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")
@@ -100,6 +101,11 @@ void AddInputOptions(CLI::App* verb, MapOptions* map) {
   verb->add_option("--jsonl", map->jsonl,
                    "A file of JSON lines, one task each; - for standard input");
   verb->add_option("--lines", map->lines, "A file of lines, one task each; - for standard input");
+  verb->add_option("--block", map->block_bytes,
+                   "Whole lines together, up to so many bytes a task: 64K, 1M; for handlers that "
+                   "take many, as jq does")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(size_t{1}, size_t{kMaxPayloadBytes}));
   verb->add_flag("-0,--null", map->nul, "Inputs end with NUL instead of a newline");
   verb->add_flag("--stdin", map->record_on_stdin,
                  "Give each input to the command on its standard input");

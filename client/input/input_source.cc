@@ -66,13 +66,28 @@ class RecordSource : public InputSource {
       std::string_view record;
       while (NextRecord(&record)) {
         ++line_;
-        if (const absl::Status status = Check(record); !status.ok()) return status;
+        if (const absl::Status status = Check(record); !status.ok()) {
+          if (!block_.empty()) take(std::exchange(block_, {}));
+          return status;
+        }
         if (format_.is_json && IsBlank(record)) continue;
+        if (format_.block_bytes == 0) {
+          has_taken = true;
+          if (!take(record)) return true;
+          continue;
+        }
+        const std::string full = Gather(record);
+        if (full.empty()) continue;
         has_taken = true;
-        if (!take(record)) return true;
+        if (!take(full)) return true;
+      }
+      const bool pauses = is_at_end_ || !HasMore();
+      if (pauses && !block_.empty()) {
+        has_taken = true;
+        if (!take(std::exchange(block_, {}))) return true;
       }
       if (is_at_end_) return false;
-      if (has_taken && !HasMore()) return true;
+      if (has_taken && pauses) return true;
       if (const absl::Status status = ReadSome(); !status.ok()) return status;
     }
   }
@@ -93,6 +108,17 @@ class RecordSource : public InputSource {
     const simdjson::error_code error = parser_.parse(record.data(), record.size()).error();
     if (error == simdjson::SUCCESS) return absl::OkStatus();
     return UsageError(StrCat(Where(), ": not a JSON document: ", simdjson::error_message(error)));
+  }
+
+  // Returns: the block that had no more room for `record`; empty if it had.
+  std::string Gather(std::string_view record) {
+    std::string full;
+    if (!block_.empty() && block_.size() + record.size() + 1 > format_.block_bytes)
+      full = std::exchange(block_, {});
+    block_ += record;
+    // Not beyond the limit of an input, which the record alone keeps to.
+    if (block_.size() < kMaxPayloadBytes) block_ += format_.delimiter;
+    return full;
   }
 
   // The next whole record in the buffer; at the end of the stream also an unterminated last one.
@@ -150,6 +176,7 @@ class RecordSource : public InputSource {
   std::string buffer_;
   size_t begin_ = 0;    // What was handed on ends here.
   size_t scanned_ = 0;  // Counted from begin_.
+  std::string block_;   // Records gathered.
   uint64_t line_ = 0;
   bool is_at_end_ = false;
 };

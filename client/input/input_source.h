@@ -45,6 +45,9 @@ struct RecordFormat {
   char delimiter = '\n';
   // Every record must be a JSON document; empty lines are skipped.
   bool is_json = false;
+  // Above 0: whole records together, each with its delimiter, up to so many bytes an input; fewer
+  // when nothing more is at hand. A longer record is an input of its own.
+  size_t block_bytes = 0;
   // For messages: `in.jsonl`, `standard input`.
   std::string name;
 };

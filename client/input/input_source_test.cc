@@ -43,6 +43,34 @@ TEST(InputSourceTest, RecordsMayEndWithNul) {
             (std::vector<std::string>{"a\nb", "c"}));
 }
 
+TEST(InputSourceTest, BlocksAreWholeLinesUpToTheirSize) {
+  const RecordFormat blocks{.block_bytes = 6};
+  EXPECT_EQ(*ReadAll("a\nbc\nd\nlonger than six\n\ne", blocks),
+            (std::vector<std::string>{"a\nbc\n", "d\n", "longer than six\n", "\ne\n"}));
+  EXPECT_TRUE(ReadAll("", blocks)->empty());
+  EXPECT_EQ(ReadAll(std::string(kMaxPayloadBytes, 'x') + "\ny\n", blocks)->front().size(),
+            size_t{kMaxPayloadBytes});
+}
+
+TEST(InputSourceTest, WhatIsThereOfABlockIsHandedOnWhenNothingMoreComesYet) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  Doorbell bell;
+  auto source = MakeRecordSource(pipe[0], bell.fd(), {.block_bytes = 1'000});
+  std::vector<std::string> all;
+  const auto take = [&](std::string_view input) {
+    all.emplace_back(input);
+    return true;
+  };
+  ASSERT_EQ(write(pipe[1], "a\nb\nc", 5), 5);
+  EXPECT_TRUE(*source->Fill(take));
+  EXPECT_EQ(all, std::vector<std::string>{"a\nb\n"});
+  close(pipe[1]);
+  EXPECT_FALSE(*source->Fill(take));
+  EXPECT_EQ(all, (std::vector<std::string>{"a\nb\n", "c\n"}));
+  close(pipe[0]);
+}
+
 TEST(InputSourceTest, AMalformedJsonLineIsNamedByItsNumber) {
   const RecordFormat json{.is_json = true, .name = "in.jsonl"};
   EXPECT_EQ(ReadAll("{\"a\": 1}\n\n[2]\n", json)->size(), 2u);

@@ -69,7 +69,7 @@ void ResultPrinter::Add(JobId job, const ResultEntry& entry, std::string_view wo
   } else {
     out_.append(entry.output);
     const bool ends_line = !entry.output.empty() && entry.output.back() == '\n';
-    if (!options_.is_command && !has_failed && !ends_line) out_ += '\n';
+    if (!options_.has_own_lines && !has_failed && !ends_line) out_ += '\n';
     err_.append(entry.error_output);
   }
   if (has_failed && options_.names_failures && failed_count_ <= kNamedFailures &&

@@ -15,8 +15,8 @@
 
 namespace reeve {
 
-// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output`, `error_output` and
-// `result_file`; bytes that are not UTF-8 come as `output_base64` instead. Appends it with a
+// How one result reads as a JSON line: the fields of reeve.v1.Task, and `output`, `error_output`
+// and `result_file`; bytes that are not UTF-8 come as `output_base64` instead. Appends it with a
 // newline.
 void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view worker,
                       std::string* out);
@@ -27,9 +27,9 @@ std::string DescribeFailure(const ResultEntry& entry);
 class ResultPrinter {
  public:
   struct Options {
-    // Outputs come from commands and are printed untouched; those of other handlers get a newline
-    // where it is missing.
-    bool is_command = false;
+    // Outputs are whole lines, or not meant to be, and are printed untouched; those of other
+    // handlers get a newline where it is missing.
+    bool has_own_lines = false;
     // Say which tasks failed, the first ten.
     bool names_failures = true;
   };

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "base/json_text.h"
 #include "base/strings.h"
+#include "worker/handlers/jq.h"
 
 namespace reeve {
 namespace {
@@ -89,6 +90,7 @@ void AddBuiltinHandlers(HandlerRegistry* registry) {
   registry->Add("echo", Echo);
   registry->Add("sleep", Sleep);
   registry->Add("digest", Digest);
+  registry->Add("jq", RunJq);
 }
 
 }  // namespace reeve

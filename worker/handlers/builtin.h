@@ -1,4 +1,4 @@
-// The handlers every worker offers on the thread lane: `echo`, `sleep`, `digest`.
+// The handlers every worker offers on the thread lane: `echo`, `sleep`, `digest`, `jq`.
 
 #ifndef REEVE_WORKER_HANDLERS_BUILTIN_H_
 #define REEVE_WORKER_HANDLERS_BUILTIN_H_
@@ -9,8 +9,9 @@ namespace reeve {
 
 // echo    returns its input.
 // sleep   sleeps for the seconds its input says (`0.25`), or for the option `seconds`; returns
-// nothing. digest  reads the file its input names; returns a JSON object with path, sha256, lines
-// and bytes.
+//         nothing.
+// digest  reads the file its input names; returns a JSON object with path, sha256, lines and bytes.
+// jq      applies a program to JSON lines (jq.h).
 void AddBuiltinHandlers(HandlerRegistry* registry);
 
 }  // namespace reeve
