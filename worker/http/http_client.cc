@@ -16,6 +16,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "worker/async/event_loop.h"
+#include "worker/http/public_address.h"
 
 namespace reeve {
 namespace {
@@ -117,6 +118,7 @@ struct HttpClient::Impl {
 
   static size_t OnBody(char* bytes, size_t size, size_t count, void* transfer);
   static size_t OnHeader(char* bytes, size_t size, size_t count, void* transfer);
+  static curl_socket_t OnOpen(void* transfer, curlsocktype purpose, curl_sockaddr* address);
 };
 
 // ---- Places ----
@@ -224,6 +226,16 @@ size_t HttpClient::Impl::OnHeader(char* bytes, size_t size, size_t count, void* 
   return line.size();
 }
 
+// Just before it connects, so that a name cannot have become another address meanwhile.
+curl_socket_t HttpClient::Impl::OnOpen(void* user, curlsocktype, curl_sockaddr* address) {
+  if (IsPublicAddress(address->addr))
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  auto& transfer = *static_cast<Transfer*>(user);
+  transfer.answer.is_refused = true;
+  transfer.write_error = "the address is not a public one";
+  return CURL_SOCKET_BAD;
+}
+
 // Returns: what is wrong with the request, or "".
 std::string HttpClient::Impl::Prepare(Transfer& transfer) {
   const HttpRequest& request = transfer.request;
@@ -276,6 +288,10 @@ std::string HttpClient::Impl::Prepare(Transfer& transfer) {
     set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     set(CURLOPT_POSTFIELDS, request.body.c_str());
   }
+  if (options.public_only) {
+    set(CURLOPT_OPENSOCKETFUNCTION, &Impl::OnOpen);
+    set(CURLOPT_OPENSOCKETDATA, &transfer);
+  }
   set(CURLOPT_SHARE, shared);
   if (transfer.is_fresh) set(CURLOPT_FRESH_CONNECT, 1L);
   return {};
@@ -324,8 +340,8 @@ void HttpClient::Impl::Finish(Transfer& transfer, CURLcode code) {
   answer.error = transfer.curl_error;
   if (answer.error.empty()) answer.error = curl_easy_strerror(code);
   if (!transfer.write_error.empty()) answer.error = transfer.write_error;
-  answer.is_refused = code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT ||
-                      code == CURLE_TOO_MANY_REDIRECTS;
+  answer.is_refused = answer.is_refused || code == CURLE_UNSUPPORTED_PROTOCOL ||
+                      code == CURLE_URL_MALFORMAT || code == CURLE_TOO_MANY_REDIRECTS;
 }
 
 // ---- libcurl and the loop ----

@@ -58,6 +58,8 @@ struct HttpClientOptions {
   uint32_t max_connections = 100;
   uint32_t max_connections_per_host = 30;
   absl::Duration dns_cache = absl::Seconds(300);
+  // Connect to no address that IsPublicAddress refuses, whatever a name says.
+  bool public_only = false;
 };
 
 class HttpClient {

@@ -1,6 +1,5 @@
 #include "worker/http/http_handler.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -11,10 +10,9 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/time/clock.h"
 #include "base/strings.h"
 #include "worker/http/http_record.h"
+#include "worker/http/http_tries.h"
 
 namespace reeve {
 namespace {
@@ -59,10 +57,6 @@ class BodyFile {
   bool is_kept_ = false;
 };
 
-std::string CauseOf(const HttpAnswer& answer) {
-  return answer.error.empty() ? StrCat("status ", answer.status) : answer.error;
-}
-
 // Sending it once more changes nothing that sending it once has not changed (RFC 9110, 9.2.2).
 bool IsIdempotent(const std::string& method) {
   for (const char* safe : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
@@ -75,34 +69,6 @@ bool MayRepeat(const HttpOrder& order) {
   return order.are_tries_given || IsIdempotent(order.request.method);
 }
 
-// The same request may have another answer later.
-bool MayPass(const HttpAnswer& answer) {
-  if (!answer.error.empty()) return !answer.is_refused && !answer.is_too_large;
-  return answer.status == 408 || answer.status == 429 || answer.status >= 500;
-}
-
-// What the server asks for, in seconds or as a date; zero if it asks for nothing.
-absl::Duration RetryAfter(const HttpAnswer& answer) {
-  for (const auto& [name, value] : answer.headers) {
-    if (name != "retry-after") continue;
-    double seconds = 0;
-    if (absl::SimpleAtod(value, &seconds)) return absl::Seconds(std::max(0.0, seconds));
-    const time_t at = curl_getdate(value.c_str(), nullptr);
-    if (at >= 0) return std::max(absl::FromTimeT(at) - absl::Now(), absl::ZeroDuration());
-  }
-  return absl::ZeroDuration();
-}
-
-// Tasks that failed together do not come back together: the chance is a hash of task and try.
-absl::Duration Backoff(const HttpHandlerOptions& options, const AsyncContext& task,
-                       uint32_t tries) {
-  const absl::Duration whole = std::min(
-      options.longest_backoff, options.first_backoff * (uint64_t{1} << std::min(tries - 1, 20u)));
-  const uint64_t mixed =
-      (task.job().value * 31 + task.index() * 2'654'435'761u + tries) * 0x9E3779B97F4A7C15u;
-  return whole * (0.5 + static_cast<double>(mixed >> 11) * 0x1.0p-54);
-}
-
 absl::Status Failure(const HttpOrder& order, const HttpAnswer& answer, uint32_t tries) {
   const std::string message =
       StrCat("http: ", order.request.method, " ", order.request.url, ": ", CauseOf(answer),
@@ -110,13 +76,6 @@ absl::Status Failure(const HttpOrder& order, const HttpAnswer& answer, uint32_t 
   // The job's attempts are tries, too: they must not repeat what this handler may not.
   return MayPass(answer) && MayRepeat(order) ? absl::UnavailableError(message)
                                              : absl::InvalidArgumentError(message);
-}
-
-Awaited<HttpAnswer> Fetch(AsyncContext& task, HttpClient* client, const HttpRequest& request) {
-  return task.Await<HttpAnswer>([client, request](Awaited<HttpAnswer>::Done done) {
-    const uint64_t number = client->Start(request, std::move(done));
-    return std::function<void()>([client, number] { client->Stop(number); });
-  });
 }
 
 Async<absl::StatusOr<std::string>> RunHttp(AsyncContext* task, std::string input,
@@ -138,12 +97,12 @@ Async<absl::StatusOr<std::string>> RunHttp(AsyncContext* task, std::string input
       file.Keep();
       co_return HttpResult(*order, answer, tries);
     }
-    const absl::Duration asked = RetryAfter(answer);
-    const bool again = MayPass(answer) && MayRepeat(*order) && tries < order->tries &&
-                       asked <= options->longest_retry_after;
-    if (!again) co_return Failure(*order, answer, tries);
+    if (!MayPass(answer) || !MayRepeat(*order) || tries >= order->tries)
+      co_return Failure(*order, answer, tries);
+    const absl::Duration wait = NextTryAfter(options->patience, *task, answer, tries);
+    if (wait == absl::InfiniteDuration()) co_return Failure(*order, answer, tries);
     // Nothing is held while it waits: the connection went back with the answer.
-    co_await task->Sleep(std::max(asked, Backoff(*options, *task, tries)));
+    co_await task->Sleep(wait);
   }
 }
 

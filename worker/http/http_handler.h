@@ -9,6 +9,7 @@
 #include <string>
 
 #include "worker/http/http_client.h"
+#include "worker/http/http_tries.h"
 #include "worker/sdk/async.h"
 
 namespace reeve {
@@ -16,12 +17,7 @@ namespace reeve {
 struct HttpHandlerOptions {
   // Bodies may be written to files below this folder; "": none may.
   std::string files_root;
-  // Before the second try; twice as long before each further one, and half of it to all of it by
-  // chance.
-  absl::Duration first_backoff = absl::Milliseconds(500);
-  absl::Duration longest_backoff = absl::Seconds(30);
-  // An answer that asks for more patience (Retry-After) is the last.
-  absl::Duration longest_retry_after = absl::Minutes(5);
+  HttpPatience patience;
 };
 
 // `client` outlives the handler.

@@ -163,8 +163,8 @@ class Lane {
  public:
   explicit Lane(HttpClientOptions client = {}, HttpHandlerOptions handler = {})
       : client_(&loop_, client) {
-    if (handler.first_backoff == HttpHandlerOptions().first_backoff)
-      handler.first_backoff = absl::Milliseconds(2);
+    if (handler.patience.first_backoff == HttpPatience().first_backoff)
+      handler.patience.first_backoff = absl::Milliseconds(2);
     handlers_.AddAsync("http", MakeHttpHandler(&client_, handler));
     lane_ = std::make_unique<AsyncLane>(AsyncLane::Options{}, &handlers_, &loop_, &sink_);
   }
@@ -452,6 +452,22 @@ TEST(HttpHandlerTest, ALargeBodyGoesToAFileBelowTheFolderAndNowhereElse) {
   EXPECT_EQ(outcomes.at(1).reason, Reason::kBadInput);
   EXPECT_EQ(outcomes.at(2).reason, Reason::kBadInput);
   EXPECT_FALSE(std::filesystem::exists(root / "missing"));
+}
+
+TEST(HttpHandlerTest, PublicOnlyMeansThatNothingOfItsOwnNetworkIsEvenConnectedTo) {
+  BadServer server([](Peer& peer, const std::string&, const std::string&, int) {
+    peer.Answer(200, "secret");
+    return true;
+  });
+  const std::string port = server.Url("/").substr(server.Url("/").rfind(':'));
+  Lane lane({.public_only = true});
+  lane.Start({server.Url("/"), "http://localhost" + port, "http://[::ffff:127.0.0.1]" + port,
+              "http://0x7f.1" + port});
+  for (const auto& [index, outcome] : lane.sink().WaitFor(4)) {
+    EXPECT_EQ(outcome.reason, Reason::kBadInput) << index;
+    EXPECT_TRUE(Has(outcome.message, "the address is not a public one")) << outcome.message;
+  }
+  EXPECT_EQ(server.requests("/"), 0);
 }
 
 TEST(HttpHandlerTest, BytesThatAreNoTextComeInBase64) {

@@ -255,6 +255,8 @@ int Worker::Main(int argc, char** argv) {
                  "Connections of the handler http to one host")
       ->check(CLI::Range(1u, 100'000u))
       ->capture_default_str();
+  app.add_flag("--http-public-only", flags.http.public_only,
+               "The handler http connects to no loopback, private or link-local address");
   app.add_option("--http-files", flags.http_files,
                  "Folder below which the handler http may write bodies to files; default: none");
   app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")
