@@ -10,7 +10,7 @@ build=(
   bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib build-essential
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   libzmq3-dev libsqlite3-dev libssl-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
-  libyaml-cpp-dev libsimdjson-dev libboost-dev libcurl4-openssl-dev libjq-dev
+  libyaml-cpp-dev libsimdjson-dev libboost-dev libcurl4-openssl-dev libjq-dev libxml2-dev
 )
 test=(
   clang libclang-rt-14-dev libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf

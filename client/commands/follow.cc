@@ -19,7 +19,9 @@ v1::StreamResultsRequest RequestOf(const v1::Job& job, const FollowOptions& opti
   return request;
 }
 
-bool HasOwnLines(const std::string& handler) { return handler == "exec" || handler == "jq"; }
+bool HasOwnLines(const std::string& handler) {
+  return handler == "exec" || handler == "jq" || handler == "crawl";
+}
 
 }  // namespace
 

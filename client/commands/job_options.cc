@@ -139,6 +139,8 @@ absl::Status SetLimits(const JobOptions& options, v1::JobSpec* spec) {
   }
   spec->set_priority(options.priority);
   spec->set_max_in_flight(options.max_in_flight);
+  spec->set_accepts_new_inputs(options.max_tasks > 0);
+  spec->set_max_tasks(options.max_tasks);
   spec->set_at_most_once(options.at_most_once);
   spec->set_exclusive(options.exclusive);
   return absl::OkStatus();

@@ -27,9 +27,11 @@ struct JobOptions {
   std::optional<uint32_t> retries;       // Further attempts.
   std::string time_limit;
   std::vector<std::string> limits;  // NAME=VALUE, see client/input/command_limit.h.
-  std::string durability;  // `durable`, `ephemeral`.
+  std::string durability;           // `durable`, `ephemeral`.
   int32_t priority = 0;
   uint32_t max_in_flight = 0;
+  uint32_t max_tasks =
+      0;  // Tasks may add inputs to the job, up to so many in all; 0: as the handler.
   bool at_most_once = false;
   bool exclusive = false;
   std::optional<std::vector<std::string>> command;  // What stood behind `--`.

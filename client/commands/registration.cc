@@ -67,7 +67,7 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
   verb->add_option(
       "--handler", job->handler,
-      "Handler instead of a command: http, jq, digest, echo, sleep, or one of your own");
+      "Handler instead of a command: http, crawl, jq, digest, echo, sleep, or one of your own");
   verb->add_option("--shell", job->shell,
                    "A script for /bin/sh instead of a command; what replaces {} is quoted");
   verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")
@@ -90,6 +90,8 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--priority", job->priority, "-100 to 100; higher goes first")
       ->check(CLI::Range(-100, 100));
   verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
+  verb->add_option("--max-tasks", job->max_tasks,
+                   "Tasks may add inputs to their job, as crawl does, up to so many in all");
   verb->add_flag("--at-most-once", job->at_most_once,
                  "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
   verb->add_flag("--exclusive", job->exclusive,

@@ -122,6 +122,7 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   if (spec->exclusive() && spec->durability() == v1::JobSpec::EPHEMERAL)
     return Bad(
         "spec.exclusive: not with EPHEMERAL, which a master forgets while commands still run");
+  if (spec->handler() == "crawl") spec->set_accepts_new_inputs(true);  // The links it finds.
   if (spec->max_tasks() > 0 && !spec->accepts_new_inputs())
     return Bad("spec.max_tasks: only with accepts_new_inputs");
   if (spec->max_tasks() > kMaxTasksPerJob) return Bad("spec.max_tasks: 1 to 100,000,000");

@@ -21,6 +21,7 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "worker/async/event_loop.h"
+#include "worker/crawl/crawl_handler.h"
 #include "worker/handlers/builtin.h"
 #include "worker/http/http_client.h"
 #include "worker/http/http_handler.h"
@@ -161,9 +162,13 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   ChildPool children({.argv = child_argv});
   EventLoop event_loop;
   HttpClient http(&event_loop, flags.http);
+  HttpClientOptions public_only = flags.http;
+  public_only.public_only = true;
+  HttpClient public_http(&event_loop, public_only);
   HandlerRegistry registry = Isolated(handlers, &children);
   if (!registry.has("http"))
     registry.AddAsync("http", MakeHttpHandler(&http, {.files_root = flags.http_files}));
+  if (!registry.has("crawl")) registry.AddAsync("crawl", MakeCrawlHandler(&http, &public_http));
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
   for (const std::string& name : registry.async_names())
