@@ -161,10 +161,14 @@ class CrawlTest(unittest.TestCase):
         with Cluster(workers=1, slots=1) as cluster:
             site = Site()
             with site.serve() as server:
-                found = self.pages(cluster, site, self.crawl(cluster, site, "--param", "robots=false"))
-                self.assertEqual(set(found), {"/p/0"})
-                self.assertEqual(found["/p/0"]["error"], "the address is not a public one")
-                self.assertEqual(site.hits, {})
+                for params, error in (((), "robots.txt cannot be had: "), (("--param", "robots=false"), "")):
+                    found = self.pages(cluster, site, self.crawl(cluster, site, *params))
+                    self.assertEqual(set(found), {"/p/0"})
+                    self.assertEqual(found["/p/0"]["error"], error + "the address is not a public one")
+                    self.assertEqual(site.hits, {})
+                # Another job is not told what this one may not do.
+                allowed = self.crawl(cluster, site, "--param", "allow_private=true", "--param", "depth=0")
+                self.assertEqual(self.pages(cluster, site, allowed)["/p/0"]["status"], 200)
                 server.shutdown()
 
     def test_depth_and_number_of_tasks_are_bounded(self):

@@ -26,6 +26,7 @@ constexpr absl::Duration kRobotsAgain = absl::Minutes(5);
 // What a worker knows of a site (scheme, host and port).
 struct Site {
   RobotsRules robots;
+  std::string robots_missing;  // Why they cannot be had; "": they can.
   absl::Time robots_until = absl::InfinitePast();
   bool is_asking = false;
   // Those who wait for the one who asks.
@@ -43,7 +44,9 @@ struct Crawler {
   HttpClient* ClientFor(const CrawlBounds& bounds) const {
     return bounds.allow_private ? any : public_only;
   }
-  std::shared_ptr<Site> SiteOf(const std::string& name) {
+  // What one job may not connect to says nothing about the site to another.
+  std::shared_ptr<Site> SiteOf(const PageUrl& page, const CrawlBounds& bounds) {
+    const std::string name = StrCat(page.site, bounds.allow_private ? "" : " public");
     if (sites.size() >= kMostSites && !sites.contains(name)) {
       std::erase_if(sites, [](const auto& site) { return site.second.use_count() == 1; });
     }
@@ -84,6 +87,7 @@ Awaited<bool> UntilAsked(AsyncContext& task, std::shared_ptr<Site> site) {
 
 // RFC 9309, 2.3.1: what an answer, or none, means.
 void TakeRobots(const HttpAnswer& answer, Site* site) {
+  site->robots_missing.clear();
   const bool is_there = answer.error.empty() && answer.status < 300;
   const bool is_not = answer.error.empty() && answer.status < 500 && answer.status != 429;
   if (is_there) {
@@ -92,6 +96,7 @@ void TakeRobots(const HttpAnswer& answer, Site* site) {
     site->robots = RobotsRules();
   } else {
     site->robots = RobotsRules::DisallowAll();
+    site->robots_missing = CauseOf(answer);
   }
   site->robots_until = absl::Now() + (is_there || is_not ? kRobotsLast : kRobotsAgain);
 }
@@ -187,12 +192,14 @@ Async<absl::StatusOr<std::string>> RunCrawl(AsyncContext* task, std::string inpu
     if (absl::Status s = AddPage(*task, order->page, 0); !s.ok()) co_return s;
     co_return std::string();
   }
-  const std::shared_ptr<Site> site = crawler->SiteOf(order->page.site);
+  const std::shared_ptr<Site> site = crawler->SiteOf(order->page, *bounds);
   CrawlResult result;
   if (bounds->heeds_robots) {
     co_await LearnRobots(task, crawler, &*bounds, &order->page, site);
     if (!site->robots.Allows(order->page.path)) {
-      result.error = "robots.txt disallows it";
+      result.error = site->robots_missing.empty()
+                         ? "robots.txt disallows it"
+                         : StrCat("robots.txt cannot be had: ", site->robots_missing);
       co_return EncodeCrawlResult(*order, result);
     }
   }
