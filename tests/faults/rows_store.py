@@ -214,7 +214,7 @@ def failing_disk_ends_the_master(run: Run):
         calls += [(call, n) for call in ("openat", "ftruncate") for n in (1, 2)]  # Of the store's files only, and there are few.
         run.random.shuffle(calls)
         codes = collections.Counter()
-        with Load(client, run, tasks=3, threads=2, batches=5000, low=0, high=20) as load:
+        with Load(client, run, tasks=3, threads=2, batches=30_000, low=0, high=20) as load:
             for call, n in calls:
                 codes[call, fail_at(run, cluster, call, n)] += 1
             cluster.start_master(prefix=[])
