@@ -9,10 +9,16 @@ extern "C" {
 #include <jv.h>
 }
 
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_replace.h"
 #include "base/ids.h"
 #include "base/strings.h"
 
@@ -21,10 +27,13 @@ namespace {
 
 // Programs a thread keeps; then all are compiled anew.
 constexpr size_t kMostPrograms = 16;
+// Bytes of a program that a message quotes.
+constexpr size_t kQuotedBytes = 200;
 // What must not be seen or done by a program is taken from it: the worker's environment and its
-// standard error. Behind a pipe there can be no `import` either. On one line, so that the numbers
-// of lines in messages are right.
-constexpr std::string_view kPrelude = "def env: {}; def stderr: .; {} as $ENV | ";
+// standard error. Behind a pipe there can be no `import` either. libjq's own error of `input` is
+// the word "break". On one line, so that the numbers of lines in messages are right.
+constexpr std::string_view kPrelude =
+    "def env: {}; def stderr: .; def input: error(\"there are no further inputs\"); {} as $ENV | ";
 
 std::string TakeText(jv value) {
   if (jv_get_kind(value) != JV_KIND_STRING) value = jv_dump_string(value, 0);
@@ -52,7 +61,36 @@ class JqProgram {
   std::unique_ptr<jq_state, JqDeleter> state_;
 };
 
+// libjq 1.6 reads ~/.jq, if that is a file, into every program, where it takes the place of
+// built-in functions; it cannot be told not to. Better no result than one that depends on whose
+// home the worker has.
+absl::Status CheckHome() {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr) return absl::OkStatus();
+  const std::string path = StrCat(home, "/.jq");
+  struct stat found;
+  if (stat(path.c_str(), &found) != 0 || S_ISDIR(found.st_mode)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      StrCat("jq: libjq would read ", path,
+             " of the worker into every program; move it, or start the worker with another HOME"));
+}
+
+// The beginning of a long program, whole characters only.
+std::string_view Quoted(std::string_view text) {
+  size_t size = std::min(text.size(), kQuotedBytes);
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+  while (size > 0 && size < text.size() && continues(text[size])) --size;
+  return text.substr(0, size);
+}
+
+absl::Status DoesNotCompile(const std::string& text, const std::string& errors) {
+  return absl::InvalidArgumentError(StrCat("jq: the program `", Quoted(text), "` does not compile:",
+                                           absl::StrReplaceAll(errors, {{ToAbsl(kPrelude), ""}})));
+}
+
 absl::StatusOr<std::unique_ptr<JqProgram>> JqProgram::Compile(const std::string& text) {
+  if (text.find('\0') != std::string::npos) return DoesNotCompile(text, " it holds a zero byte");
+  if (const absl::Status status = CheckHome(); !status.ok()) return status;
   std::unique_ptr<JqProgram> program(new JqProgram);
   if (program->state_ == nullptr) return absl::ResourceExhaustedError("jq: no memory");
   // Neither is set in a new state. A program has no further inputs, and nobody reads what it says.
@@ -62,15 +100,15 @@ absl::StatusOr<std::unique_ptr<JqProgram>> JqProgram::Compile(const std::string&
   jq_set_debug_cb(program->state_.get(), drop, nullptr);
   std::string errors;
   const auto collect = [](void* data, jv message) {
-    StrAppend(static_cast<std::string*>(data), " ", TakeText(message));
+    std::string line = TakeText(message);
+    absl::StripTrailingAsciiWhitespace(&line);  // libjq pads.
+    StrAppend(static_cast<std::string*>(data), " ", line);
   };
   jq_set_error_cb(program->state_.get(), collect, &errors);
   const bool compiles = jq_compile(program->state_.get(), StrCat(kPrelude, text).c_str()) != 0;
   jq_set_error_cb(program->state_.get(), drop, nullptr);
   if (compiles) return program;
-  const size_t prelude = errors.find(kPrelude);
-  if (prelude != std::string::npos) errors.erase(prelude, kPrelude.size());
-  return absl::InvalidArgumentError(StrCat("jq: the program does not compile:", errors));
+  return DoesNotCompile(text, errors);
 }
 
 // After the last output: how the program ended.

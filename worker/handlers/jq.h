@@ -19,9 +19,10 @@ namespace reeve {
 //
 // A program sees its record and nothing else: no environment, no modules, no further inputs.
 //
-// Errors: INVALID_ARGUMENT  no program, or it does not compile; a line that is no JSON value; the
-//                           program failed for a line, or halted with an error.
-//         CANCELLED         the task was cancelled between two outputs.
+// Errors: INVALID_ARGUMENT     no program, or it does not compile; a line that is no JSON value;
+//                              the program failed for a line, or halted with an error.
+//         FAILED_PRECONDITION  ~/.jq is a file: libjq would read it into the program.
+//         CANCELLED            the task was cancelled between two outputs.
 absl::StatusOr<std::string> RunJq(TaskContext& task, std::string_view input);
 
 }  // namespace reeve

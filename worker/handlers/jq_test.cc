@@ -1,6 +1,10 @@
 #include "worker/handlers/jq.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <fstream>
 
 #include "base/ids.h"
 #include "gtest/gtest.h"
@@ -59,9 +63,14 @@ TEST_F(JqTest, ErrorsNameTheLineOrTheProgram) {
             "jq: line 1: not a JSON value: Unexpected extra JSON values (while parsing '1 2')");
   EXPECT_EQ(Error(".a", "1\n\"x\""), "jq: line 1: Cannot index number with string \"a\"");
   EXPECT_EQ(Error("error({k:1})", "1"), "jq: line 1: {\"k\":1}");
-  const std::string message = Error(".a[", "1");
-  EXPECT_EQ(message.find("jq: the program does not compile: "), 0u) << message;
-  EXPECT_EQ(message.find("$ENV"), std::string::npos) << message;
+  EXPECT_EQ(
+      Error(".a[", "1"),
+      "jq: the program `.a[` does not compile: jq: error: syntax error, unexpected $end (Unix "
+      "shell quoting issues?) at <top-level>, line 1:\n.a[ jq: 1 compile error");
+  const std::string two = Error("nope, nor_this", "1");
+  EXPECT_NE(two.find("nor_this/0 is not defined"), std::string::npos) << two;
+  EXPECT_EQ(two.find("$ENV"), std::string::npos) << two;
+  EXPECT_EQ(Error(std::string(".\0.a", 4), "1").find("jq: the program `"), 0u);
   EXPECT_EQ(Error("", "1"), "jq: needs a `program`");
   params_["porgram"] = ".";
   EXPECT_EQ(Error(".", "1"), "jq: there is no option `porgram`");
@@ -76,9 +85,29 @@ TEST_F(JqTest, AProgramSeesNothingButItsRecord) {
   setenv("REEVE_SECRET", "canary", 1);
   EXPECT_EQ(*Run("env, $ENV, $ENV.REEVE_SECRET, (1 | stderr | debug)", "0"), "{}\n{}\nnull\n1\n");
   EXPECT_EQ(*Run("[inputs]", "1\n2"), "[]\n[]\n");
+  EXPECT_EQ(Error("input", "1\n2"), "jq: line 1: there are no further inputs");
+  EXPECT_FALSE(Run("modulemeta", "\"a\"").ok());
   EXPECT_FALSE(Run("import \"a\" as a; .", "1").ok());
   EXPECT_FALSE(Run("include \"a\"; .", "1").ok());
   EXPECT_EQ(*Run("input_filename", "1"), "null\n");
+}
+
+// libjq reads ~/.jq: `map(.)` of a worker in such a home returned what the file said.
+TEST_F(JqTest, NoProgramIsCompiledWithTheFileOfAHome) {
+  const std::string home = testing::TempDir() + "/home";
+  const std::string old_home = getenv("HOME") == nullptr ? "" : getenv("HOME");
+  mkdir(home.c_str(), 0700);
+  setenv("HOME", home.c_str(), 1);
+  std::ofstream(home + "/.jq") << "def map(f): \"taken\";";
+  const absl::Status refused = Run("map(. + 1)", "[1]").status();
+  unlink((home + "/.jq").c_str());
+  const auto returned = Run("map(. + 1)", "[1]");
+  mkdir((home + "/.jq").c_str(), 0700);  // That of modules is not read.
+  const auto beside_folder = Run("map(. + 2)", "[1]");
+  setenv("HOME", old_home.c_str(), 1);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
+  EXPECT_EQ(*returned, "[2]\n");
+  EXPECT_EQ(*beside_folder, "[3]\n");
 }
 
 TEST_F(JqTest, HaltEndsARecordAndHaltErrorFailsIt) {
