@@ -54,6 +54,8 @@ inline constexpr uint32_t kMaxTasksPerJob = 100'000'000;
 inline constexpr uint32_t kMaxTasksPerBatch = 65'536;
 // Largest input and largest result of one task, in bytes.
 inline constexpr uint32_t kMaxPayloadBytes = 3u << 20;
+// Longest message about a failure, in bytes; what is longer is cut.
+inline constexpr uint32_t kMaxFailureBytes = 64u << 10;
 // Largest gRPC message and ZeroMQ frame, in bytes.
 inline constexpr uint32_t kMaxMessageBytes = 4u << 20;
 

@@ -39,6 +39,13 @@ void StrAppend(std::string* out, const T&... parts) {
   absl::StrAppend(out, internal::StrCatArgument(parts)...);
 }
 
+// The beginning of UTF-8 text: at most `bytes`, whole characters.
+inline std::string_view Beginning(std::string_view text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
 }  // namespace reeve
 
 #endif  // REEVE_BASE_STRINGS_H_

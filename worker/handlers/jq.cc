@@ -75,17 +75,10 @@ absl::Status CheckHome() {
              " of the worker into every program; move it, or start the worker with another HOME"));
 }
 
-// The beginning of a long program, whole characters only.
-std::string_view Quoted(std::string_view text) {
-  size_t size = std::min(text.size(), kQuotedBytes);
-  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
-  while (size > 0 && size < text.size() && continues(text[size])) --size;
-  return text.substr(0, size);
-}
-
 absl::Status DoesNotCompile(const std::string& text, const std::string& errors) {
-  return absl::InvalidArgumentError(StrCat("jq: the program `", Quoted(text), "` does not compile:",
-                                           absl::StrReplaceAll(errors, {{ToAbsl(kPrelude), ""}})));
+  return absl::InvalidArgumentError(
+      StrCat("jq: the program `", Beginning(text, kQuotedBytes),
+             "` does not compile:", absl::StrReplaceAll(errors, {{ToAbsl(kPrelude), ""}})));
 }
 
 absl::StatusOr<std::unique_ptr<JqProgram>> JqProgram::Compile(const std::string& text) {

@@ -123,7 +123,7 @@ pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned, const Attemp
   } else {
     outcome.set_code(static_cast<uint32_t>(returned.status().code()));
     outcome.set_message(
-        std::string(ToStd(returned.status().message()).substr(0, kMaxPayloadBytes)));
+        std::string(Beginning(ToStd(returned.status().message()), kMaxFailureBytes)));
     outcome.set_reason(ErrorReason(returned.status()));
   }
   outcome.set_resident_bytes(ResidentBytes());

@@ -36,7 +36,7 @@ void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inp
   entry->state = TaskState::kFailed;
   if (!returned.ok()) {
     entry->reason = ReasonOf(returned.status());
-    *message = std::string(ToStd(returned.status().message()));
+    *message = std::string(Beginning(ToStd(returned.status().message()), kMaxFailureBytes));
   } else if (returned->size() + inputs.cost() > kMaxPayloadBytes) {
     entry->reason = Reason::kResultTooLarge;
     *message = StrCat("the result has ", returned->size(), " bytes, ",

@@ -22,7 +22,8 @@ namespace reeve {
 std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
 
 // Sets state and reason of `entry`, and `output` or `message`. A result that is over the bound
-// together with the new inputs is a failure.
+// together with the new inputs is a failure. A longer message than kMaxFailureBytes is cut: results
+// travel in frames of a bounded size, and one that does not fit in would hold up all behind it.
 void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
                   ResultEntry* entry, std::string* output, std::string* message);
 

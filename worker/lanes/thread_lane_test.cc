@@ -184,6 +184,23 @@ TEST(ThreadLaneTest, ErrorsAndExceptionsAreOutcomesOfTheirTaskAlone) {
   EXPECT_EQ(outcomes.at(4).state, TaskState::kSucceeded);
 }
 
+// A message of 5 MB made a frame that no master takes: the worker sent it for good, and nothing
+// else.
+TEST(ThreadLaneTest, ALongMessageIsCutBetweenCharacters) {
+  HandlerRegistry registry;
+  registry.Add("fail", [](TaskContext&, std::string_view) -> absl::StatusOr<std::string> {
+    std::string message = "x";
+    while (message.size() < 5'000'000) message += "\u00e9";
+    return absl::InternalError(message);
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("fail", 1));
+  const std::string message = sink.WaitFor(1).at(0).message;
+  EXPECT_EQ(message.size(), size_t{kMaxFailureBytes} - 1);
+  EXPECT_EQ(message.substr(message.size() - 2), "\u00e9");
+}
+
 TEST(ThreadLaneTest, WhatIsCutIsNeitherRunNorReported) {
   std::latch begun(1), release(1);
   std::atomic<int> ran{0};

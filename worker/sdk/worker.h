@@ -35,6 +35,7 @@ namespace reeve {
 
 // Returns the result (at most 3 MiB), or an error: the task failed with HANDLER_ERROR
 // (INVALID_ARGUMENT: BAD_INPUT, not tried again). An exception counts as an error.
+// Of its message 64 KiB are kept.
 using ThreadHandler =
     std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
 
