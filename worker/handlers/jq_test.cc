@@ -20,7 +20,7 @@ class JqTest : public testing::Test, protected TaskContext {
   }
   std::string Error(const std::string& program, std::string_view input) {
     const auto returned = Run(program, input);
-    EXPECT_TRUE(absl::IsInvalidArgument(returned.status())) << returned.value_or("");
+    EXPECT_TRUE(absl::IsInvalidArgument(returned.status())) << returned.status();
     return std::string(returned.status().message().data(), returned.status().message().size());
   }
 
