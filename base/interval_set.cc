@@ -48,6 +48,12 @@ uint32_t IntervalSet::Remove(Run run) {
   return removed;
 }
 
+std::vector<Run> IntervalSet::TakeOut(Run run) {
+  std::vector<Run> taken = Intersection(run);
+  Remove(run);
+  return taken;
+}
+
 bool IntervalSet::Contains(TaskIndex index) const {
   auto it = FindContainingOrAfter(index);
   return it != ends_.end() && it->first <= index;

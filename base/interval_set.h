@@ -34,6 +34,8 @@ class IntervalSet {
 
   // Removes every index of `run`. Returns: how many were in. Cost: O(log runs + runs touched).
   uint32_t Remove(Run run);
+  // The same. Returns: what was in, ascending.
+  std::vector<Run> TakeOut(Run run);
 
   bool Contains(TaskIndex index) const;
   // True if every index of `run` is in. An empty run is in every set.

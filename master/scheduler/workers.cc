@@ -388,14 +388,9 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
 // ---- Leases ----
 
 std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
-  std::vector<Run> cut;
-  if (lease.runs.ContainsAll(run)) {
-    cut.push_back(run);
-  } else {
-    cut = lease.runs.Intersection(run);
-  }
+  std::vector<Run> cut = lease.runs.TakeOut(run);
   uint64_t count = 0;
-  for (const Run part : cut) count += lease.runs.Remove(part);
+  for (const Run part : cut) count += part.count;
   if (count == 0) return {};
   jobs.at(lease.job)->in_flight -= count;
   if (WorkerRecord* worker = FindWorker(lease.session)) {

@@ -212,8 +212,7 @@ std::vector<Run> SimLane::Drop(SpanKey key, Run run) {
     if (slot.next + 1 < slot.end) work.todo.Add({slot.next + 1, slot.end - slot.next - 1});
     slot.end = slot.next + 1;
   }
-  const std::vector<Run> dropped = work.todo.Intersection(run);
-  for (const Run part : dropped) work.todo.Remove(part);
+  std::vector<Run> dropped = work.todo.TakeOut(run);
   if (!work.todo.empty()) queue_.push_front(key);
   return dropped;
 }

@@ -15,11 +15,12 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
-#include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/async/event_loop.h"
 #include "worker/lanes/attempt_inputs.h"
 #include "worker/lanes/handler_outcome.h"
+#include "worker/lanes/report_builder.h"
+#include "worker/lanes/span_context.h"
 #include "worker/supervisor/crash_notes.h"
 
 namespace reeve {
@@ -36,25 +37,11 @@ struct AsyncLane::Impl {
   struct Work;
 
   // One attempt: what its handler sees, and the coroutine.
-  struct Attempt final : AsyncContext {
-    Attempt(Impl* its_lane, std::shared_ptr<Work> its_work, TaskIndex its_index)
-        : lane(*its_lane), work(std::move(its_work)), task_index(its_index) {}
+  struct Attempt final : SpanContext<AsyncContext> {
+    Attempt(Impl* its_lane, std::shared_ptr<Work> its_work, TaskIndex index)
+        : SpanContext(its_work->span, index, &inputs), lane(*its_lane), work(std::move(its_work)) {}
 
-    JobId job() const override { return work->span.job->job; }
-    TaskIndex index() const override { return task_index; }
-    uint32_t attempt() const override { return work->span.attempt; }
-    std::string_view param(std::string_view name) const override {
-      const auto it = params().find(std::string(name));
-      return it == params().end() ? std::string_view() : std::string_view(it->second);
-    }
-    const std::map<std::string, std::string>& params() const override {
-      return work->span.job->params;
-    }
     absl::Time deadline() const override { return until; }
-    bool accepts_inputs() const override { return work->span.job->accepts_inputs; }
-    absl::Status AddInput(const InputKey& key, std::string_view input) override {
-      return accepts_inputs() ? inputs.Add(key, input) : AttemptContext::AddInput(key, input);
-    }
     void Post(std::function<void()> call) override { lane.loop->Post(std::move(call)); }
     uint64_t CallAfter(absl::Duration duration, std::function<void()> call) override {
       return lane.loop->CallAfter(duration, std::move(call));
@@ -66,7 +53,6 @@ struct AsyncLane::Impl {
 
     Impl& lane;
     const std::shared_ptr<Work> work;
-    const TaskIndex task_index;
     absl::Duration began;  // Set once, before others see it.
     absl::Time began_wall, until = absl::InfiniteFuture();
     std::optional<Async<>> coroutine;
@@ -137,7 +123,7 @@ void AsyncLane::Impl::Enter(Attempt& attempt, const Call& call) {
   const int64_t began = absl::ToInt64Nanoseconds(Monotonic());
   held_since.store(began, std::memory_order_relaxed);
   note->SetSpan(attempt.job(), attempt.work->span.birth);
-  note->Begin(attempt.task_index);
+  note->Begin(attempt.index());
   call();
   note->End();
   held_since.store(0, std::memory_order_relaxed);
@@ -147,7 +133,7 @@ void AsyncLane::Impl::Enter(Attempt& attempt, const Call& call) {
     REEVE_LOG_WARNING(
         "a handler of the async lane blocked it, move it to the thread lane handler={} task={}/{} "
         "ms={}",
-        handler, attempt.job().value, attempt.task_index, absl::ToInt64Milliseconds(held));
+        handler, attempt.job().value, attempt.index(), absl::ToInt64Milliseconds(held));
   }
   if (!attempt.has_ended && attempt.coroutine.has_value() && attempt.coroutine->done())
     OnReturned(attempt);
@@ -206,7 +192,7 @@ void AsyncLane::Impl::Begin(Attempt& attempt) {
     });
   }
   char digits[24];
-  attempt.coroutine = Drive(&attempt, std::string(InputOf(span, attempt.task_index, digits)));
+  attempt.coroutine = Drive(&attempt, std::string(InputOf(span, attempt.index(), digits)));
   Enter(attempt, [&attempt] { attempt.coroutine->Start(); });
 }
 
@@ -233,7 +219,7 @@ void AsyncLane::Impl::End(Attempt& attempt, Ended outcome) {
   attempt.has_ended = true;
   loop->ForgetCall(attempt.limit_timer);
   outcome.attempt = &attempt;
-  outcome.entry.index = attempt.task_index;
+  outcome.entry.index = attempt.index();
   outcome.entry.attempt = attempt.work->span.attempt;
   outcome.entry.start_us = absl::ToUnixMicros(attempt.began_wall);
   outcome.entry.run_us = static_cast<uint32_t>(
@@ -262,36 +248,16 @@ void AsyncLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
 // Of one span, ascending. Not under mu: the sink may wait for the worker's loop, which waits for
 // mu.
 void AsyncLane::Impl::Report(std::vector<Ended> together, const std::string& name) {
-  ResultBatchBuilder builder;
-  ReportInputs new_inputs;
-  LaneReport report;
-  const auto flush = [&] {
-    if (builder.empty()) return;
-    report.span = together.front().attempt->work->span.key;
-    report.body = builder.Finish(name);
-    new_inputs.Finish(&report);
-    sink->OnReport(std::exchange(report, {}));
-  };
+  ReportBuilder builder(together.front().attempt->work->span.key);
   for (Ended& one : together) {
     one.entry.output = one.output;
     one.entry.message = one.message;
     AttemptInputs& inputs = one.attempt->inputs;
-    if (builder.bytes() + new_inputs.bytes() + one.output.size() + inputs.cost() > kReportBytes)
-      flush();
-    if (one.entry.state != TaskState::kSucceeded) {
-      report.failed.push_back({builder.count(), one.entry.state, one.entry.reason});
-    } else if (!inputs.empty()) {
-      new_inputs.Take(builder.count(), &inputs);
-    }
-    if (!report.runs.empty() && report.runs.back().end() == one.entry.index) {
-      ++report.runs.back().count;
-    } else {
-      report.runs.push_back({one.entry.index, 1});
-    }
-    report.run_time += absl::Microseconds(one.entry.run_us);
-    builder.Add(one.entry);
+    if (!builder.empty() && builder.bytes() + one.output.size() + inputs.cost() > kReportBytes)
+      sink->OnReport(builder.Finish(name));
+    builder.Add(one.entry, &inputs);
   }
-  flush();
+  sink->OnReport(builder.Finish(name));
 }
 
 // What ended in this share is told together, and makes room for others.
@@ -317,7 +283,7 @@ void AsyncLane::Impl::Settle() {
       std::vector<std::unique_ptr<Attempt>> gone;  // Destroyed outside of the lock.
       MutexLock lock(&mu);
       for (Attempt* attempt : attempts) {
-        const auto it = kept->attempts.find(attempt->task_index);
+        const auto it = kept->attempts.find(attempt->index());
         gone.push_back(std::move(it->second));
         kept->attempts.erase(it);
         --running;
@@ -367,8 +333,7 @@ std::vector<Run> AsyncLane::Cut(SpanKey key, TaskIndex from) {
   const std::shared_ptr<Impl::Work> work = it->second;
   const TaskIndex end = work->span.run.end();
   if (from >= end) return {};
-  const std::vector<Run> cut = work->todo.Intersection({from, end - from});
-  for (const Run run : cut) work->todo.Remove(run);
+  const std::vector<Run> cut = work->todo.TakeOut({from, end - from});
   impl_->EndIfDone(work);
   return cut;
 }
@@ -381,8 +346,7 @@ std::vector<Run> AsyncLane::Cancel(SpanKey key, Run run) {
     const auto it = impl_->works.find(key);
     if (it == impl_->works.end()) return {};
     work = it->second;
-    dropped = work->todo.Intersection(run);
-    for (const Run part : dropped) work->todo.Remove(part);
+    dropped = work->todo.TakeOut(run);
     for (auto& [index, attempt] : work->attempts) {
       if (index >= run.first && index < run.end()) attempt->cancel_asked = true;
     }
@@ -418,12 +382,7 @@ std::vector<RunningAttempt> AsyncLane::Running(absl::Duration at_least, size_t l
       }
     }
   }
-  const size_t count = std::min(limit, running.size());
-  std::partial_sort(
-      running.begin(), running.begin() + static_cast<ptrdiff_t>(count), running.end(),
-      [](const RunningAttempt& a, const RunningAttempt& b) { return a.running > b.running; });
-  running.resize(count);
-  return running;
+  return Longest(std::move(running), limit);
 }
 
 void AsyncLane::Stop(absl::Duration grace) {

@@ -1,7 +1,5 @@
 #include "worker/lanes/attempt_inputs.h"
 
-#include <utility>
-
 #include "base/strings.h"
 
 namespace reeve {
@@ -24,20 +22,6 @@ absl::Status AttemptInputs::Add(const InputKey& key, std::string_view input) {
 void AttemptInputs::Clear() {
   entries_.clear();
   blob_.clear();
-}
-
-void ReportInputs::Take(uint32_t position, AttemptInputs* inputs) {
-  const uint32_t before = builder_.count();
-  inputs->ForEach(
-      [this](const InputKey& key, std::string_view input) { builder_.Add(input, key); });
-  added_.push_back({position, builder_.count() - before});
-  inputs->Clear();
-}
-
-void ReportInputs::Finish(LaneReport* report) {
-  if (added_.empty()) return;
-  report->added = std::exchange(added_, {});
-  report->new_inputs = builder_.Finish();
 }
 
 }  // namespace reeve

@@ -1,5 +1,4 @@
-// The new inputs that an attempt adds to its job (TaskContext::AddInput), within their bounds; and
-// how they go into a report once it has succeeded.
+// The new inputs that an attempt adds to its job (AttemptContext::AddInput), within their bounds.
 //
 // Thread: the attempt's.
 
@@ -43,20 +42,6 @@ class AttemptInputs {
   };
   std::vector<Entry> entries_;
   std::string blob_;
-};
-
-// Of a report: those of all its attempts.
-class ReportInputs {
- public:
-  // Takes over what the entry at `position` of the report adds. REQUIRES: positions ascend.
-  void Take(uint32_t position, AttemptInputs* inputs);
-  size_t bytes() const { return builder_.payload_bytes() + builder_.count() * kNewInputCost; }
-  // Puts them into the report; empty afterwards.
-  void Finish(LaneReport* report);
-
- private:
-  InputBatchBuilder builder_;
-  std::vector<LaneReport::Added> added_;
 };
 
 }  // namespace reeve

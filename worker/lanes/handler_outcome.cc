@@ -1,6 +1,5 @@
 #include "worker/lanes/handler_outcome.h"
 
-#include <charconv>
 #include <utility>
 
 #include "base/error.h"
@@ -21,15 +20,6 @@ Reason ReasonOf(const absl::Status& status) {
 }
 
 }  // namespace
-
-std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]) {
-  const JobContext& job = *span.job;
-  if (!job.is_array) return span.inputs.At(index - span.inputs_first);
-  if (job.has_shared_input) return job.shared_input;
-  const int64_t value = job.array_start + static_cast<int64_t>(index) * job.array_step;
-  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  return {digits, static_cast<size_t>(end - digits)};
-}
 
 void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
                   ResultEntry* entry, std::string* output, std::string* message) {

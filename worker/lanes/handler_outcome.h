@@ -1,5 +1,4 @@
-// What lanes that run handlers in this process have in common: the input a handler gets, and what
-// becomes of what it returns.
+// What becomes of what a handler returns that ran in this process.
 //
 // Private to worker/lanes.
 //
@@ -9,17 +8,12 @@
 #define REEVE_WORKER_LANES_HANDLER_OUTCOME_H_
 
 #include <string>
-#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "base/result_batch.h"
 #include "worker/lanes/attempt_inputs.h"
-#include "worker/lanes/lane.h"
 
 namespace reeve {
-
-// Points into `span`, or into `digits` for an array without a shared input.
-std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
 
 // Sets state and reason of `entry`, and `output` or `message`. A result that is over the bound
 // together with the new inputs is a failure. A longer message than kMaxFailureBytes is cut: results

@@ -95,6 +95,9 @@ struct LaneSpan {
   TaskIndex inputs_first = 0;  // Index of inputs.At(0).
 };
 
+// The input of a task. Points into `span`, or into `digits` for an array without a shared input.
+std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
+
 // Outcomes of tasks of one span, with their encoded results.
 struct LaneReport {
   struct Failed {
@@ -145,6 +148,9 @@ struct RunningAttempt {
   TaskIndex index = 0;
   absl::Duration running;
 };
+
+// Those that have run longest, longest first, at most `limit`.
+std::vector<RunningAttempt> Longest(std::vector<RunningAttempt> running, size_t limit);
 
 class TaskLane {
  public:

@@ -5,14 +5,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -30,12 +26,12 @@
 #include "base/replacement.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
+#include "worker/lanes/command_setup.h"
 #include "worker/lanes/output_capture.h"
+#include "worker/lanes/report_builder.h"
 #include "worker/lanes/scratch_folders.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
-
-extern char** environ;
 
 namespace reeve {
 namespace {
@@ -51,77 +47,6 @@ constexpr int kGatherMs = 10;
 constexpr size_t kReportBytes = 1u << 20;
 // Of a frame of results, for all but the texts of one task.
 constexpr size_t kFrameReserve = 256u << 10;
-
-// The part of the worker's environment that commands see.
-std::vector<std::string> InheritedEnvironment() {
-  std::vector<std::string> kept;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text = *variable;
-    const std::string_view name = text.substr(0, text.find('='));
-    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" ||
-        name.rfind("LC_", 0) == 0) {
-      kept.emplace_back(text);
-    }
-  }
-  return kept;
-}
-
-// Content as a file to read from the beginning.
-int AsInput(std::string_view content) {
-  const int fd = memfd_create("stdin", MFD_CLOEXEC);
-  if (fd < 0) return -1;
-  while (!content.empty()) {
-    const ssize_t n = write(fd, content.data(), content.size());
-    if (n <= 0) break;
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  lseek(fd, 0, SEEK_SET);
-  return fd;
-}
-
-// Hidden, because the scratch folder is the working directory of most commands.
-std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
-
-// What the command left in its result file; "" if there is none. Errors: RESOURCE_EXHAUSTED  over
-// 3 MiB; FAILED_PRECONDITION  it cannot be read.
-absl::StatusOr<std::string> ReadResultFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return "";
-  struct stat found {};
-  if (fd < 0 || fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {
-    const std::string why = fd < 0 ? strerror(errno) : "it is no regular file";
-    if (fd >= 0) close(fd);
-    return absl::FailedPreconditionError(StrCat("cannot read the result file: ", why));
-  }
-  if (found.st_size > kMaxPayloadBytes) {
-    close(fd);
-    return absl::ResourceExhaustedError(StrCat("the result file has ", found.st_size,
-                                               " bytes, at most ", kMaxPayloadBytes, " are kept"));
-  }
-  std::string content(static_cast<size_t>(found.st_size), '\0');
-  size_t size = 0;
-  for (ssize_t n; size < content.size(); size += static_cast<size_t>(n)) {
-    n = read(fd, content.data() + size, content.size() - size);
-    if (n <= 0) break;
-  }
-  close(fd);
-  content.resize(size);
-  return content;
-}
-
-std::vector<ResourceLimit> LimitsOf(const CommandSpec::Limits& wanted) {
-  std::vector<ResourceLimit> limits = {{RLIMIT_CORE, wanted.core_bytes, wanted.core_bytes}};
-  // A second to act on SIGXCPU.
-  if (wanted.cpu_seconds > 0)
-    limits.push_back({RLIMIT_CPU, wanted.cpu_seconds, wanted.cpu_seconds + 1});
-  for (const auto& [resource, value] : {std::pair<int, uint64_t>{RLIMIT_AS, wanted.memory_bytes},
-                                        {RLIMIT_FSIZE, wanted.file_size_bytes},
-                                        {RLIMIT_NOFILE, wanted.open_files},
-                                        {RLIMIT_NPROC, wanted.processes}}) {
-    if (value > 0) limits.push_back({resource, value, value});
-  }
-  return limits;
-}
 
 struct Pipe {
   int fd = -1;  // Our end; -1: closed.
@@ -158,7 +83,6 @@ struct ProcessLane::Impl {
   ProcessLaneOptions options;
   SpawnChannel* channel;
   LaneSink* sink;
-  const std::vector<std::string> inherited = InheritedEnvironment();
   const int no_input = open("/dev/null", O_RDONLY | O_CLOEXEC);
   Doorbell doorbell;
   int poller = -1;
@@ -205,10 +129,6 @@ struct ProcessLane::Impl {
   bool StartSome() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void StartOne(const std::shared_ptr<Work>& work, TaskIndex index)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  absl::StatusOr<std::vector<std::string>> ArgvOf(const Work& work, TaskIndex index,
-                                                  std::string_view input) const;
-  std::vector<std::string> EnvironmentOf(const Work& work, TaskIndex index,
-                                         const std::string& scratch) const;
   void Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void FailNow(Attempt& attempt, Reason reason, std::string message)
@@ -230,49 +150,6 @@ struct ProcessLane::Impl {
 };
 
 // ---- Starting ----
-
-absl::StatusOr<std::vector<std::string>> ProcessLane::Impl::ArgvOf(const Work& work,
-                                                                   TaskIndex index,
-                                                                   std::string_view input) const {
-  const CommandSpec& command = work.span.job->command;
-  std::vector<std::string> argv;
-  if (command.input_mode == CommandSpec::InputMode::kArgv) {
-    auto split = SplitArgv(input);
-    if (!split.ok()) return split.status();
-    argv = std::move(*split);
-  } else {
-    auto expanded = work.words->Expand(input, index);
-    if (!expanded.ok()) return expanded.status();
-    argv = std::move(*expanded);
-  }
-  if (command.shell)
-    return std::vector<std::string>{"/bin/sh", "-c", argv.empty() ? "" : argv.front()};
-  if (argv.empty() || argv.front().empty())
-    return absl::InvalidArgumentError("the command is empty");
-  return argv;
-}
-
-std::vector<std::string> ProcessLane::Impl::EnvironmentOf(const Work& work, TaskIndex index,
-                                                          const std::string& scratch) const {
-  const JobContext& job = *work.span.job;
-  std::vector<std::string> environment;
-  for (const std::string& variable : inherited) {
-    if (!job.command.environment.contains(variable.substr(0, variable.find('='))))
-      environment.push_back(variable);
-  }
-  for (const auto& [name, value] : job.command.environment)
-    environment.push_back(StrCat(name, "=", value));
-  environment.push_back(StrCat("REEVE_JOB_ID=", job.job.value));
-  environment.push_back(StrCat("REEVE_TASK_INDEX=", index));
-  environment.push_back(StrCat("REEVE_ATTEMPT=", work.span.attempt));
-  environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
-  environment.push_back(StrCat("REEVE_RESULT_FILE=", ResultFileOf(scratch)));
-  if (job.is_array) {
-    environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
-                                 job.array_start + static_cast<int64_t>(index) * job.array_step));
-  }
-  return environment;
-}
 
 void ProcessLane::Impl::FailNow(Attempt& attempt, Reason reason, std::string message) {
   Finished result;
@@ -296,42 +173,27 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   attempt->began = Monotonic();
   attempt->began_wall = absl::Now();
   ++work->running;
-  std::string number;
-  std::string_view input;
-  if (!job.is_array) {
-    input = work->span.inputs.At(index - work->span.inputs_first);
-  } else if (job.has_shared_input) {
-    input = job.shared_input;
-  } else {
-    number = StrCat(job.array_start + static_cast<int64_t>(index) * job.array_step);
-    input = number;
-  }
-  auto argv = ArgvOf(*work, index, input);
-  if (!argv.ok())
-    return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(argv.status().message())));
   auto folder = scratch->Take();
   if (!folder.ok())
     return FailNow(*attempt, Reason::kResources, std::string(ToStd(folder.status().message())));
   attempt->scratch = *std::move(folder);
-  SpawnRequest request;
-  request.id = attempt->id;
-  request.exclusive = job.exclusive;
-  request.limits = LimitsOf(job.command.limits);
-  request.environment = EnvironmentOf(*work, index, attempt->scratch->path);
-  request.working_directory = job.command.working_directory.empty() ? attempt->scratch->path
-                                                                    : job.command.working_directory;
-  attempt->program = argv->front();
-  request.argv = std::move(*argv);
+  char digits[24];
+  const std::string_view input = InputOf(work->span, index, digits);
+  auto request = MakeSpawnRequest(work->span, *work->words, index, input, attempt->scratch->path);
+  if (!request.ok())
+    return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(request.status().message())));
+  request->id = attempt->id;
+  attempt->program = request->argv.front();
   if (job.time_limit != absl::InfiniteDuration())
     attempt->deadline = attempt->began + job.time_limit;
-  Launch(std::move(attempt), std::move(request),
+  Launch(std::move(attempt), *std::move(request),
          job.command.stdin_from_input ? input : job.command.standard_input);
 }
 
 void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request,
                                std::string_view input) {
   int out[2] = {-1, -1}, err[2] = {-1, -1};
-  const int in = input.empty() ? no_input : AsInput(input);
+  const int in = input.empty() ? no_input : OpenAsInput(input);
   const bool open = in >= 0 && pipe2(out, O_CLOEXEC) == 0 && pipe2(err, O_CLOEXEC) == 0;
   const int why = errno;
   attempt->out.fd = out[0];
@@ -474,7 +336,7 @@ void ProcessLane::Impl::TakeStatus(const Attempt& attempt, int status, Finished*
 }
 
 void ProcessLane::Impl::TakeResultFile(const Attempt& attempt, Finished* result) {
-  auto content = ReadResultFile(ResultFileOf(attempt.scratch->path));
+  auto content = ReadResultFile(attempt.scratch->path);
   if (content.ok()) {
     result->result_file = *std::move(content);
     return;
@@ -528,28 +390,17 @@ void ProcessLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
 }
 
 void ProcessLane::Impl::Report(SpanKey span, std::map<TaskIndex, Finished> results) {
-  ResultBatchBuilder builder;
-  LaneReport report;
-  const auto flush = [&] {
-    if (builder.empty()) return;
-    report.span = span;
-    report.body = builder.Finish(worker_name);
-    told.reports.push_back(std::exchange(report, {}));
-  };
+  ReportBuilder builder(span);
   for (auto& [index, result] : results) {
     result.entry.output = result.output;
     result.entry.error_output = result.error_output;
     result.entry.message = result.message;
     result.entry.result_file = result.result_file;
-    if (builder.bytes() + result.bytes() > kReportBytes) flush();
-    if (result.entry.state != TaskState::kSucceeded) {
-      report.failed.push_back({builder.count(), result.entry.state, result.entry.reason});
-    }
-    report.runs.push_back({index, 1});
-    report.run_time += absl::Microseconds(result.entry.run_us);
+    if (!builder.empty() && builder.bytes() + result.bytes() > kReportBytes)
+      told.reports.push_back(builder.Finish(worker_name));
     builder.Add(result.entry);
   }
-  flush();
+  told.reports.push_back(builder.Finish(worker_name));
 }
 
 void ProcessLane::Impl::Report() {
@@ -701,10 +552,7 @@ ProcessLane::~ProcessLane() { Stop(absl::ZeroDuration()); }
 void ProcessLane::Start(LaneSpan span) {
   auto work = std::make_shared<Work>();
   work->todo.Add(span.run);
-  const CommandSpec& command = span.job->command;
-  work->words = std::make_shared<Template>(
-      command.argv, Template::Options{.json = command.input_mode == CommandSpec::InputMode::kJson,
-                                      .shell = command.shell});
+  work->words = std::make_shared<Template>(TemplateOf(span.job->command));
   work->span = std::move(span);
   {
     MutexLock lock(&impl_->mu);
@@ -721,8 +569,7 @@ std::vector<Run> ProcessLane::Cut(SpanKey key, TaskIndex from) {
   const std::shared_ptr<Work> work = it->second;
   const TaskIndex end = work->span.run.end();
   if (from >= end) return {};
-  const std::vector<Run> cut = work->todo.Intersection({from, end - from});
-  for (const Run run : cut) work->todo.Remove(run);
+  const std::vector<Run> cut = work->todo.TakeOut({from, end - from});
   impl_->EndIfDone(work);
   return cut;
 }
@@ -734,8 +581,7 @@ std::vector<Run> ProcessLane::Cancel(SpanKey key, Run run) {
     const auto it = impl_->works.find(key);
     if (it == impl_->works.end()) return {};
     const std::shared_ptr<Work> work = it->second;
-    dropped = work->todo.Intersection(run);
-    for (const Run part : dropped) work->todo.Remove(part);
+    dropped = work->todo.TakeOut(run);
     for (auto& [id, attempt] : impl_->attempts) {
       if (attempt->span != key || attempt->index < run.first || attempt->index >= run.end() ||
           attempt->cancelled)
@@ -774,10 +620,7 @@ std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t
     if (now - attempt->began >= at_least)
       running.push_back({attempt->job->job, attempt->index, now - attempt->began});
   }
-  std::sort(running.begin(), running.end(),
-            [](const RunningAttempt& a, const RunningAttempt& b) { return a.running > b.running; });
-  if (running.size() > limit) running.resize(limit);
-  return running;
+  return Longest(std::move(running), limit);
 }
 
 void ProcessLane::Stop(absl::Duration) {

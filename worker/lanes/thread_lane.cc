@@ -10,10 +10,11 @@
 #include "base/interval_set.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
-#include "base/result_batch.h"
 #include "base/strings.h"
 #include "worker/lanes/attempt_inputs.h"
 #include "worker/lanes/handler_outcome.h"
+#include "worker/lanes/report_builder.h"
+#include "worker/lanes/span_context.h"
 #include "worker/supervisor/crash_notes.h"
 
 namespace reeve {
@@ -113,31 +114,17 @@ struct ThreadLane::Impl {
 
 namespace {
 
-class SlotContext final : public TaskContext {
+class SlotContext final : public SpanContext<TaskContext> {
  public:
-  SlotContext(const LaneSpan& span, TaskIndex index, absl::Time deadline,
-              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep, AttemptInputs* inputs)
-      : span_(span),
-        index_(index),
-        inputs_(inputs),
+  SlotContext(const LaneSpan& span, TaskIndex index, AttemptInputs* inputs, absl::Time deadline,
+              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
+      : SpanContext(span, index, inputs),
         deadline_(deadline),
         cancelled_(cancelled),
         mu_(mu),
         sleep_(sleep) {}
 
-  JobId job() const override { return span_.job->job; }
-  TaskIndex index() const override { return index_; }
-  uint32_t attempt() const override { return span_.attempt; }
-  std::string_view param(std::string_view name) const override {
-    const auto it = span_.job->params.find(std::string(name));
-    return it == span_.job->params.end() ? std::string_view() : std::string_view(it->second);
-  }
-  const std::map<std::string, std::string>& params() const override { return span_.job->params; }
   absl::Time deadline() const override { return deadline_; }
-  bool accepts_inputs() const override { return span_.job->accepts_inputs; }
-  absl::Status AddInput(const InputKey& key, std::string_view input) override {
-    return accepts_inputs() ? inputs_->Add(key, input) : AttemptContext::AddInput(key, input);
-  }
   bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
     const int64_t until = MonotonicNs() + absl::ToInt64Nanoseconds(duration);
@@ -149,9 +136,6 @@ class SlotContext final : public TaskContext {
   }
 
  private:
-  const LaneSpan& span_;
-  const TaskIndex index_;
-  AttemptInputs* const inputs_;
   const absl::Time deadline_;
   std::atomic<bool>& cancelled_;
   Mutex& mu_;
@@ -276,8 +260,8 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
   const absl::Duration limit = work.span.job->time_limit;
   const absl::Time deadline =
       limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
-  SlotContext context(work.span, index, deadline, slot.cancelled, slot.sleep_mu, slot.sleep,
-                      inputs);
+  SlotContext context(work.span, index, inputs, deadline, slot.cancelled, slot.sleep_mu,
+                      slot.sleep);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
   slot.note->Begin(index);
@@ -311,10 +295,8 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   const int64_t wall_offset_us = absl::GetCurrentTimeNanos() / 1000 - claim_began / 1000;
   int64_t busy_ns = 0;
   uint32_t done = 0;
-  ResultBatchBuilder builder;
+  ReportBuilder builder(work.span.key);
   AttemptInputs inputs;
-  ReportInputs new_inputs;
-  LaneReport report;
   std::string output, message, name;
   {
     MutexLock lock(&mu);
@@ -323,11 +305,9 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   int64_t report_began = claim_began;
   const auto flush = [&](int64_t now) {
     if (builder.empty()) return;
-    report.span = work.span.key;
-    report.run_time = absl::Nanoseconds(now - report_began);
-    report.body = builder.Finish(name);
-    new_inputs.Finish(&report);
-    sink->OnReport(std::exchange(report, {}));
+    LaneReport report = builder.Finish(name);
+    report.run_time = absl::Nanoseconds(now - report_began);  // Also what is below a microsecond.
+    sink->OnReport(std::move(report));
     report_began = now;
   };
   uint64_t word = slot.claim.load();
@@ -350,28 +330,18 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
                                                  : (now - began) / 1000));
       entry.output = output;
       entry.message = message;
-      if (entry.state != TaskState::kSucceeded) {
-        report.failed.push_back({builder.count(), entry.state, entry.reason});
-      } else if (!inputs.empty()) {
-        new_inputs.Take(builder.count(), &inputs);
-      }
-      builder.Add(entry);
-      if (!report.runs.empty() && report.runs.back().end() == index) {
-        ++report.runs.back().count;
-      } else {
-        report.runs.push_back({index, 1});
-      }
+      builder.Add(entry, &inputs);
       // Slow tasks are told one by one: somebody waits for them.
-      if (builder.bytes() + new_inputs.bytes() > kReportBytes ||
+      if (builder.bytes() > kReportBytes ||
           (!together && now - report_began > static_cast<int64_t>(kClaimNs)))
         flush(now);
     } else {
       // Given up meanwhile: somebody else reported it.
       slot.stuck.store(false);
+      inputs.Clear();
       now = MonotonicNs();
       report_began = now;
     }
-    if (!inputs.empty()) inputs.Clear();  // The attempt failed, or does not count.
     if (slot.cancelled.load(std::memory_order_relaxed)) {
       MutexLock lock(&mu);
       slot.cancelled.store(false);
@@ -418,7 +388,6 @@ void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reas
   slot.sleep.NotifyAll();
   const std::shared_ptr<Work> work = slot.work;
   Unclaim(slot);
-  ResultBatchBuilder builder;
   ResultEntry entry;
   entry.index = index;
   entry.state = state;
@@ -430,14 +399,9 @@ void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reas
   const std::string message =
       reason == Reason::kTimeout ? "the time limit passed" : "cancelled; the handler did not stop";
   entry.message = message;
+  ReportBuilder builder(work->span.key);
   builder.Add(entry);
-  LaneReport report;
-  report.span = work->span.key;
-  report.runs.push_back({index, 1});
-  report.failed.push_back({0, state, reason});
-  report.run_time = absl::Nanoseconds(ran_ns);
-  report.body = builder.Finish(worker_name);
-  reports->push_back(std::move(report));
+  reports->push_back(builder.Finish(worker_name));
   if (!work->todo.empty()) {
     queue.push_front(work);
     filled.NotifyAll();
@@ -523,9 +487,7 @@ std::vector<Run> ThreadLane::Impl::Drop(Work& work, Run run) {
   for (const auto& slot : slots) {
     if (slot->work.get() == &work) Unclaim(*slot);
   }
-  const std::vector<Run> dropped = work.todo.Intersection(run);
-  for (const Run part : dropped) work.todo.Remove(part);
-  return dropped;
+  return work.todo.TakeOut(run);
 }
 
 std::vector<Run> ThreadLane::Cut(SpanKey key, TaskIndex from) {
@@ -594,10 +556,7 @@ std::vector<RunningAttempt> ThreadLane::Running(absl::Duration at_least, size_t 
     const absl::Duration ran = absl::Nanoseconds(now - slot->began_ns.load());
     if (ran >= at_least) running.push_back({slot->work->span.job->job, slot->index.load(), ran});
   }
-  std::sort(running.begin(), running.end(),
-            [](const RunningAttempt& a, const RunningAttempt& b) { return a.running > b.running; });
-  if (running.size() > limit) running.resize(limit);
-  return running;
+  return Longest(std::move(running), limit);
 }
 
 void ThreadLane::Stop(absl::Duration grace) {

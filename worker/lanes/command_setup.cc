@@ -1,0 +1,155 @@
+#include "worker/lanes/command_setup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "base/result_batch.h"
+#include "base/strings.h"
+
+extern char** environ;
+
+namespace reeve {
+namespace {
+
+// The part of the worker's environment that commands see.
+std::vector<std::string> InheritedEnvironment() {
+  std::vector<std::string> kept;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" ||
+        name.rfind("LC_", 0) == 0) {
+      kept.emplace_back(text);
+    }
+  }
+  return kept;
+}
+
+// Hidden, because the scratch folder is the working directory of most commands.
+std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
+
+std::vector<ResourceLimit> LimitsOf(const CommandSpec::Limits& wanted) {
+  std::vector<ResourceLimit> limits = {{RLIMIT_CORE, wanted.core_bytes, wanted.core_bytes}};
+  // A second to act on SIGXCPU.
+  if (wanted.cpu_seconds > 0)
+    limits.push_back({RLIMIT_CPU, wanted.cpu_seconds, wanted.cpu_seconds + 1});
+  for (const auto& [resource, value] : {std::pair<int, uint64_t>{RLIMIT_AS, wanted.memory_bytes},
+                                        {RLIMIT_FSIZE, wanted.file_size_bytes},
+                                        {RLIMIT_NOFILE, wanted.open_files},
+                                        {RLIMIT_NPROC, wanted.processes}}) {
+    if (value > 0) limits.push_back({resource, value, value});
+  }
+  return limits;
+}
+
+absl::StatusOr<std::vector<std::string>> ArgvOf(const CommandSpec& command, const Template& words,
+                                                TaskIndex index, std::string_view input) {
+  std::vector<std::string> argv;
+  if (command.input_mode == CommandSpec::InputMode::kArgv) {
+    auto split = SplitArgv(input);
+    if (!split.ok()) return split.status();
+    argv = std::move(*split);
+  } else {
+    auto expanded = words.Expand(input, index);
+    if (!expanded.ok()) return expanded.status();
+    argv = std::move(*expanded);
+  }
+  if (command.shell)
+    return std::vector<std::string>{"/bin/sh", "-c", argv.empty() ? "" : argv.front()};
+  if (argv.empty() || argv.front().empty())
+    return absl::InvalidArgumentError("the command is empty");
+  return argv;
+}
+
+std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
+                                       const std::string& scratch) {
+  static const std::vector<std::string> inherited = InheritedEnvironment();
+  const JobContext& job = *span.job;
+  std::vector<std::string> environment;
+  for (const std::string& variable : inherited) {
+    if (!job.command.environment.contains(variable.substr(0, variable.find('='))))
+      environment.push_back(variable);
+  }
+  for (const auto& [name, value] : job.command.environment)
+    environment.push_back(StrCat(name, "=", value));
+  environment.push_back(StrCat("REEVE_JOB_ID=", job.job.value));
+  environment.push_back(StrCat("REEVE_TASK_INDEX=", index));
+  environment.push_back(StrCat("REEVE_ATTEMPT=", span.attempt));
+  environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
+  environment.push_back(StrCat("REEVE_RESULT_FILE=", ResultFileOf(scratch)));
+  if (job.is_array) {
+    environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
+                                 job.array_start + static_cast<int64_t>(index) * job.array_step));
+  }
+  return environment;
+}
+
+}  // namespace
+
+Template TemplateOf(const CommandSpec& command) {
+  return Template(command.argv, {.json = command.input_mode == CommandSpec::InputMode::kJson,
+                                 .shell = command.shell});
+}
+
+absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
+                                              TaskIndex index, std::string_view input,
+                                              const std::string& scratch) {
+  const CommandSpec& command = span.job->command;
+  auto argv = ArgvOf(command, words, index, input);
+  if (!argv.ok()) return argv.status();
+  SpawnRequest request;
+  request.argv = *std::move(argv);
+  request.environment = EnvironmentOf(span, index, scratch);
+  request.working_directory =
+      command.working_directory.empty() ? scratch : command.working_directory;
+  request.limits = LimitsOf(command.limits);
+  request.exclusive = span.job->exclusive;
+  return request;
+}
+
+int OpenAsInput(std::string_view content) {
+  const int fd = memfd_create("stdin", MFD_CLOEXEC);
+  if (fd < 0) return -1;
+  while (!content.empty()) {
+    const ssize_t n = write(fd, content.data(), content.size());
+    if (n <= 0) break;
+    content.remove_prefix(static_cast<size_t>(n));
+  }
+  lseek(fd, 0, SEEK_SET);
+  return fd;
+}
+
+absl::StatusOr<std::string> ReadResultFile(const std::string& scratch) {
+  const std::string path = ResultFileOf(scratch);
+  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return "";
+  struct stat found {};
+  if (fd < 0 || fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {
+    const std::string why = fd < 0 ? strerror(errno) : "it is no regular file";
+    if (fd >= 0) close(fd);
+    return absl::FailedPreconditionError(StrCat("cannot read the result file: ", why));
+  }
+  if (found.st_size > kMaxPayloadBytes) {
+    close(fd);
+    return absl::ResourceExhaustedError(StrCat("the result file has ", found.st_size,
+                                               " bytes, at most ", kMaxPayloadBytes, " are kept"));
+  }
+  std::string content(static_cast<size_t>(found.st_size), '\0');
+  size_t size = 0;
+  for (ssize_t n; size < content.size(); size += static_cast<size_t>(n)) {
+    n = read(fd, content.data() + size, content.size() - size);
+    if (n <= 0) break;
+  }
+  close(fd);
+  content.resize(size);
+  return content;
+}
+
+}  // namespace reeve

@@ -1,0 +1,37 @@
+// A task's command as the supervisor starts it, and the result file it may leave.
+//
+// Private to worker/lanes.
+//
+// Thread: any.
+
+#ifndef REEVE_WORKER_LANES_COMMAND_SETUP_H_
+#define REEVE_WORKER_LANES_COMMAND_SETUP_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "base/replacement.h"
+#include "worker/lanes/lane.h"
+#include "worker/supervisor/supervisor.h"
+
+namespace reeve {
+
+Template TemplateOf(const CommandSpec& command);
+
+// All of the request but its id and descriptors. `scratch`: the attempt's folder, where the command
+// runs unless the job names another. Errors: INVALID_ARGUMENT  the input gives no command.
+absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
+                                              TaskIndex index, std::string_view input,
+                                              const std::string& scratch);
+
+// Content as a file to read from the beginning; -1 with errno if there is no room.
+int OpenAsInput(std::string_view content);
+
+// What the command left in its result file ($REEVE_RESULT_FILE); "" if there is none.
+// Errors: RESOURCE_EXHAUSTED  over 3 MiB; FAILED_PRECONDITION  it cannot be read.
+absl::StatusOr<std::string> ReadResultFile(const std::string& scratch);
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_COMMAND_SETUP_H_

@@ -1,0 +1,40 @@
+#include "worker/lanes/report_builder.h"
+
+#include <utility>
+
+namespace reeve {
+
+void ReportBuilder::Add(const ResultEntry& entry) {
+  if (entry.state != TaskState::kSucceeded)
+    report_.failed.push_back({results_.count(), entry.state, entry.reason});
+  if (!report_.runs.empty() && report_.runs.back().end() == entry.index) {
+    ++report_.runs.back().count;
+  } else {
+    report_.runs.push_back({entry.index, 1});
+  }
+  report_.run_time += absl::Microseconds(entry.run_us);
+  results_.Add(entry);
+}
+
+void ReportBuilder::Add(const ResultEntry& entry, AttemptInputs* inputs) {
+  if (!inputs->empty()) {
+    if (entry.state == TaskState::kSucceeded) {
+      const uint32_t before = new_inputs_.count();
+      inputs->ForEach(
+          [this](const InputKey& key, std::string_view input) { new_inputs_.Add(input, key); });
+      report_.added.push_back({results_.count(), new_inputs_.count() - before});
+    }
+    inputs->Clear();
+  }
+  Add(entry);
+}
+
+LaneReport ReportBuilder::Finish(const std::string& worker_name) {
+  LaneReport next;
+  next.span = report_.span;
+  report_.body = results_.Finish(worker_name);
+  if (!report_.added.empty()) report_.new_inputs = new_inputs_.Finish();
+  return std::exchange(report_, std::move(next));
+}
+
+}  // namespace reeve

@@ -1,0 +1,47 @@
+// Collects outcomes of one span into a report, and what their attempts add to the job beside them.
+//
+// Private to worker/lanes.
+//
+// Thread: none.
+
+#ifndef REEVE_WORKER_LANES_REPORT_BUILDER_H_
+#define REEVE_WORKER_LANES_REPORT_BUILDER_H_
+
+#include <cstddef>
+#include <string>
+
+#include "base/input_batch.h"
+#include "base/result_batch.h"
+#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/lane.h"
+
+namespace reeve {
+
+class ReportBuilder {
+ public:
+  explicit ReportBuilder(SpanKey span) { report_.span = span; }
+
+  bool empty() const { return results_.empty(); }
+  // About what the report has so far.
+  size_t bytes() const {
+    return results_.bytes() + new_inputs_.payload_bytes() + new_inputs_.count() * kNewInputCost;
+  }
+
+  // Copies an outcome. REQUIRES: indices ascend within a report.
+  void Add(const ResultEntry& entry);
+  // The same, with what the attempt adds to its job: taken if it has succeeded, gone in any case.
+  void Add(const ResultEntry& entry, AttemptInputs* inputs);
+
+  // The report, whose run time is that of its attempts one by one; empty afterwards.
+  // REQUIRES: !empty().
+  LaneReport Finish(const std::string& worker_name);
+
+ private:
+  LaneReport report_;
+  ResultBatchBuilder results_;
+  InputBatchBuilder new_inputs_;
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_WORKER_LANES_REPORT_BUILDER_H_
