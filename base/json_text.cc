@@ -5,11 +5,17 @@
 namespace reeve {
 namespace {
 
-void AppendEscaped(unsigned char byte, std::string* document) {
+void AppendEscaped(char c, std::string* document) {
   constexpr char kHex[] = "0123456789abcdef";
-  *document += "\\u00";
-  *document += kHex[byte >> 4];
-  *document += kHex[byte & 15];
+  const auto byte = static_cast<unsigned char>(c);
+  switch (c) {
+    case '"':
+    case '\\': *document += {'\\', c}; break;
+    case '\n': *document += "\\n"; break;
+    case '\r': *document += "\\r"; break;
+    case '\t': *document += "\\t"; break;
+    default: *document += {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
+  }
 }
 
 }  // namespace
@@ -19,18 +25,16 @@ bool IsUtf8(std::string_view text) { return simdjson::validate_utf8(text.data(),
 void AppendJson(std::string_view text, std::string* document) {
   const bool is_utf8 = IsUtf8(text);
   *document += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      *document += {'\\', c};
-    } else if (c == '\n') {
-      *document += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_utf8)) {
-      AppendEscaped(byte, document);
-    } else {
-      *document += c;
-    }
+  size_t plain = 0;  // From here on nothing needs an escape.
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool is_plain = byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7f;
+    if (is_plain && (byte < 0x80 || is_utf8)) continue;
+    document->append(text, plain, i - plain);
+    AppendEscaped(text[i], document);
+    plain = i + 1;
   }
+  document->append(text, plain);
   *document += '"';
 }
 

@@ -6,12 +6,12 @@
 #include <cstdlib>
 
 #include "absl/strings/match.h"
+#include "base/json_text.h"
 #include "base/replacement.h"
 #include "base/strings.h"
 #include "client/exit_code.h"
 #include "client/input/command_limit.h"
 #include "client/input/duration.h"
-#include "client/output/json.h"
 
 namespace reeve {
 namespace {

@@ -18,10 +18,6 @@ namespace reeve {
 // end.
 std::string ToJson(const google::protobuf::Message& message, bool pretty);
 
-// Appends `text` in quotes. REQUIRES: valid UTF-8 (see IsUtf8).
-void AppendJsonString(std::string_view text, std::string* out);
-bool IsUtf8(std::string_view text);
-
 // Writes one document on one line; commas come by themselves.
 //
 //   JsonWriter json;
@@ -33,7 +29,7 @@ class JsonWriter {
   JsonWriter& BeginArray() { return Open('['); }
   JsonWriter& EndArray() { return Close(']'); }
   JsonWriter& Key(std::string_view name);
-  // Bytes that are not UTF-8 are replaced.
+  // As AppendJson (base/json_text.h) writes it, whatever the bytes.
   JsonWriter& String(std::string_view value);
   JsonWriter& Number(uint64_t value);
   // Six significant digits.

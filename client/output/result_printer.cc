@@ -3,8 +3,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "base/json_text.h"
 #include "base/strings.h"
-#include "client/output/json.h"
 #include "client/output/table.h"
 
 namespace reeve {
@@ -17,7 +17,7 @@ constexpr size_t kFlushBytes = 1 << 20;
 void AppendBytesField(std::string_view name, std::string_view bytes, std::string* out) {
   if (IsUtf8(bytes)) {
     StrAppend(out, ",\"", name, "\":");
-    AppendJsonString(bytes, out);
+    AppendJson(bytes, out);
     return;
   }
   StrAppend(out, ",\"", name, "_base64\":\"", absl::Base64Escape(ToAbsl(bytes)), "\"");
@@ -31,10 +31,10 @@ void AppendResultJson(JobId job, const ResultEntry& entry, std::string_view work
             ToString(entry.state), "\",\"attempt\":", entry.attempt);
   if (entry.reason != Reason::kNone) {
     StrAppend(out, ",\"reason\":\"", ToString(entry.reason), "\",\"message\":");
-    AppendJsonString(IsUtf8(entry.message) ? entry.message : std::string_view(), out);
+    AppendJson(entry.message, out);
   }
   StrAppend(out, ",\"exit_code\":", entry.exit_code, ",\"signal\":", entry.signal, ",\"worker\":");
-  AppendJsonString(worker, out);
+  AppendJson(worker, out);
   const std::string start = absl::FormatTime(
       "%Y-%m-%dT%H:%M:%E6SZ", absl::FromUnixMicros(entry.start_us), absl::UTCTimeZone());
   StrAppend(out, ",\"start_time\":\"", start, "\",\"run_time\":\"",
