@@ -230,7 +230,7 @@ class MemoryStore final : public Store {
     return absl::OkStatus();
   }
 
-  void Idle() override {}
+  absl::Status Idle() override { return absl::OkStatus(); }
 
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
     return std::unique_ptr<StoreReader>(std::make_unique<MemoryReader>(memory_));

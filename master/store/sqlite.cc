@@ -22,6 +22,22 @@ absl::Status FaultOf(sqlite3* db, std::string_view doing) {
   }
 }
 
+int CheckpointSome(sqlite3* db) {
+  const int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_NOMEM:
+    case SQLITE_FULL: return SQLITE_OK;  // Nothing is in doubt: the log is still there.
+    default: return rc == SQLITE_IOERR_NOMEM ? SQLITE_OK : rc;
+  }
+}
+
+int OnCommitted(void* pages, sqlite3* db, const char*, int pages_in_log) {
+  return pages_in_log < static_cast<int>(reinterpret_cast<intptr_t>(pages)) ? SQLITE_OK
+                                                                            : CheckpointSome(db);
+}
+
 }  // namespace
 
 SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept
@@ -131,6 +147,14 @@ absl::StatusOr<int64_t> SqliteConnection::QueryInt(const char* sql) {
   absl::StatusOr<bool> row = statement->Step();
   if (!row.ok()) return row.status();
   return *row ? statement->Int(0) : 0;
+}
+
+absl::Status SqliteConnection::Checkpoint() {
+  return CheckpointSome(db_) == SQLITE_OK ? absl::OkStatus() : FaultOf(db_, "checkpoint");
+}
+
+void SqliteConnection::CheckpointAfter(int pages) {
+  sqlite3_wal_hook(db_, OnCommitted, reinterpret_cast<void*>(static_cast<intptr_t>(pages)));
 }
 
 }  // namespace reeve

@@ -62,6 +62,14 @@ class SqliteConnection {
   absl::Status Prepare(const char* sql, SqliteStatement* statement);
   absl::StatusOr<int64_t> QueryInt(const char* sql);
 
+  // Moves the log into the database as far as readers let it. What it finds no room for stays in
+  // the log. Errors: as of a commit; the database and the log are in doubt then.
+  absl::Status Checkpoint();
+  // Does so after each commit that finds so many pages in the log. Its errors become the commit's,
+  // though that has taken place: SQLite's own wal_autocheckpoint keeps them to itself, and a sync
+  // that failed once may report success the next time, with data lost.
+  void CheckpointAfter(int pages);
+
  private:
   explicit SqliteConnection(sqlite3* db) : db_(db) {}
   sqlite3* const db_;

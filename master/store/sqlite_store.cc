@@ -66,7 +66,7 @@ class SqliteStore final : public Store {
   absl::StatusOr<Image> Load() override;
   absl::Status Commit(absl::Span<const WriteBatch> batches) override;
   absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) override;
-  void Idle() override;
+  absl::Status Idle() override;
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
     return OpenSqliteReader(options_.path);
   }
@@ -82,6 +82,7 @@ class SqliteStore final : public Store {
   absl::Status LoadJob(JobStatements* read, JobImage* job);
   absl::Status LoadKeys(SqliteStatement* read, JobImage* job);
   absl::Status LoadRequests(Image* image);
+  absl::Status ForgetSome();
   absl::Status Forget(int64_t job);
   absl::Status PutMeta(const char* key, int64_t value);
 
@@ -89,7 +90,9 @@ class SqliteStore final : public Store {
   absl::Status Put(const PutJobState& put);
   absl::Status CheckPages();
   absl::Status Migrate(int64_t from);
+  absl::Status Settled(const absl::Status& status);
   absl::Status WriteAll(absl::Span<const WriteBatch> batches);
+  absl::Status WriteLogs(JobId job, absl::Span<const StoredLog> logs);
   absl::Status Put(const PutInputs& put);
   absl::Status Put(const PutAppender& put);
   absl::Status Put(const PutResults& put);
@@ -148,8 +151,7 @@ absl::Status SqliteStore::Open(bool fresh) {
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA synchronous=FULL"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA secure_delete=OFF"));
   REEVE_RETURN_IF_ERROR(db_->Execute("PRAGMA cache_size=-16384"));
-  REEVE_RETURN_IF_ERROR(
-      db_->Execute(StrCat("PRAGMA wal_autocheckpoint=", kCheckpointBytes / *page_bytes).c_str()));
+  db_->CheckpointAfter(static_cast<int>(kCheckpointBytes / *page_bytes));
   if (fresh) {
     REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
     REEVE_RETURN_IF_ERROR(db_->Execute(kSchema));
@@ -358,9 +360,13 @@ absl::Status SqliteStore::WriteAll(absl::Span<const WriteBatch> batches) {
 }
 
 absl::Status SqliteStore::Commit(absl::Span<const WriteBatch> batches) {
-  const absl::Status status = WriteAll(batches);
+  return Settled(WriteAll(batches));
+}
+
+// The outcome of a transaction. SQLite has undone one that found no room, or does now; if not,
+// nobody knows what stands in the file.
+absl::Status SqliteStore::Settled(const absl::Status& status) {
   if (!absl::IsResourceExhausted(status)) return status;
-  // SQLite has undone it already, or does now; if not, nobody knows what stands in the file.
   if (db_->InTransaction()) (void)db_->Execute("ROLLBACK");
   if (!db_->InTransaction()) return status;
   return absl::InternalError(StrCat("the transaction cannot be undone: ", ToStd(status.message())));
@@ -463,6 +469,10 @@ absl::Status SqliteStore::Put(const ReserveJobIds& put) {
 }
 
 absl::Status SqliteStore::CommitLogs(JobId job, absl::Span<const StoredLog> logs) {
+  return Settled(WriteLogs(job, logs));
+}
+
+absl::Status SqliteStore::WriteLogs(JobId job, absl::Span<const StoredLog> logs) {
   REEVE_RETURN_IF_ERROR(begin_.Run());
   for (const StoredLog& log : logs) {
     REEVE_RETURN_IF_ERROR(log_.Bind(static_cast<int64_t>(job.value))
@@ -490,20 +500,26 @@ absl::Status SqliteStore::Forget(int64_t job) {
   return absl::OkStatus();
 }
 
-void SqliteStore::Idle() {
+absl::Status SqliteStore::ForgetSome() {
   auto old = db_->Prepare("SELECT job FROM job_state WHERE state >= 4 AND end_us < ? LIMIT ?");
-  if (!old.ok()) return;
+  if (!old.ok()) return old.status();
   old->Bind(absl::ToUnixMicros(absl::Now() - options_.retention)).Bind(int64_t{kForgetPerIdle});
   std::vector<int64_t> jobs;
-  for (auto row = old->Step(); row.ok() && *row; row = old->Step()) jobs.push_back(old->Int(0));
-  if (!jobs.empty() && begin_.Run().ok()) {
-    bool sound = true;
-    for (const int64_t job : jobs) sound = sound && Forget(job).ok();
-    if (!sound || !commit_.Run().ok()) (void)db_->Execute("ROLLBACK");
-  }
+  absl::StatusOr<bool> row = old->Step();
+  for (; row.ok() && *row; row = old->Step()) jobs.push_back(old->Int(0));
+  if (!row.ok() || jobs.empty()) return row.status();
+  REEVE_RETURN_IF_ERROR(begin_.Run());
+  for (const int64_t job : jobs) REEVE_RETURN_IF_ERROR(Forget(job));
+  return commit_.Run();
+}
+
+absl::Status SqliteStore::Idle() {
+  const absl::Status forgot = Settled(ForgetSome());
+  if (!forgot.ok() && !absl::IsResourceExhausted(forgot)) return forgot;
   Failpoint("store.checkpoint.before");
-  (void)db_->Execute("PRAGMA wal_checkpoint(PASSIVE)");
+  REEVE_RETURN_IF_ERROR(db_->Checkpoint());
   Failpoint("store.checkpoint.after");
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -91,7 +91,8 @@ class Store {
   virtual absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) = 0;
 
   // Idle work: checkpoint, retention. Called by the writing thread when it has nothing to commit.
-  virtual void Idle() = 0;
+  // Errors: as of Commit; a full disk is none.
+  virtual absl::Status Idle() = 0;
 
   // A reader for another thread.
   virtual absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() = 0;

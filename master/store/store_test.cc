@@ -432,14 +432,14 @@ class FakeStore final : public Store {
     if (full > 0 && full-- > 0) return absl::ResourceExhaustedError("the disk is full");
     return result;
   }
-  absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return absl::OkStatus(); }
-  void Idle() override {}
+  absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return logs_result; }
+  absl::Status Idle() override { return idle_result; }
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
     return absl::UnimplementedError("");
   }
   std::vector<size_t> sizes;
   std::vector<uint64_t> numbers;
-  absl::Status result;
+  absl::Status result, logs_result, idle_result;
   int full = 0;  // So many commits find no room.
 };
 
@@ -459,6 +459,34 @@ TEST(StoreThreadTest, QueuedBatchesShareTransactionsOfBoundedSizeInOrder) {
   EXPECT_EQ(store.sizes, (std::vector<size_t>{8, 8, 4}));
   for (uint64_t i = 0; i < 20; ++i) EXPECT_EQ(store.numbers[i], i + 1);
   EXPECT_EQ(thread.waiting_bytes(), 0u);
+}
+
+TEST(StoreThreadTest, LogsThatFailButForWantOfRoomAreReportedAndNothingAfterThemIsCommitted) {
+  for (const absl::Status& status :
+       {absl::ResourceExhaustedError("full"), absl::InternalError("disk")}) {
+    FakeStore store;
+    store.logs_result = status;
+    absl::Status failure;
+    StoreThread thread(
+        &store, nullptr, [](uint64_t) {}, [&](const absl::Status& told) { failure = told; });
+    thread.SubmitLogs(JobId(1), {StoredLog{}});
+    thread.Submit(Batch(1, {}));
+    thread.Start();
+    thread.Stop();
+    const bool full = absl::IsResourceExhausted(status);
+    EXPECT_EQ(failure, full ? absl::OkStatus() : status);
+    EXPECT_EQ(store.numbers.size(), full ? 1u : 0u);
+  }
+}
+
+TEST(StoreThreadTest, AFailureInIdleTimeIsReported) {
+  FakeStore store;
+  store.idle_result = absl::InternalError("disk");
+  std::promise<absl::Status> failure;
+  StoreThread thread(
+      &store, nullptr, [](uint64_t) {}, [&](const absl::Status& told) { failure.set_value(told); });
+  thread.Start();
+  EXPECT_EQ(failure.get_future().get(), store.idle_result);
 }
 
 TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {

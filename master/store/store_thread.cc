@@ -42,7 +42,8 @@ struct StoreThread::Impl {
   std::atomic<uint64_t> waiting_bytes{0};
 
   void Loop();
-  void CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces);
+  bool Idle();
+  bool CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces);
   bool Commit(std::vector<WriteBatch> taken);
   absl::Status CommitOnceThereIsRoom(const std::vector<WriteBatch>& taken);
 };
@@ -74,29 +75,43 @@ void StoreThread::Impl::Loop() {
       log_bytes = 0;
     }
     if (taken.empty() && pieces.empty()) {
-      store->Idle();
-      if (room != nullptr) room->KeepReserve();
+      if (!Idle()) return;
       idle_done = true;
       continue;
     }
     idle_done = false;
     // First: whoever sees a job's end finds all that its commands wrote before it.
-    CommitLogs(std::move(pieces));
+    if (!CommitLogs(std::move(pieces))) return;
     if (!taken.empty() && !Commit(std::move(taken))) return;
   }
 }
 
-void StoreThread::Impl::CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces) {
+// Returns, as the others do: false if the store is in doubt; that is told then.
+bool StoreThread::Impl::Idle() {
+  if (const absl::Status status = store->Idle(); !status.ok()) {
+    on_failure(status);
+    return false;
+  }
+  if (room != nullptr) room->KeepReserve();
+  return true;
+}
+
+bool StoreThread::Impl::CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces) {
   std::map<JobId, std::vector<StoredLog>> of_jobs;
   for (auto& [job, logs_of_job] : pieces) {
     std::move(logs_of_job.begin(), logs_of_job.end(), std::back_inserter(of_jobs[job]));
   }
   for (const auto& [job, logs_of_job] : of_jobs) {
-    if (absl::Status status = store->CommitLogs(job, logs_of_job); !status.ok()) {
-      REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value,
-                        status.ToString());
+    const absl::Status status = store->CommitLogs(job, logs_of_job);
+    if (status.ok()) continue;
+    if (!absl::IsResourceExhausted(status)) {
+      on_failure(status);
+      return false;
     }
+    REEVE_LOG_WARNING("output of a command was not kept job={} why={}", job.value,
+                      status.ToString());
   }
+  return true;
 }
 
 // A full disk is no doubt: the store says that nothing happened.
@@ -137,7 +152,7 @@ StoreThread::StoreThread(Store* store, DiskRoom* room, std::function<void(uint64
   if (!impl_->on_failure) {
     impl_->on_failure = [](const absl::Status& status) {
       // Its outcome is unknown: go on from what the store says after a restart.
-      REEVE_LOG_ERROR("commit failed, ending why={}", status.ToString());
+      REEVE_LOG_ERROR("the store failed, ending why={}", status.ToString());
       _exit(kExitStoreFault);
     };
   }
