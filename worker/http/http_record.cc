@@ -4,11 +4,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "base/ids.h"
 #include "base/json_text.h"
 #include "base/strings.h"
 #include "simdjson.h"
+#include "worker/handlers/record_field.h"
 
 namespace reeve {
 namespace {
@@ -16,10 +16,6 @@ namespace {
 // A result has its body escaped, in the worst case six bytes for one.
 constexpr uint64_t kMostBodyBytes = kMaxPayloadBytes;
 constexpr uint64_t kMostFileBytes = uint64_t{1} << 40;
-
-absl::Status Bad(std::string_view name, std::string_view why) {
-  return absl::InvalidArgumentError(StrCat("http: `", name, "` ", why));
-}
 
 bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
@@ -33,123 +29,68 @@ bool HasControls(std::string_view text) {
                      [](char c) { return (c >= 0 && c < ' ' && c != '\t') || c == 0x7f; });
 }
 
-// A field's value, whether it comes from a record or as the text of a parameter.
-struct Value {
-  std::string_view name;
-  simdjson::dom::element element;  // If not `is_text`.
-  std::string_view text;
-  bool is_text = false;
-
-  absl::StatusOr<std::string> String() const {
-    if (is_text) return std::string(text);
-    std::string_view value;
-    if (element.get(value) != simdjson::SUCCESS) return Bad(name, "must be a string");
-    return std::string(value);
-  }
-  absl::StatusOr<double> Number(double least, double most) const {
-    double value = 0;
-    const bool ok =
-        is_text ? absl::SimpleAtod(ToAbsl(text), &value) : element.get(value) == simdjson::SUCCESS;
-    if (!ok || !(value >= least && value <= most))
-      return Bad(name, StrCat("must be a number from ", least, " to ", most));
-    return value;
-  }
-  absl::StatusOr<bool> Bool() const {
-    bool value = false;
-    const bool ok =
-        is_text ? absl::SimpleAtob(ToAbsl(text), &value) : element.get(value) == simdjson::SUCCESS;
-    if (!ok) return Bad(name, "must be true or false");
-    return value;
-  }
-};
-
-absl::Status SetHeaders(const Value& value, HttpRequest* request) {
+absl::Status SetHeaders(const RecordField& field, HttpRequest* request) {
   simdjson::dom::object object;
-  if (value.is_text || value.element.get(object) != simdjson::SUCCESS)
-    return Bad(value.name, "must be an object of strings");
+  if (field.is_text() || field.element().get(object) != simdjson::SUCCESS)
+    return field.Bad("must be an object of strings");
   for (const auto& [name, element] : object) {
     std::string_view text;
-    if (element.get(text) != simdjson::SUCCESS)
-      return Bad(value.name, "must be an object of strings");
+    if (element.get(text) != simdjson::SUCCESS) return field.Bad("must be an object of strings");
     if (!IsToken(name) || HasControls(text))
-      return Bad(value.name,
-                 StrCat("has a name or value that no header may have: ", JsonString(name)));
+      return field.Bad(StrCat("has a name or value that no header may have: ", JsonString(name)));
     request->headers.emplace_back(name, text);
   }
   return absl::OkStatus();
 }
 
-template <typename T, typename Set>
-absl::Status Put(absl::StatusOr<T> value, const Set& set) {
-  if (!value.ok()) return value.status();
-  set(*value);
-  return absl::OkStatus();
-}
-
-absl::Status SetField(const Value& value, HttpOrder* order) {
+absl::Status SetField(const RecordField& field, HttpOrder* order) {
   HttpRequest& request = order->request;
-  const std::string_view name = value.name;
+  const std::string_view name = field.name();
   if (name == "url")
-    return Put(value.String(), [&](const std::string& text) { request.url = text; });
+    return Put(field.String(), [&](const std::string& text) { request.url = text; });
   if (name == "method") {
     if (absl::Status s =
-            Put(value.String(),
+            Put(field.String(),
                 [&](const std::string& text) { request.method = absl::AsciiStrToUpper(text); });
         !s.ok())
       return s;
     return IsToken(request.method) && request.method.size() <= 32 ? absl::OkStatus()
-                                                                  : Bad(name, "is no HTTP method");
+                                                                  : field.Bad("is no HTTP method");
   }
-  if (name == "headers") return SetHeaders(value, &request);
+  if (name == "headers") return SetHeaders(field, &request);
   if (name == "body")
-    return Put(value.String(), [&](const std::string& text) { request.body = text; });
+    return Put(field.String(), [&](const std::string& text) { request.body = text; });
   if (name == "body_base64") {
-    const auto text = value.String();
+    const auto text = field.String();
     if (!text.ok()) return text.status();
     return absl::Base64Unescape(*text, &request.body) ? absl::OkStatus()
-                                                      : Bad(name, "is no base64");
+                                                      : field.Bad("is no base64");
   }
   if (name == "proxy")
-    return Put(value.String(), [&](const std::string& text) { request.proxy = text; });
+    return Put(field.String(), [&](const std::string& text) { request.proxy = text; });
   if (name == "file")
-    return Put(value.String(), [&](const std::string& text) { order->file = text; });
+    return Put(field.String(), [&](const std::string& text) { order->file = text; });
   if (name == "timeout_seconds")
-    return Put(value.Number(0.001, 86'400),
+    return Put(field.Number(0.001, 86'400),
                [&](double n) { request.total_timeout = absl::Seconds(n); });
   if (name == "connect_timeout_seconds")
-    return Put(value.Number(0.001, 3'600),
+    return Put(field.Number(0.001, 3'600),
                [&](double n) { request.connect_timeout = absl::Seconds(n); });
   if (name == "max_redirects")
-    return Put(value.Number(0, 50),
+    return Put(field.Number(0, 50),
                [&](double n) { request.max_redirects = static_cast<uint32_t>(n); });
   if (name == "max_bytes")
-    return Put(value.Number(0, static_cast<double>(kMostFileBytes)),
+    return Put(field.Number(0, static_cast<double>(kMostFileBytes)),
                [&](double n) { request.max_body_bytes = static_cast<uint64_t>(n); });
   if (name == "tries")
-    return Put(value.Number(1, 100), [&](double n) {
+    return Put(field.Number(1, 100), [&](double n) {
       order->tries = static_cast<uint32_t>(n);
       order->are_tries_given = true;
     });
-  if (name == "any_status") return Put(value.Bool(), [&](bool b) { order->any_status = b; });
+  if (name == "any_status") return Put(field.Bool(), [&](bool b) { order->any_status = b; });
   if (name == "include_headers")
-    return Put(value.Bool(), [&](bool b) { order->include_headers = b; });
-  return Bad(name, "is unknown");
-}
-
-absl::Status ReadRecord(std::string_view input, HttpOrder* order) {
-  thread_local simdjson::dom::parser parser;
-  simdjson::dom::element record;
-  simdjson::dom::object object;
-  if (const auto error = parser.parse(simdjson::padded_string(input)).get(record);
-      error != simdjson::SUCCESS)
-    return absl::InvalidArgumentError(
-        StrCat("http: the input is no JSON record: ", simdjson::error_message(error)));
-  if (record.get(object) != simdjson::SUCCESS)
-    return absl::InvalidArgumentError("http: the input is neither a URL nor a JSON object");
-  for (const auto& [name, element] : object) {
-    if (absl::Status s = SetField({.name = name, .element = element}, order); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+    return Put(field.Bool(), [&](bool b) { order->include_headers = b; });
+  return field.Bad("is unknown");
 }
 
 }  // namespace
@@ -158,26 +99,22 @@ absl::StatusOr<HttpOrder> ParseHttpOrder(std::string_view input,
                                          const std::map<std::string, std::string>& params) {
   HttpOrder order;
   order.request.max_body_bytes = 0;
-  for (const auto& [name, value] : params) {
-    if (absl::Status s =
-            SetField({.name = name, .element = {}, .text = value, .is_text = true}, &order);
-        !s.ok())
-      return s;
-  }
+  const auto set = [&order](const RecordField& field) { return SetField(field, &order); };
+  if (absl::Status s = ForEachParam("http", params, set); !s.ok()) return s;
   const std::string_view text = ToStd(absl::StripAsciiWhitespace(ToAbsl(input)));
   if (!text.empty() && text.front() != '{') {
     order.request.url = std::string(text);
-  } else if (absl::Status s = ReadRecord(text, &order); !s.ok()) {
+  } else if (absl::Status s = ForEachField("http", text, set); !s.ok()) {
     return s;
   }
-  if (order.request.url.empty()) return Bad("url", "is missing");
+  if (order.request.url.empty()) return BadField("http", "url", "is missing");
   if (HasControls(order.request.url) || order.request.url.find(' ') != std::string::npos)
-    return Bad("url", "has spaces or control characters");
+    return BadField("http", "url", "has spaces or control characters");
   // The bound, unless it was given.
   uint64_t& most = order.request.max_body_bytes;
   if (most == 0) most = order.file.empty() ? HttpRequest().max_body_bytes : kMostFileBytes;
   if (order.file.empty() && most > kMostBodyBytes)
-    return Bad("max_bytes", StrCat("is at most ", kMostBodyBytes, " without `file`"));
+    return BadField("http", "max_bytes", StrCat("is at most ", kMostBodyBytes, " without `file`"));
   return order;
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "base/strings.h"
+#include "worker/async/backoff.h"
 
 namespace reeve {
 namespace {
@@ -22,15 +23,6 @@ absl::Duration RetryAfter(const HttpAnswer& answer) {
     if (at >= 0) return std::max(absl::FromTimeT(at) - absl::Now(), absl::ZeroDuration());
   }
   return absl::ZeroDuration();
-}
-
-// Tasks that failed together do not come back together: the chance is a hash of task and try.
-absl::Duration Backoff(const HttpPatience& patience, const AsyncContext& task, uint32_t tries) {
-  const absl::Duration whole = std::min(
-      patience.longest_backoff, patience.first_backoff * (uint64_t{1} << std::min(tries - 1, 20u)));
-  const uint64_t mixed =
-      (task.job().value * 31 + task.index() * 2'654'435'761u + tries) * 0x9E3779B97F4A7C15u;
-  return whole * (0.5 + static_cast<double>(mixed >> 11) * 0x1.0p-54);
 }
 
 }  // namespace
@@ -55,7 +47,7 @@ absl::Duration NextTryAfter(const HttpPatience& patience, const AsyncContext& ta
                             const HttpAnswer& answer, uint32_t tries) {
   const absl::Duration asked = RetryAfter(answer);
   if (asked > patience.longest_retry_after) return absl::InfiniteDuration();
-  return std::max(asked, Backoff(patience, task, tries));
+  return std::max(asked, Backoff(patience.first_backoff, patience.longest_backoff, task, tries));
 }
 
 }  // namespace reeve
