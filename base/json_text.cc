@@ -22,6 +22,20 @@ void AppendEscaped(char c, std::string* document) {
 
 bool IsUtf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
 
+std::string AsUtf8(std::string_view text) {
+  if (IsUtf8(text)) return std::string(text);
+  std::string utf8;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      utf8 += c;
+    } else {
+      utf8 += {static_cast<char>(0xc0 | byte >> 6), static_cast<char>(0x80 | (byte & 0x3f))};
+    }
+  }
+  return utf8;
+}
+
 void AppendJson(std::string_view text, std::string* document) {
   const bool is_utf8 = IsUtf8(text);
   *document += '"';

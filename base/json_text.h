@@ -1,5 +1,5 @@
-// Text as JSON strings, for documents that are written by hand because they are made by the
-// million.
+// Text of unknown origin as UTF-8, and as JSON strings for documents that are written by hand
+// because they are made by the million.
 //
 // Thread: any.
 
@@ -12,9 +12,10 @@
 namespace reeve {
 
 bool IsUtf8(std::string_view text);
+// What is not UTF-8 is read as ISO 8859-1.
+std::string AsUtf8(std::string_view text);
 
-// Appends `text` in quotes. What is not UTF-8 is read as ISO 8859-1, so that the document is valid
-// whatever comes.
+// Appends `text` in quotes. The document is valid whatever comes, see AsUtf8.
 void AppendJson(std::string_view text, std::string* document);
 std::string JsonString(std::string_view text);
 

@@ -13,5 +13,10 @@ TEST(JsonTextTest, QuotesControlsAndForeignBytesAreEscaped) {
   EXPECT_EQ(JsonString("caf\xe9"), "\"caf\\u00e9\"");
 }
 
+TEST(JsonTextTest, ForeignBytesBecomeUtf8) {
+  EXPECT_EQ(AsUtf8("caf\xc3\xa9"), "caf\xc3\xa9");
+  EXPECT_EQ(AsUtf8("caf\xe9 \xff"), "caf\xc3\xa9 \xc3\xbf");
+}
+
 }  // namespace
 }  // namespace reeve

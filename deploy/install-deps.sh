@@ -10,11 +10,11 @@ build=(
   bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib build-essential
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   libzmq3-dev libsqlite3-dev libssl-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
-  libyaml-cpp-dev libsimdjson-dev libboost-dev libcurl4-openssl-dev libjq-dev libxml2-dev
+  libyaml-cpp-dev libsimdjson-dev libboost-dev libcurl4-openssl-dev libjq-dev libxml2-dev libpq-dev
 )
 test=(
   clang libclang-rt-14-dev libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf
-  iproute2 mount nftables strace util-linux
+  iproute2 mount nftables postgresql-15 strace util-linux
 )
 
 wanted=("${build[@]}")

@@ -29,6 +29,21 @@ std::string Slots(const v1::Worker& worker, v1::Lane lane) {
   return "0";
 }
 
+// A line a pool.
+std::string Pools(const v1::Worker& worker) {
+  std::string lines;
+  for (const v1::PoolStatus& pool : worker.pools()) {
+    StrAppend(&lines, worker.worker(), ": ", Printable(pool.name(), 60), ": ", pool.open(), " of ",
+              pool.limit(), " connections open, ", pool.busy(), " busy, ", pool.waiting(),
+              " tasks waiting; ", pool.connect_count(), " made, ", pool.failed_connect_count(),
+              " not made, ", pool.lost_count(), " lost");
+    if (!pool.last_error().empty())
+      StrAppend(&lines, "; last: ", Printable(pool.last_error(), 200));
+    lines += '\n';
+  }
+  return lines;
+}
+
 std::string Handlers(const v1::Worker& worker) {
   std::string names;
   for (const v1::HandlerOffer& offer : worker.handlers()) {
@@ -53,6 +68,7 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
                Slots(worker, v1::THREAD), Slots(worker, v1::ASYNC), Slots(worker, v1::PROCESS),
                StrCat(worker.held_count()), StrCat(worker.finished_count()),
                Ago(worker.last_seen_time()), Handlers(worker)});
+    messages += Pools(worker);
     if (!worker.message().empty()) {
       const std::string who = worker.worker().empty() ? "refused" : worker.worker();
       StrAppend(&messages, who, ": ", Printable(worker.message(), 400), "\n");

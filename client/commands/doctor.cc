@@ -67,6 +67,11 @@ void CheckWorkers(JobClient* client, std::vector<Finding>* findings) {
       if (lane.stuck() > 0)
         StrAppend(&trouble, "; ", worker.worker(), " has ", lane.stuck(), " stuck slots");
     }
+    for (const v1::PoolStatus& pool : worker.pools()) {
+      if (pool.open() == 0 && pool.failed_connect_count() > 0)
+        StrAppend(&trouble, "; ", worker.worker(), " has no connection to ",
+                  Printable(pool.name(), 60), ": ", Printable(pool.last_error(), 200));
+    }
     if (worker.state() == v1::Worker::ONLINE) continue;
     StrAppend(&trouble, "; ", worker.worker(), " is ", v1::Worker::State_Name(worker.state()), " ",
               Printable(worker.message(), 200));

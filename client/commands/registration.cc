@@ -67,7 +67,7 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
   verb->add_option(
       "--handler", job->handler,
-      "Handler instead of a command: http, crawl, jq, digest, echo, sleep, or one of your own");
+      "Handler instead of a command: http, crawl, jq, sql, digest, echo, sleep, or one of your own");
   verb->add_option("--shell", job->shell,
                    "A script for /bin/sh instead of a command; what replaces {} is quoted");
   verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")

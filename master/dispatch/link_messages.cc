@@ -12,6 +12,9 @@ namespace reeve {
 namespace {
 
 constexpr int kMaxColumn = 1 << 20;
+// Of what a worker says of its connections.
+constexpr int kMaxPools = 32;
+constexpr size_t kMaxPoolNameBytes = 64, kMaxPoolErrorBytes = 400;
 // A frame of spans is closed once it holds so much: the first results come back while the rest is
 // sent.
 constexpr size_t kFrameBytes = 1u << 20;
@@ -184,6 +187,14 @@ absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch)
   if (absl::Status s = Rooms(wire.lanes(), &beat.lanes); !s.ok()) return s;
   beat.draining = wire.draining();
   beat.spool_full = wire.spool_full();
+  if (wire.pools_size() > kMaxPools) return Malformed("too many pools");
+  for (const v1::PoolStatus& pool : wire.pools()) {
+    if (pool.name().size() > kMaxPoolNameBytes || pool.last_error().size() > kMaxPoolErrorBytes)
+      return Malformed("a text of a pool is too long");
+    beat.pools.push_back({pool.name(), pool.limit(), pool.open(), pool.busy(), pool.waiting(),
+                          pool.connect_count(), pool.failed_connect_count(), pool.lost_count(),
+                          pool.last_error()});
+  }
   return beat;
 }
 

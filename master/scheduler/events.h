@@ -114,6 +114,14 @@ struct LaneRoom {
 };
 using LaneRooms = std::array<LaneRoom, kLaneCount>;
 
+// See reeve.v1.PoolStatus.
+struct PoolStatus {
+  std::string name;
+  uint32_t limit = 0, open = 0, busy = 0, waiting = 0;
+  uint64_t connects = 0, failed_connects = 0, lost = 0;
+  std::string last_error;
+};
+
 struct HandlerOffer {
   std::string name;
   Lane lane = Lane::kUnspecified;
@@ -157,6 +165,7 @@ struct Heartbeat {
   LaneRooms lanes{};
   bool draining = false;
   bool spool_full = false;
+  std::vector<PoolStatus> pools;
 };
 
 struct LeasedRun {

@@ -76,6 +76,7 @@ struct WorkerView {
   enum class State : uint8_t { kOnline = 1, kSuspect = 2, kDraining = 3 } state = State::kOnline;
   std::vector<HandlerOffer> handlers;
   LaneRooms lanes{};
+  std::vector<PoolStatus> pools;
   uint64_t held = 0;
   uint64_t finished = 0;
   absl::Time joined, last_seen;

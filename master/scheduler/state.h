@@ -181,6 +181,7 @@ struct WorkerRecord {
   uint32_t pid = 0;
   std::vector<HandlerOffer> handlers;
   LaneRooms lanes{};
+  std::vector<PoolStatus> pools;
   std::array<uint64_t, kLaneCount> held{};  // Tasks in leases.
   uint64_t held_bytes = 0;                  // Their inputs.
   LeaseSeq seen_seq;

@@ -49,6 +49,7 @@ std::vector<WorkerView> Scheduler::ListWorkers() const {
                                       : WorkerView::State::kSuspect;
     view.handlers = worker->handlers;
     view.lanes = worker->lanes;
+    view.pools = worker->pools;
     for (const uint64_t held : worker->held) view.held += held;
     view.finished = worker->finished;
     view.joined = worker->joined;

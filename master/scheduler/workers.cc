@@ -279,6 +279,7 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->beat_number = event.number;
   worker->seen_seq = std::max(worker->seen_seq, event.seen_seq);
   worker->lanes = event.lanes;
+  worker->pools = std::move(event.pools);
   worker->draining = event.draining;
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);

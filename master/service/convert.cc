@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/strings.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -79,6 +80,18 @@ void ToProto(const WorkerView& view, v1::Worker* worker) {
     out->set_slots(view.lanes[lane].slots);
     out->set_stuck(view.lanes[lane].stuck);
   }
+  for (const PoolStatus& pool : view.pools) {
+    v1::PoolStatus* out = worker->add_pools();
+    out->set_name(pool.name);
+    out->set_limit(pool.limit);
+    out->set_open(pool.open);
+    out->set_busy(pool.busy);
+    out->set_waiting(pool.waiting);
+    out->set_connect_count(pool.connects);
+    out->set_failed_connect_count(pool.failed_connects);
+    out->set_lost_count(pool.lost);
+    out->set_last_error(pool.last_error);
+  }
   worker->set_held_count(view.held);
   worker->set_finished_count(view.finished);
   *worker->mutable_join_time() = ToProto(view.joined);
@@ -91,7 +104,7 @@ void ToProto(JobId job, const ResultEntry& entry, std::string_view worker, v1::T
   task->set_state(static_cast<v1::Task::State>(entry.state));
   task->set_attempt(entry.attempt);
   task->set_reason(static_cast<v1::Task::Reason>(entry.reason));
-  task->set_message(std::string(entry.message));
+  task->set_message(AsUtf8(entry.message));
   task->set_exit_code(entry.exit_code);
   task->set_signal(entry.signal);
   task->set_worker(std::string(worker));

@@ -259,6 +259,9 @@ std::vector<v1::LaneStatus> WorkerLoop::Impl::LaneStatuses() const {
 void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
   const std::vector<v1::LaneStatus> statuses = LaneStatuses();
   link::v1::Heartbeat wire = ToWire(beat, statuses);
+  if (options.pools) {
+    for (v1::PoolStatus& pool : options.pools()) *wire.add_pools() = std::move(pool);
+  }
   size_t running = 0;
   for (const auto& [kind, lane] : lanes) {
     for (const RunningAttempt& attempt : lane->Running(kRunningFor, kMaxRunning - running)) {

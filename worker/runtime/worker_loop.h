@@ -31,6 +31,8 @@ class WorkerLoop {
     // Tasks that ran when the process before this one died, and what to do once a master knows.
     agent::Begin before;
     std::function<void()> on_before_told;
+    // What connections the worker has, at most 32; asked for with each heartbeat.
+    std::function<std::vector<v1::PoolStatus>()> pools;
   };
 
   explicit WorkerLoop(Options options);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "base/descriptor_limit.h"
 #include "base/failpoint.h"
 #include "base/host_key.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -34,6 +36,7 @@
 #include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
+#include "worker/sql/sql_handler.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
 
@@ -55,6 +58,8 @@ struct Flags {
   uint32_t async_slots = 1'000;
   HttpClientOptions http;
   std::string http_files;
+  std::vector<std::string> sql;  // NAME=DATABASE.
+  uint32_t sql_connections = 10;
   std::string state_dir;
   std::string token_file;
   double connect_timeout = 30;
@@ -88,6 +93,57 @@ std::string DefaultTokenFile(const std::string& master) {
 int Fail(int code, const absl::Status& status) {
   std::fprintf(stderr, "reeve-worker: %s\n", std::string(ToStd(status.message())).c_str());
   return code;
+}
+
+// `flags.sql` has been checked.
+SqlPools MakeSqlPools(const Flags& flags, EventLoop* loop) {
+  SqlPools pools;
+  for (const std::string& named : flags.sql) {
+    const size_t equals = named.find('=');
+    SqlPoolOptions options{.database = named.substr(equals + 1),
+                           .max_connections = flags.sql_connections};
+    pools.emplace_back(named.substr(0, equals),
+                       std::make_unique<SqlPool>(loop, std::move(options)));
+  }
+  return pools;
+}
+
+std::vector<v1::PoolStatus> StatusOf(const SqlPools& pools, const Flags& flags) {
+  std::vector<v1::PoolStatus> statuses;
+  for (const auto& [name, pool] : pools) {
+    const SqlPoolState state = pool->state();
+    v1::PoolStatus& status = statuses.emplace_back();
+    status.set_name(StrCat("sql:", name));
+    status.set_limit(flags.sql_connections);
+    status.set_open(state.open);
+    status.set_busy(state.busy);
+    status.set_waiting(state.waiting);
+    status.set_connect_count(state.connects);
+    status.set_failed_connect_count(state.failed_connects);
+    status.set_lost_count(state.lost);
+    status.set_last_error(std::string(Beginning(AsUtf8(state.last_error), 400)));
+  }
+  return statuses;
+}
+
+// Errors: INVALID_ARGUMENT  a name that is none, or twice; too many; no connection string.
+absl::Status CheckSql(const std::vector<std::string>& sql) {
+  std::set<std::string> names;
+  if (sql.size() > 32) return absl::InvalidArgumentError("--sql: at most 32 databases");
+  for (const std::string& named : sql) {
+    const size_t equals = named.find('=');
+    const std::string name = named.substr(0, std::min(equals, named.size()));
+    constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    if (equals == std::string::npos || name.empty() || name.size() > 32 ||
+        name.find_first_not_of(kAllowed) != std::string::npos)
+      return absl::InvalidArgumentError(
+          StrCat("--sql ", name, ": NAME=DATABASE is wanted, with a name of a-z, 0-9, _ and -"));
+    if (!names.insert(name).second)
+      return absl::InvalidArgumentError(StrCat("--sql ", name, ": given twice"));
+    if (absl::Status s = SqlPool::Check(named.substr(equals + 1)); !s.ok())
+      return absl::InvalidArgumentError(StrCat("--sql ", name, ": ", ToStd(s.message())));
+  }
+  return absl::OkStatus();
 }
 
 WorkerLoop* draining_loop = nullptr;
@@ -168,6 +224,9 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   HandlerRegistry registry = Isolated(handlers, &children);
   if (!registry.has("http"))
     registry.AddAsync("http", MakeHttpHandler(&http, {.files_root = flags.http_files}));
+  const SqlPools sql = MakeSqlPools(flags, &event_loop);
+  if (!registry.has("sql") && !sql.empty()) registry.AddAsync("sql", MakeSqlHandler(&sql));
+  options.pools = [&sql, &flags] { return StatusOf(sql, flags); };
   if (!registry.has("crawl")) registry.AddAsync("crawl", MakeCrawlHandler(&http, &public_http));
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
@@ -264,6 +323,14 @@ int Worker::Main(int argc, char** argv) {
                "The handler http connects to no loopback, private or link-local address");
   app.add_option("--http-files", flags.http_files,
                  "Folder below which the handler http may write bodies to files; default: none");
+  app.add_option(
+         "--sql", flags.sql,
+         "NAME=DATABASE: a PostgreSQL database for the handler sql, as libpq names them; may "
+         "be repeated, jobs use the first unless they name another")
+      ->type_name("NAME=DATABASE");
+  app.add_option("--sql-connections", flags.sql_connections, "Connections to each of them")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
   app.add_option("--state-dir", flags.state_dir, "Folder that keeps the worker's identity")
       ->capture_default_str();
   app.add_option("--token-file", flags.token_file,
@@ -306,6 +373,7 @@ int Worker::Main(int argc, char** argv) {
     }
     impl_->registry.mutable_options(name)->isolation = Isolation::kProcess;
   }
+  if (absl::Status s = CheckSql(flags.sql); !s.ok()) return Fail(kExitConfig, s);
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
   if (flags.process_slots == 0) flags.process_slots = flags.slots;
   if (flags.slots > 10'000 || flags.process_slots > 10'000) {
