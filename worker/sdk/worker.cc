@@ -33,6 +33,7 @@
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/thread_lane.h"
+#include "worker/plugin/plugin_loader.h"
 #include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
@@ -64,6 +65,7 @@ struct Flags {
   std::string token_file;
   double connect_timeout = 30;
   double drain_timeout = 10;
+  std::vector<std::string> plugins;
   std::vector<std::string> isolate;
   bool isolated_child = false;
   bool acknowledge_only = false;
@@ -197,10 +199,25 @@ int HoldIdleLinks(const Flags& flags, const std::string& dispatch) {
   return code;
 }
 
+// Not in the supervisor: what a plug-in does when it is loaded is its own.
+absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
+  for (const std::string& path : flags.plugins) {
+    if (absl::Status s = LoadPlugin(path, registry); !s.ok()) return s;
+  }
+  for (const std::string& name : flags.isolate) {
+    if (registry->Find(name) == nullptr)
+      return absl::InvalidArgumentError(
+          StrCat("--isolate ", name, ": no such handler on the thread lane"));
+    registry->mutable_options(name)->isolation = Isolation::kProcess;
+  }
+  return absl::OkStatus();
+}
+
 // The worker proper: in the forked child of the supervisor.
 int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
-          const HandlerRegistry& handlers, const std::vector<std::string>& child_argv,
+          HandlerRegistry handlers, const std::vector<std::string>& child_argv,
           SpawnChannel& channel, CrashNotes& notes) {
+  if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
   prctl(PR_SET_TIMERSLACK, 1000);
@@ -344,6 +361,8 @@ int Worker::Main(int argc, char** argv) {
                  "Seconds that running tasks get to finish when the worker stops")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
+  app.add_option("--plugin", flags.plugins,
+                 "A shared library with handlers (worker/sdk/plugin.h); may be repeated");
   app.add_option("--isolate", flags.isolate,
                  "Run this handler of the thread lane in child processes: a crash costs its task "
                  "only, and it can be "
@@ -365,13 +384,9 @@ int Worker::Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (flags.isolated_child) return ServeIsolated(impl_->registry, STDIN_FILENO);
-  for (const std::string& name : flags.isolate) {
-    if (impl_->registry.Find(name) == nullptr) {
-      return Fail(kExitConfig, absl::InvalidArgumentError(StrCat(
-                                   "--isolate ", name, ": no such handler on the thread lane")));
-    }
-    impl_->registry.mutable_options(name)->isolation = Isolation::kProcess;
+  if (flags.isolated_child) {
+    const absl::Status added = AddPlugins(flags, &impl_->registry);
+    return added.ok() ? ServeIsolated(impl_->registry, STDIN_FILENO) : Fail(kExitConfig, added);
   }
   if (absl::Status s = CheckSql(flags.sql); !s.ok()) return Fail(kExitConfig, s);
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
