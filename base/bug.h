@@ -63,6 +63,9 @@ enum class Bug : uint8_t {
   kKeysForgotten,
   kStaleInputsAdded,
   kNewInputsNotResent,
+  kStaleCountsAdded,
+  kCountsNotResent,
+  kCountsNotLoaded,
   kCount,
 };
 

@@ -65,4 +65,17 @@ std::string WorkerName(WorkerNumber number) { return absl::StrCat("w-", number.v
 
 std::string TaskName(JobId job, TaskIndex index) { return absl::StrCat(job.value, "/", index); }
 
+bool IsCounterName(std::string_view name) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+  return !name.empty() && name.size() <= 64 &&
+         name.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+int64_t SaturatingAdd(int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum)) return sum;
+  return b > 0 ? INT64_MAX : INT64_MIN;
+}
+
 }  // namespace reeve

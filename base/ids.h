@@ -96,6 +96,22 @@ inline constexpr size_t kInputKeyBytes = 16;
 inline constexpr uint32_t kMaxNewInputs = 32'768;
 inline constexpr size_t kNewInputCost = 24;
 
+// Counters of a job. What is counted under a name beyond that is not, which kCountersDropped
+// counts.
+inline constexpr size_t kMaxCounters = 64;
+inline constexpr std::string_view kCountersDropped = "reeve:dropped";
+// [A-Za-z0-9_.-]{1,64}
+bool IsCounterName(std::string_view name);
+// Counters stay at the ends of their range.
+int64_t SaturatingAdd(int64_t a, int64_t b);
+
+// What an entry of a batch of results, one that succeeded, adds to a counter of its job.
+struct CountedEntry {
+  uint32_t position = 0;
+  std::string counter;
+  int64_t by = 0;
+};
+
 // A lease as it is told across epochs.
 struct LeaseId {
   Epoch epoch;

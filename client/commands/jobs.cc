@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "absl/strings/ascii.h"
 #include "base/error.h"
@@ -76,6 +78,9 @@ std::string DescribeJob(const v1::Job& job) {
               " tasks; dropped: ", counts.duplicate_inputs(), " duplicates, ",
               counts.dropped_inputs(), " beyond the limit\n");
   }
+  const std::map<std::string, int64_t> counters(job.counters().begin(), job.counters().end());
+  for (const auto& [name, value] : counters)
+    StrAppend(&text, "counter     ", Printable(name, 64), " ", value, "\n");
   if (counts.retried() > 0) StrAppend(&text, "retried     ", counts.retried(), " attempts\n");
   return text;
 }

@@ -116,6 +116,27 @@ absl::Status TakeNewInputs(const link::v1::Results::Batch& wire, const Buffer& b
   return absl::OkStatus();
 }
 
+// Only what succeeded counts.
+absl::Status TakeCounts(const link::v1::Results::Batch& wire, const ResultBatch& body,
+                        std::vector<CountedEntry>* counted) {
+  const int n = wire.count_position_size();
+  if (n > kMaxColumn || wire.count_name_size() != n || wire.count_by_size() != n)
+    return Malformed("columns of counts differ");
+  size_t of_one = 0;
+  for (int i = 0; i < n; ++i) {
+    const uint32_t position = wire.count_position(i);
+    const bool same = i > 0 && wire.count_position(i - 1) == position;
+    of_one = same ? of_one + 1 : 1;
+    if (position >= body.count() || (i > 0 && position < wire.count_position(i - 1)) ||
+        body.State(position) != TaskState::kSucceeded)
+      return Malformed("counts of no entry that succeeded");
+    if (of_one > kMaxCounters || !IsCounterName(wire.count_name(i)))
+      return Malformed("counters of an entry");
+    counted->push_back({position, wire.count_name(i), wire.count_by(i)});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status FromWire(const link::v1::HeldRuns& wire, Epoch epoch, std::vector<HeldRun>* held) {
@@ -246,6 +267,7 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
       absl::Status taken = TakeNewInputs(batch, inputs, **parsed, &out.added);
       if (!taken.ok()) return taken;
     }
+    if (absl::Status s = TakeCounts(batch, **parsed, &out.counted); !s.ok()) return s;
     out.run_time = absl::Nanoseconds(std::min<uint64_t>(batch.run_ns(), INT64_MAX));
     arrived.batches.push_back(std::move(out));
   }

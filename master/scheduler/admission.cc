@@ -135,11 +135,30 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   write.body = batch.body;
   if (REEVE_BUG(kFailureRecordNotPersisted)) write.retries.clear();
   if (batch.added.inputs != nullptr) AddNewInputs(*job, std::move(batch.added), write.runs);
+  if (!batch.counted.empty()) AddCounts(*job, batch.counted, write.runs);
   if (!write.runs.empty() || !write.retries.empty()) Record(*job, std::move(write));
   if (job->watched) changed_jobs.insert(job->id);
   UpdateListing(*job);
   EndIfDone(now, *job);
   return all;
+}
+
+// In the commit of the results: what is counted stands or falls with them.
+void Scheduler::Impl::AddCounts(Job& job, const std::vector<CountedEntry>& counted,
+                                const std::vector<ResultRun>& admitted) {
+  bool any = false;
+  auto run = admitted.begin();
+  for (const CountedEntry& entry : counted) {
+    while (run != admitted.end() && run->run.position + run->run.count <= entry.position) ++run;
+    const bool counts = run != admitted.end() && run->run.position <= entry.position;
+    if (!counts && !REEVE_BUG(kStaleCountsAdded)) continue;
+    any = true;
+    const bool known = job.counters.contains(entry.counter) || job.counters.size() < kMaxCounters;
+    int64_t& counter = job.counters[known ? entry.counter : std::string(kCountersDropped)];
+    counter = SaturatingAdd(counter, known ? entry.by : 1);
+  }
+  if (any)
+    Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
 }
 
 void Scheduler::Impl::Record(Job& job, PutResults write) {

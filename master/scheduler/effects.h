@@ -8,6 +8,7 @@
 #define REEVE_MASTER_SCHEDULER_EFFECTS_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,8 +33,9 @@ struct TaskCounts {
   uint64_t failed = 0;
   uint64_t cancelled = 0;
   uint64_t retried = 0;
-  uint64_t duplicate_inputs = 0;  // Dropped: their key was known.
-  uint64_t dropped_inputs = 0;    // Dropped: beyond max_tasks.
+  uint64_t duplicate_inputs = 0;            // Dropped: their key was known.
+  uint64_t dropped_inputs = 0;              // Dropped: beyond max_tasks.
+  std::map<std::string, int64_t> counters;  // Of the job's handlers.
   bool operator==(const TaskCounts&) const = default;
 };
 

@@ -222,6 +222,7 @@ struct ResultBatchArrived {
   absl::Duration run_time;  // Sum over the batch.
   Buffer body;              // Wire bytes of a reeve.v1.ResultBatch.
   NewInputs added;
+  std::vector<CountedEntry> counted;  // Positions ascend.
 };
 
 struct ResultsArrived {

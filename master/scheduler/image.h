@@ -36,6 +36,7 @@ struct JobImage {
   // dropped.
   std::vector<InputKey> keys;
   uint64_t duplicate_inputs = 0, dropped_inputs = 0;
+  std::map<std::string, int64_t> counters;
 };
 
 struct RosterImage {

@@ -39,6 +39,7 @@ TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
     counts.duplicate_inputs = job.known->duplicates;
     counts.dropped_inputs = job.known->dropped;
   }
+  counts.counters = job.counters;
   return counts;
 }
 

@@ -54,6 +54,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     job.chunks.push_back(std::move(chunk));
   }
   for (const auto& [name, offset] : image.appenders) job.appenders[name].offset = offset;
+  if (!REEVE_BUG(kCountsNotLoaded)) job.counters = image.counters;
 
   if (job.options.accepts_inputs) {
     job.known = std::make_unique<KnownInputs>();

@@ -126,6 +126,7 @@ struct Job {
   uint64_t scheduled_count = 0;
   uint64_t succeeded = 0, failed = 0, retried = 0, cancelled_count = 0;
   uint64_t last_seq = 0;
+  std::map<std::string, int64_t> counters;  // Of its handlers.
 
   uint32_t frontier = 0;          // Counts: nothing at or beyond it is assigned.
   uint32_t frontier_pending = 0;  // Written, counts once `frontier_commit` is done; 0: none.
@@ -367,6 +368,8 @@ struct Scheduler::Impl {
   Selection SelectAll(Job& job, uint32_t count, const std::vector<InputKey>& keys);
   // The inputs that came with the results in `admitted`, in the same transaction.
   void AddNewInputs(Job& job, NewInputs added, const std::vector<ResultRun>& admitted);
+  void AddCounts(Job& job, const std::vector<CountedEntry>& counted,
+                 const std::vector<ResultRun>& admitted);
 
   // ---- recovery.cc ----
   void Restore(JobImage& image, const Now& now);

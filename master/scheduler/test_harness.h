@@ -117,6 +117,7 @@ class Harness {
     batch.run_time = each * run.count;
     batch.body = Buffer(std::string(result_bytes, 'r'));
     batch.added = std::exchange(adding, {});
+    batch.counted = std::exchange(counting, {});
     arrived.batches.push_back(std::move(batch));
     Step(std::move(arrived));
   }
@@ -138,7 +139,8 @@ class Harness {
 
   bool auto_commit = true;
   size_t result_bytes = 0;  // Of each batch.
-  NewInputs adding;         // With the next batch.
+  NewInputs adding;         // With the next batch, as what follows.
+  std::vector<CountedEntry> counting;
   std::array<uint64_t, kStoreCount> last_commit{};
   std::vector<Write> writes;
   std::map<SessionId, std::vector<AssignedSpan>> assigned;

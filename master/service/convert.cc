@@ -57,6 +57,7 @@ void ToProto(const JobView& view, v1::Job* job) {
   counts->set_cancelled(view.counts.cancelled);
   counts->set_retried(view.counts.retried);
   counts->set_duplicate_inputs(view.counts.duplicate_inputs);
+  job->mutable_counters()->insert(view.counts.counters.begin(), view.counts.counters.end());
   counts->set_dropped_inputs(view.counts.dropped_inputs);
   *job->mutable_create_time() = ToProto(view.create_time);
   if (view.end_time != absl::InfiniteFuture()) *job->mutable_end_time() = ToProto(view.end_time);

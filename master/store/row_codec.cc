@@ -150,7 +150,28 @@ std::string EncodeCounts(const TaskCounts& counts) {
   // Of jobs that accept inputs only.
   if (counts.duplicate_inputs > 0) wire::PutVarintField(9, counts.duplicate_inputs, &bytes);
   if (counts.dropped_inputs > 0) wire::PutVarintField(10, counts.dropped_inputs, &bytes);
+  for (const auto& [name, value] : counts.counters) {
+    std::string counter;
+    wire::PutBytesField(1, name, &counter);
+    wire::PutVarintField(2, static_cast<uint64_t>(value), &counter);
+    wire::PutBytesField(11, counter, &bytes);
+  }
   return bytes;
+}
+
+bool DecodeCounter(std::string_view bytes, std::map<std::string, int64_t>* counters) {
+  std::string_view name;
+  uint64_t value = 0;
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    switch (reader.field()) {
+      case 1: reader.Bytes(&name); break;
+      case 2: reader.Varint(&value); break;
+      default: reader.Skip();
+    }
+  }
+  (*counters)[std::string(name)] = static_cast<int64_t>(value);
+  return reader.ok();
 }
 
 bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
@@ -162,6 +183,10 @@ bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
   while (reader.Next()) {
     if (reader.field() >= 1 && reader.field() <= 10) {
       reader.Varint(values[reader.field() - 1]);
+    } else if (reader.field() == 11) {
+      std::string_view counter;
+      reader.Bytes(&counter);
+      if (!DecodeCounter(counter, &counts->counters)) return false;
     } else {
       reader.Skip();
     }

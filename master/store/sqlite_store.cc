@@ -269,6 +269,7 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     if (!DecodeCounts(jobs->Bytes(17), &counts)) return Damaged("counts", job.job.view.job);
     job.duplicate_inputs = counts.duplicate_inputs;
     job.dropped_inputs = counts.dropped_inputs;
+    job.counters = std::move(counts.counters);
     job.state = static_cast<JobState>(jobs->Int(12));
     job.frontier = static_cast<uint32_t>(jobs->Int(13));
     REEVE_RETURN_IF_ERROR(LoadJob(&read, &job));

@@ -293,6 +293,7 @@ TEST_P(StoreTest, NewInputsLieInTheStoreAsTheyWereSentWhicheverOfThemAreTasks) {
   PutJobState counted{JobId(1), JobState::kActive, {}, absl::InfiniteFuture(), {}};
   counted.counts.duplicate_inputs = 3;
   counted.counts.dropped_inputs = 4;
+  counted.counts.counters = {{"a", 7}, {"b", INT64_MIN}};
   ASSERT_TRUE(
       store
           ->Commit({Batch(1, {AcceptingJob(1, GetParam()), Keyed(1, 0, {1}, {0})}),

@@ -56,6 +56,22 @@ absl::StatusOr<std::string> Expand(reeve::TaskContext& task, std::string_view in
   return std::string(input);
 }
 
+// Counts itself and the digits of its input, then fails the first attempts of every third input.
+absl::StatusOr<std::string> Tally(reeve::TaskContext& task, std::string_view input) {
+  if (absl::Status s = task.Count("tasks"); !s.ok()) return s;
+  if (absl::Status s = task.Count("digits", static_cast<int64_t>(input.size())); !s.ok()) return s;
+  if (!task.param("slowly").empty()) task.Sleep(absl::Milliseconds(2));
+  if (task.attempt() == 1 && task.index() % 3 == 0) return absl::UnavailableError("once more");
+  return std::string(input);
+}
+
+reeve::Async<std::string> TallyAsync(reeve::AsyncContext& task, std::string) {
+  co_await task.Sleep(absl::Milliseconds(1));
+  if (!task.Count("tasks").ok()) throw std::runtime_error("cannot count");
+  const absl::Status bad = task.Count("no name");
+  co_return std::string(bad.message());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -64,5 +80,7 @@ int main(int argc, char** argv) {
   worker.Handle("risk", Risk);
   worker.HandleAsync("wait", Wait);
   worker.Handle("expand", Expand);
+  worker.Handle("tally", Tally);
+  worker.HandleAsync("tally-async", TallyAsync);
   return worker.Main(argc, argv);
 }

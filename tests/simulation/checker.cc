@@ -26,6 +26,9 @@ void Checker::OnLife(const Image& image) {
     if (!row.put.options.accepts_inputs) continue;
     for (TaskIndex i = 0; i < row.total(); ++i) nodes_[id][i] = std::string(InputOf(row, i));
   }
+  // Submitted is not committed.
+  counters_.clear();
+  for (const auto& [id, row] : store_->jobs()) counters_[id] = row.counts.counters;
   for (auto it = acked_.begin(); it != acked_.end();) {
     // Nothing was promised to an EPHEMERAL job beyond the master that took it in.
     it = store_->Find(it->second) == nullptr && ephemeral_.contains(it->second) ? acked_.erase(it)
@@ -36,6 +39,7 @@ void Checker::OnLife(const Image& image) {
 void Checker::OnSubmitted(const WriteBatch& batch) {
   bounds_.OnSubmitted(batch);
   CheckAdded(batch);
+  CheckCounted(batch);
   for (const Write& write : batch.writes) {
     if (const auto* drop = std::get_if<DropRoster>(&write)) losses_.OnGivenUp(drop->worker_id);
     if (const auto* put = std::get_if<PutJob>(&write))
@@ -219,6 +223,31 @@ void Checker::CheckAdded(const WriteBatch& batch) {
                 put->run.first + i);
     }
   }
+}
+
+// Counters are those of the tasks that succeeded, once each, in the commit of their results.
+void Checker::CheckCounted(const WriteBatch& batch) {
+  std::set<JobId> changed;
+  for (const Write& write : batch.writes) {
+    const auto* put = std::get_if<PutResults>(&write);
+    if (put == nullptr || !Counts(put->job)) continue;
+    for (const ResultRun& run : put->runs) {
+      if (run.state != TaskState::kSucceeded) continue;
+      changed.insert(put->job);
+      for (TaskIndex i = run.run.first; i < run.run.first + run.run.count; ++i)
+        counters_[put->job][CounterOf(i)] += CountOf(i);
+    }
+  }
+  std::map<JobId, const PutJobState*> states;  // The last of each.
+  for (const Write& write : batch.writes) {
+    const auto* put = std::get_if<PutJobState>(&write);
+    if (put != nullptr && Counts(put->job)) states[put->job] = put;
+  }
+  for (const auto& [job, put] : states)
+    Require(put->counts.counters == counters_[job], "counters are those of recorded results",
+            job.value);
+  for (const JobId job : changed)
+    Require(states.contains(job), "what is counted is recorded with the results", job.value);
 }
 
 // ---- Workers ----

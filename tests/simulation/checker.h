@@ -95,6 +95,7 @@ class Checker final : public StoreWatcher {
   void CheckNodes(const PutInputs& put, const JobRow& row);
   // What a transaction adds comes with the result of a task that adds it.
   void CheckAdded(const WriteBatch& batch);
+  void CheckCounted(const WriteBatch& batch);
   void CheckNothingLost(const JobRow& row);
   void CheckEnd(const PutJobState& put, const JobRow& row);
   void CheckEntry(const PutResults& put, const JobRow& row, TaskIndex index, uint32_t position,
@@ -132,6 +133,7 @@ class Checker final : public StoreWatcher {
   std::set<JobId> ephemeral_;      // All there ever were.
   // Inputs of tasks that a submitted transaction holds, of jobs that accept new ones.
   std::map<JobId, std::map<TaskIndex, std::string>> nodes_;
+  std::map<JobId, std::map<std::string, int64_t>> counters_;  // Of jobs that count.
   LossBook losses_;
   BoundsBook bounds_;
 };

@@ -53,7 +53,10 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kExclusiveBeforeCommit, "exclusive-before-commit"},
       {Bug::kKeysForgotten, "keys-forgotten"},
       {Bug::kStaleInputsAdded, "stale-inputs-added"},
-      {Bug::kNewInputsNotResent, "new-inputs-not-resent"}};
+      {Bug::kNewInputsNotResent, "new-inputs-not-resent"},
+      {Bug::kStaleCountsAdded, "stale-counts-added"},
+      {Bug::kCountsNotResent, "counts-not-resent"},
+      {Bug::kCountsNotLoaded, "counts-not-loaded"}};
   return kAll;
 }
 

@@ -181,6 +181,8 @@ void SimLane::Report(Slot& slot, const Work& work) {
         inputs.Add(input, NodeKey(NodeOf(input)));
       if (inputs.count() > before) report.added.push_back({position, inputs.count() - before});
     }
+    if (entry.state == TaskState::kSucceeded && Counts(work.span.job))
+      report.counted.push_back({position, CounterOf(entry.index), CountOf(entry.index)});
     if (entry.state != TaskState::kSucceeded)
       report.failed.push_back({position, entry.state, Reason::kHandlerError});
     if (!report.runs.empty() && report.runs.back().end() == entry.index) {

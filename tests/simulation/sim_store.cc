@@ -38,6 +38,7 @@ Image SimStore::Load() {
     job.last_seq = row.last_seq;
     job.keys = row.keys;
     job.duplicate_inputs = row.counts.duplicate_inputs;
+    job.counters = row.counts.counters;
     job.dropped_inputs = row.counts.dropped_inputs;
     image.jobs.push_back(std::move(job));
   }

@@ -276,6 +276,7 @@ void SimWorker::SendResults(std::vector<AgentEffects::Batch> batches) {
         for (const agent::Added& added : batch.added)
           out.added.parts.push_back({added.position, added.count});
       }
+      out.counted = batch.counted;
       checker_->OnSent(session_, batch.number, batch.body);
       numbers.push_back(batch.number);
       frame.batches.push_back(std::move(out));

@@ -20,6 +20,11 @@ uint64_t InputValue(std::string_view input);
 std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
 // Of a plan with nodes: the input for a node, and back.
 std::string NodeInput(uint64_t job_key, uint64_t node);
+// What tasks of some jobs count when they succeed.
+inline bool Counts(JobId job) { return job.value % 3 == 1; }
+inline std::string CounterOf(TaskIndex index) { return index % 2 == 0 ? "even" : "odd"; }
+inline int64_t CountOf(TaskIndex index) { return 1 + index % 5; }
+
 inline uint64_t NodeOf(std::string_view input) { return WordOf(input, 1); }
 InputKey NodeKey(uint64_t node);
 // The inputs that the task with `input` adds.

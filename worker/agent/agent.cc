@@ -150,6 +150,7 @@ void Agent::Renumber() {
     }
     SetOnItsWay(&batch, false);
     if (REEVE_BUG(kNewInputsNotResent)) batch.content.added.clear();
+    if (REEVE_BUG(kCountsNotResent)) batch.content.counted.clear();
     if (!REEVE_BUG(kWorkerNoResend)) to_send_.insert(batch.content.number);
     batches_.emplace(batch.content.number, std::move(batch));
   }
@@ -349,6 +350,7 @@ void Agent::On(absl::Duration, agent::Reported& event) {
   batch.content.body = std::move(event.body);
   batch.content.added = std::move(event.added);
   batch.content.new_inputs_bytes = event.new_inputs_bytes;
+  batch.content.counted = std::move(event.counted);
   unacknowledged_bytes_ += batch.content.body.size();
   to_send_.insert(batch.content.number);
   batches_.emplace(batch.content.number, std::move(batch));

@@ -139,6 +139,7 @@ struct Reported {
   Buffer body;  // The results and, behind them, the new inputs.
   std::vector<Added> added;
   uint32_t new_inputs_bytes = 0;  // Of `body`.
+  std::vector<CountedEntry> counted;
 };
 
 // The socket took nothing (no connection, queue full): the batches must go again.
@@ -210,6 +211,7 @@ struct AgentEffects {
     Buffer body;  // As in Reported.
     std::vector<agent::Added> added;
     uint32_t new_inputs_bytes = 0;
+    std::vector<CountedEntry> counted;
   };
 
   std::optional<Hello> hello;

@@ -19,7 +19,7 @@
 #include "base/strings.h"
 #include "reeve/isolation/v1/isolation.pb.h"
 #include "worker/isolation/frames.h"
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 
 namespace reeve {
 namespace {
@@ -35,8 +35,8 @@ void OnTerminate(int) { is_cancelled.store(true); }
 
 class IsolatedContext final : public TaskContext {
  public:
-  IsolatedContext(const pb::IsolatedTask& task, AttemptInputs* inputs)
-      : task_(task), inputs_(inputs) {
+  IsolatedContext(const pb::IsolatedTask& task, AttemptAdditions* additions)
+      : task_(task), additions_(additions) {
     for (const auto& [name, value] : task.params()) params_[name] = value;
   }
 
@@ -54,7 +54,11 @@ class IsolatedContext final : public TaskContext {
   }
   bool accepts_inputs() const override { return task_.accepts_inputs(); }
   absl::Status AddInput(const InputKey& key, std::string_view input) override {
-    return accepts_inputs() ? inputs_->Add(key, input) : AttemptContext::AddInput(key, input);
+    return accepts_inputs() ? additions_->AddInput(key, input)
+                            : AttemptContext::AddInput(key, input);
+  }
+  absl::Status Count(std::string_view counter, int64_t by) override {
+    return additions_->Count(counter, by);
   }
   bool cancelled() const override { return is_cancelled.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
@@ -74,7 +78,7 @@ class IsolatedContext final : public TaskContext {
 
  private:
   const pb::IsolatedTask& task_;
-  AttemptInputs* const inputs_;
+  AttemptAdditions* const additions_;
   std::map<std::string, std::string> params_;
 };
 
@@ -88,13 +92,13 @@ uint64_t ResidentBytes() {
 }
 
 absl::StatusOr<std::string> RunTask(const HandlerRegistry& handlers, const pb::IsolatedTask& task,
-                                    AttemptInputs* inputs) {
+                                    AttemptAdditions* additions) {
   const ThreadHandler* handler = handlers.Find(task.handler());
   if (handler == nullptr) {
     return absl::NotFoundError(
         StrCat("the worker's process offers no handler `", task.handler(), "`"));
   }
-  IsolatedContext context(task, inputs);
+  IsolatedContext context(task, additions);
   try {
     return (*handler)(context, task.input());
   } catch (const std::exception& error) {
@@ -112,13 +116,15 @@ absl::StatusOr<std::string> Bounded(absl::StatusOr<std::string> returned) {
                           " are kept"));
 }
 
-pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned, const AttemptInputs& inputs) {
+pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned,
+                              const AttemptAdditions& additions) {
   pb::IsolatedOutcome outcome;
   if (returned.ok()) {
-    inputs.ForEach([&outcome](const InputKey& key, std::string_view input) {
+    additions.ForEachInput([&outcome](const InputKey& key, std::string_view input) {
       outcome.add_new_inputs(std::string(input));
       outcome.add_new_keys(EncodeKeys({key}));
     });
+    outcome.mutable_counts()->insert(additions.counts().begin(), additions.counts().end());
     outcome.set_output(*std::move(returned));
   } else {
     outcome.set_code(static_cast<uint32_t>(returned.status().code()));
@@ -143,9 +149,9 @@ int ServeIsolated(const HandlerRegistry& handlers, int fd) {
   while (ReceiveFrame(fd, &frame)) {
     pb::IsolatedTask task;
     if (!task.ParseFromString(frame)) return 70;
-    AttemptInputs inputs;
-    absl::StatusOr<std::string> returned = Bounded(RunTask(handlers, task, &inputs));
-    if (!SendFrame(fd, OutcomeOf(std::move(returned), inputs).SerializeAsString())) break;
+    AttemptAdditions additions;
+    absl::StatusOr<std::string> returned = Bounded(RunTask(handlers, task, &additions));
+    if (!SendFrame(fd, OutcomeOf(std::move(returned), additions).SerializeAsString())) break;
   }
   return 0;
 }

@@ -56,6 +56,9 @@ absl::StatusOr<std::string> ReturnedBy(TaskContext& task, pb::IsolatedOutcome ou
       const InputKey key = KeyFromBytes(outcome.new_keys(i));
       if (absl::Status s = task.AddInput(key, outcome.new_inputs(i)); !s.ok()) return s;
     }
+    for (const auto& [counter, by] : outcome.counts()) {
+      if (absl::Status s = task.Count(counter, by); !s.ok()) return s;
+    }
     return std::move(*outcome.mutable_output());
   }
   const auto code = static_cast<absl::StatusCode>(outcome.code());

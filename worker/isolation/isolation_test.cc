@@ -45,6 +45,14 @@ absl::StatusOr<std::string> Ordered(TaskContext& task, std::string_view input) {
   if (input == "add") {
     if (absl::Status s = task.AddInput(KeyOf("k"), "new"); !s.ok()) return s;
   }
+  if (input == "count") {
+    if (absl::Status s = task.Count("c", 2); !s.ok()) return s;
+    return task.Count("no name");
+  }
+  if (input == "count twice") {
+    (void)task.Count("c", 2);
+    (void)task.Count("c", -5);
+  }
   if (input == "add and fail") {
     (void)task.AddInput(KeyOf("k"), "new");
     return absl::InternalError("failed");
@@ -77,12 +85,17 @@ class FakeTask final : public TaskContext {
     added_.emplace_back(key, input);
     return absl::OkStatus();
   }
+  absl::Status Count(std::string_view counter, int64_t by) override {
+    counted_.emplace_back(counter, by);
+    return absl::OkStatus();
+  }
 
   std::map<std::string, std::string> params_ = {{"p", "v"}};
   absl::Time deadline_ = absl::InfiniteFuture();
   std::atomic<bool> is_cancelled_{false};
   bool accepts_ = true;
   std::vector<std::pair<InputKey, std::string>> added_;
+  std::vector<std::pair<std::string, int64_t>> counted_;
 };
 
 class IsolationTest : public testing::Test {
@@ -139,6 +152,14 @@ TEST_F(IsolationTest, NewInputsOfAChildBecomeThoseOfItsTask) {
   EXPECT_EQ(task_.added_.size(), 1u);
   task_.accepts_ = false;
   EXPECT_TRUE(absl::IsFailedPrecondition(Run("add").status()));
+}
+
+TEST_F(IsolationTest, WhatAChildCountsIsCountedForItsTask) {
+  EXPECT_EQ(Run("count").status().message(),
+            "`no name` is no name for a counter: [A-Za-z0-9_.-]{1,64}");
+  EXPECT_TRUE(task_.counted_.empty());
+  EXPECT_EQ(*Run("count twice"), "count twice");
+  EXPECT_EQ(task_.counted_, (std::vector<std::pair<std::string, int64_t>>{{"c", -3}}));
 }
 
 TEST_F(IsolationTest, TheLargestPayloadGoesBothWays) {

@@ -17,7 +17,7 @@
 #include "base/named_thread.h"
 #include "base/strings.h"
 #include "worker/async/event_loop.h"
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 #include "worker/lanes/handler_outcome.h"
 #include "worker/lanes/report_builder.h"
 #include "worker/lanes/span_context.h"
@@ -39,7 +39,9 @@ struct AsyncLane::Impl {
   // One attempt: what its handler sees, and the coroutine.
   struct Attempt final : SpanContext<AsyncContext> {
     Attempt(Impl* its_lane, std::shared_ptr<Work> its_work, TaskIndex index)
-        : SpanContext(its_work->span, index, &inputs), lane(*its_lane), work(std::move(its_work)) {}
+        : SpanContext(its_work->span, index, &additions),
+          lane(*its_lane),
+          work(std::move(its_work)) {}
 
     absl::Time deadline() const override { return until; }
     void Post(std::function<void()> call) override { lane.loop->Post(std::move(call)); }
@@ -57,7 +59,7 @@ struct AsyncLane::Impl {
     absl::Time began_wall, until = absl::InfiniteFuture();
     std::optional<Async<>> coroutine;
     absl::StatusOr<std::string> returned = absl::UnknownError("");
-    AttemptInputs inputs;
+    AttemptAdditions additions;
     uint64_t limit_timer = 0;
     bool cancel_asked = false;  // Under mu.
     bool has_ended = false;     // Loop only.
@@ -198,7 +200,7 @@ void AsyncLane::Impl::Begin(Attempt& attempt) {
 
 void AsyncLane::Impl::OnReturned(Attempt& attempt) {
   Ended outcome;
-  TakeReturned(std::move(attempt.returned), attempt.inputs, &outcome.entry, &outcome.output,
+  TakeReturned(std::move(attempt.returned), attempt.additions, &outcome.entry, &outcome.output,
                &outcome.message);
   End(attempt, std::move(outcome));
 }
@@ -252,10 +254,10 @@ void AsyncLane::Impl::Report(std::vector<Ended> together, const std::string& nam
   for (Ended& one : together) {
     one.entry.output = one.output;
     one.entry.message = one.message;
-    AttemptInputs& inputs = one.attempt->inputs;
-    if (!builder.empty() && builder.bytes() + one.output.size() + inputs.cost() > kReportBytes)
+    AttemptAdditions& additions = one.attempt->additions;
+    if (!builder.empty() && builder.bytes() + one.output.size() + additions.cost() > kReportBytes)
       sink->OnReport(builder.Finish(name));
-    builder.Add(one.entry, &inputs);
+    builder.Add(one.entry, &additions);
   }
   sink->OnReport(builder.Finish(name));
 }

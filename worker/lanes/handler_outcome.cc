@@ -21,17 +21,18 @@ Reason ReasonOf(const absl::Status& status) {
 
 }  // namespace
 
-void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
+void TakeReturned(absl::StatusOr<std::string> returned, const AttemptAdditions& additions,
                   ResultEntry* entry, std::string* output, std::string* message) {
   entry->state = TaskState::kFailed;
   if (!returned.ok()) {
     entry->reason = ReasonOf(returned.status());
     *message = std::string(Beginning(ToStd(returned.status().message()), kMaxFailureBytes));
-  } else if (returned->size() + inputs.cost() > kMaxPayloadBytes) {
+  } else if (returned->size() + additions.cost() > kMaxPayloadBytes) {
     entry->reason = Reason::kResultTooLarge;
-    *message = StrCat("the result has ", returned->size(), " bytes, ",
-                      inputs.empty() ? "" : StrCat("its new inputs ", inputs.cost(), ", "),
-                      "at most ", kMaxPayloadBytes, " are kept");
+    *message =
+        StrCat("the result has ", returned->size(), " bytes, ",
+               !additions.has_inputs() ? "" : StrCat("its new inputs ", additions.cost(), ", "),
+               "at most ", kMaxPayloadBytes, " are kept");
   } else {
     entry->state = TaskState::kSucceeded;
     entry->reason = Reason::kNone;

@@ -11,14 +11,14 @@
 
 #include "absl/status/statusor.h"
 #include "base/result_batch.h"
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 
 namespace reeve {
 
 // Sets state and reason of `entry`, and `output` or `message`. A result that is over the bound
 // together with the new inputs is a failure. A longer message than kMaxFailureBytes is cut: results
 // travel in frames of a bounded size, and one that does not fit in would hold up all behind it.
-void TakeReturned(absl::StatusOr<std::string> returned, const AttemptInputs& inputs,
+void TakeReturned(absl::StatusOr<std::string> returned, const AttemptAdditions& additions,
                   ResultEntry* entry, std::string* output, std::string* message);
 
 }  // namespace reeve

@@ -118,6 +118,8 @@ struct LaneReport {
   };
   std::string new_inputs;  // Empty: none.
   std::vector<Added> added;
+  // What such entries counted; positions ascend.
+  std::vector<CountedEntry> counted;
 };
 
 // A piece of output of a command that still runs.

@@ -38,6 +38,10 @@ class Sink final : public LaneSink {
     }
     EXPECT_EQ(position, (*batch)->count());
     TakeInputs(report, **batch);
+    for (const CountedEntry& counted : report.counted) {
+      EXPECT_EQ((*batch)->State(counted.position), TaskState::kSucceeded);
+      counters_[counted.counter] += counted.by;
+    }
     changed_.NotifyAll();
   }
   void OnOutput(LaneOutput) override {}
@@ -51,6 +55,11 @@ class Sink final : public LaneSink {
   std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs() {
     MutexLock lock(&mu_);
     return inputs_;
+  }
+  // Sums of what was counted.
+  std::map<std::string, int64_t> counters() {
+    MutexLock lock(&mu_);
+    return counters_;
   }
   std::map<TaskIndex, Outcome> WaitFor(size_t count) {
     MutexLock lock(&mu_);
@@ -83,6 +92,7 @@ class Sink final : public LaneSink {
   CondVar changed_;
   std::map<TaskIndex, Outcome> outcomes_ ABSL_GUARDED_BY(mu_);
   std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, int64_t> counters_ ABSL_GUARDED_BY(mu_);
 };
 
 // Inputs 100, 98, 96, …

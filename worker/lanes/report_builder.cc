@@ -16,17 +16,22 @@ void ReportBuilder::Add(const ResultEntry& entry) {
   results_.Add(entry);
 }
 
-void ReportBuilder::Add(const ResultEntry& entry, AttemptInputs* inputs) {
-  if (!inputs->empty()) {
-    if (entry.state == TaskState::kSucceeded) {
-      const uint32_t before = new_inputs_.count();
-      inputs->ForEach(
-          [this](const InputKey& key, std::string_view input) { new_inputs_.Add(input, key); });
-      report_.added.push_back({results_.count(), new_inputs_.count() - before});
-    }
-    inputs->Clear();
+void ReportBuilder::Add(const ResultEntry& entry, AttemptAdditions* additions) {
+  if (!additions->empty()) {
+    if (entry.state == TaskState::kSucceeded) Take(*additions);
+    additions->Clear();
   }
   Add(entry);
+}
+
+void ReportBuilder::Take(const AttemptAdditions& additions) {
+  const uint32_t before = new_inputs_.count();
+  additions.ForEachInput(
+      [this](const InputKey& key, std::string_view input) { new_inputs_.Add(input, key); });
+  if (additions.has_inputs())
+    report_.added.push_back({results_.count(), new_inputs_.count() - before});
+  for (const auto& [counter, by] : additions.counts())
+    report_.counted.push_back({results_.count(), counter, by});
 }
 
 LaneReport ReportBuilder::Finish(const std::string& worker_name) {

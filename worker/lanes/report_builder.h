@@ -12,7 +12,7 @@
 
 #include "base/input_batch.h"
 #include "base/result_batch.h"
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 #include "worker/lanes/lane.h"
 
 namespace reeve {
@@ -24,19 +24,25 @@ class ReportBuilder {
   bool empty() const { return results_.empty(); }
   // About what the report has so far.
   size_t bytes() const {
-    return results_.bytes() + new_inputs_.payload_bytes() + new_inputs_.count() * kNewInputCost;
+    return results_.bytes() + new_inputs_.payload_bytes() + new_inputs_.count() * kNewInputCost +
+           report_.counted.size() * kCountBytes;
   }
 
   // Copies an outcome. REQUIRES: indices ascend within a report.
   void Add(const ResultEntry& entry);
   // The same, with what the attempt adds to its job: taken if it has succeeded, gone in any case.
-  void Add(const ResultEntry& entry, AttemptInputs* inputs);
+  void Add(const ResultEntry& entry, AttemptAdditions* additions);
 
   // The report, whose run time is that of its attempts one by one; empty afterwards.
   // REQUIRES: !empty().
   LaneReport Finish(const std::string& worker_name);
 
  private:
+  void Take(const AttemptAdditions& additions);
+
+  // About what a count takes: its counter's name, mostly.
+  static constexpr size_t kCountBytes = 48;
+
   LaneReport report_;
   ResultBatchBuilder results_;
   InputBatchBuilder new_inputs_;

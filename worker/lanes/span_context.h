@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 #include "worker/lanes/lane.h"
 #include "worker/sdk/task_context.h"
 
@@ -21,9 +21,9 @@ namespace reeve {
 template <typename Context>
 class SpanContext : public Context {
  public:
-  // `span` and `inputs` outlive the context.
-  SpanContext(const LaneSpan& span, TaskIndex index, AttemptInputs* inputs)
-      : span_(span), index_(index), inputs_(inputs) {}
+  // `span` and `additions` outlive the context.
+  SpanContext(const LaneSpan& span, TaskIndex index, AttemptAdditions* additions)
+      : span_(span), index_(index), additions_(additions) {}
 
   JobId job() const final { return span_.job->job; }
   TaskIndex index() const final { return index_; }
@@ -35,13 +35,17 @@ class SpanContext : public Context {
   const std::map<std::string, std::string>& params() const final { return span_.job->params; }
   bool accepts_inputs() const final { return span_.job->accepts_inputs; }
   absl::Status AddInput(const InputKey& key, std::string_view input) final {
-    return accepts_inputs() ? inputs_->Add(key, input) : AttemptContext::AddInput(key, input);
+    return accepts_inputs() ? additions_->AddInput(key, input)
+                            : AttemptContext::AddInput(key, input);
+  }
+  absl::Status Count(std::string_view counter, int64_t by) final {
+    return additions_->Count(counter, by);
   }
 
  private:
   const LaneSpan& span_;
   const TaskIndex index_;
-  AttemptInputs* const inputs_;
+  AttemptAdditions* const additions_;
 };
 
 }  // namespace reeve

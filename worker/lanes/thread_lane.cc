@@ -11,7 +11,7 @@
 #include "base/mutex.h"
 #include "base/named_thread.h"
 #include "base/strings.h"
-#include "worker/lanes/attempt_inputs.h"
+#include "worker/lanes/attempt_additions.h"
 #include "worker/lanes/handler_outcome.h"
 #include "worker/lanes/report_builder.h"
 #include "worker/lanes/span_context.h"
@@ -104,7 +104,7 @@ struct ThreadLane::Impl {
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RunClaim(Slot& slot, Work& work, Memory* memory);
   bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
-              std::string* output, std::string* message, AttemptInputs* inputs);
+              std::string* output, std::string* message, AttemptAdditions* additions);
   void Watch();
   void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason,
               std::vector<LaneReport>* reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -116,9 +116,9 @@ namespace {
 
 class SlotContext final : public SpanContext<TaskContext> {
  public:
-  SlotContext(const LaneSpan& span, TaskIndex index, AttemptInputs* inputs, absl::Time deadline,
-              std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
-      : SpanContext(span, index, inputs),
+  SlotContext(const LaneSpan& span, TaskIndex index, AttemptAdditions* additions,
+              absl::Time deadline, std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
+      : SpanContext(span, index, additions),
         deadline_(deadline),
         cancelled_(cancelled),
         mu_(mu),
@@ -254,13 +254,14 @@ void ThreadLane::Impl::Release(Slot& slot, const Memory& memory) {
 // ---- Running ----
 
 bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
-                              std::string* output, std::string* message, AttemptInputs* inputs) {
+                              std::string* output, std::string* message,
+                              AttemptAdditions* additions) {
   char digits[24];
   const std::string_view input = InputOf(work.span, index, digits);
   const absl::Duration limit = work.span.job->time_limit;
   const absl::Time deadline =
       limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
-  SlotContext context(work.span, index, inputs, deadline, slot.cancelled, slot.sleep_mu,
+  SlotContext context(work.span, index, additions, deadline, slot.cancelled, slot.sleep_mu,
                       slot.sleep);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
@@ -274,7 +275,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->reason = Reason::kNoSuchHandler;
     *message = StrCat("the worker offers no handler `", work.span.job->handler, "`");
   } else {
-    TakeReturned(Call(*work.handler, context, input), *inputs, entry, output, message);
+    TakeReturned(Call(*work.handler, context, input), *additions, entry, output, message);
   }
   slot.note->End();
   if (slot.cancelled.load(std::memory_order_relaxed)) {
@@ -296,7 +297,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   int64_t busy_ns = 0;
   uint32_t done = 0;
   ReportBuilder builder(work.span.key);
-  AttemptInputs inputs;
+  AttemptAdditions additions;
   std::string output, message, name;
   {
     MutexLock lock(&mu);
@@ -320,7 +321,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     slot.began_ns.store(began, std::memory_order_relaxed);
     output.clear();
     message.clear();
-    const bool counts = RunOne(slot, work, index, &entry, &output, &message, &inputs);
+    const bool counts = RunOne(slot, work, index, &entry, &output, &message, &additions);
     if (!together) now = MonotonicNs();
     ++done;
     if (counts) {
@@ -330,7 +331,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
                                                  : (now - began) / 1000));
       entry.output = output;
       entry.message = message;
-      builder.Add(entry, &inputs);
+      builder.Add(entry, &additions);
       // Slow tasks are told one by one: somebody waits for them.
       if (builder.bytes() > kReportBytes ||
           (!together && now - report_began > static_cast<int64_t>(kClaimNs)))
@@ -338,7 +339,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     } else {
       // Given up meanwhile: somebody else reported it.
       slot.stuck.store(false);
-      inputs.Clear();
+      additions.Clear();
       now = MonotonicNs();
       report_began = now;
     }

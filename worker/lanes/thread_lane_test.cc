@@ -57,6 +57,42 @@ TEST(ThreadLaneTest, WhatSuccessfulAttemptsAddTravelsWithTheirResults) {
   EXPECT_EQ(sink.inputs(), expected);
 }
 
+TEST(ThreadLaneTest, WhatTasksThatSucceedCountIsReportedOnce) {
+  HandlerRegistry registry;
+  registry.Add("count", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    for (int64_t i = 0; i < 3; ++i) {
+      if (absl::Status s = task.Count("sum", task.index()); !s.ok()) return s;
+    }
+    if (absl::Status s = task.Count("tasks"); !s.ok()) return s;
+    if (task.index() % 5 == 0) return absl::InternalError("counts nothing");
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(4, &registry, &sink);
+  lane.Start(ArraySpan("count", 10'000));
+  sink.WaitFor(10'000);
+  int64_t sum = 0;
+  for (int64_t index = 0; index < 10'000; ++index) sum += index % 5 == 0 ? 0 : 3 * index;
+  EXPECT_EQ(sink.counters(), (std::map<std::string, int64_t>{{"sum", sum}, {"tasks", 8'000}}));
+}
+
+TEST(ThreadLaneTest, AnAttemptHasABoundOfCounters) {
+  HandlerRegistry registry;
+  registry.Add("count", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    for (size_t i = 0; i < kMaxCounters; ++i) {
+      if (absl::Status s = task.Count("n" + std::to_string(i)); !s.ok()) return s;
+    }
+    return std::string(task.Count("one more").message()) + ", " +
+           std::string(task.Count("one-more").message());
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("count", 1));
+  EXPECT_EQ(sink.WaitFor(1).at(0).output,
+            "`one more` is no name for a counter: [A-Za-z0-9_.-]{1,64}, at most 64 counters");
+  EXPECT_EQ(sink.counters().size(), kMaxCounters);
+}
+
 // A thread that knew the last job alone began with a report for one task each time.
 TEST(ThreadLaneTest, JobsThatTakeTurnsAreStillReportedTogether) {
   HandlerRegistry registry;

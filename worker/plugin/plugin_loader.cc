@@ -81,11 +81,14 @@ void Fail(reeve_task* task, int kind, const char* message, size_t size) {
                                                : absl::UnknownError(text));
 }
 
-int AddInput(reeve_task* task, const unsigned char* key, const char* input, size_t size) {
-  const InputKey parsed = KeyFromBytes({reinterpret_cast<const char*>(key), kInputKeyBytes});
-  const absl::Status status = task->context->AddInput(parsed, {input, size});
+int Told(reeve_task* task, const absl::Status& status) {
   if (!status.ok()) task->last_error = std::string(status.message());
   return status.ok() ? 0 : 1;
+}
+
+int AddInput(reeve_task* task, const unsigned char* key, const char* input, size_t size) {
+  const InputKey parsed = KeyFromBytes({reinterpret_cast<const char*>(key), kInputKeyBytes});
+  return Told(task, task->context->AddInput(parsed, {input, size}));
 }
 
 const reeve_host kHost = {
@@ -107,6 +110,8 @@ const reeve_host kHost = {
     .fail = Fail,
     .add_input = AddInput,
     .last_error = [](const reeve_task* task) { return task->last_error.c_str(); },
+    .count = [](reeve_task* task, const char* counter,
+                int64_t by) { return Told(task, task->context->Count(counter, by)); },
 };
 
 template <typename Function>

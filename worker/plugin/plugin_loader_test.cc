@@ -27,7 +27,13 @@ class Context final : public TaskContext {
     return absl::OkStatus();
   }
 
+  absl::Status Count(std::string_view counter, int64_t by) override {
+    counters[std::string(counter)] += by;
+    return absl::OkStatus();
+  }
+
   bool accepts = false;
+  std::map<std::string, int64_t> counters;
   std::vector<std::pair<InputKey, std::string>> inputs;
 
  private:
@@ -74,6 +80,7 @@ TEST(PluginLoaderTest, HandlersInCAddInputsWhereTheJobTakesThem) {
   EXPECT_EQ(*(*registry.Find("add"))(task, "in"), "added");
   ASSERT_EQ(task.inputs.size(), 1u);
   EXPECT_EQ(task.inputs[0].second, "in");
+  EXPECT_EQ(task.counters, (std::map<std::string, int64_t>{{"added", 7}}));
 }
 
 TEST(PluginLoaderTest, WhatIsNoPluginOfThisVersionIsRefusedWithItsName) {

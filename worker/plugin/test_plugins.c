@@ -42,6 +42,7 @@ static void Add(void* state, const reeve_host* host, reeve_task* task, const cha
   if (host->add_input(task, key, input, size) != 0) {
     host->fail(task, REEVE_AGAIN_MAY_HELP, host->last_error(task), strlen(host->last_error(task)));
   } else {
+    (void)host->count(task, "added", 7);
     host->succeed(task, "added", 5);
   }
 }

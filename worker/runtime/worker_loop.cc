@@ -227,6 +227,7 @@ void WorkerLoop::Impl::Take(absl::Duration now, LaneReport report) {
   for (const LaneReport::Added& added : report.added)
     event.added.push_back({added.position, added.count});
   event.new_inputs_bytes = static_cast<uint32_t>(report.new_inputs.size());
+  event.counted = std::move(report.counted);
   report.body += report.new_inputs;
   event.body = spool.Keep(std::move(report.body));
   agent.Step(now, std::move(event));
@@ -302,6 +303,11 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
       for (const agent::Added& added : batch.added) {
         out->add_adder(added.position);
         out->add_added(added.count);
+      }
+      for (const CountedEntry& counted : batch.counted) {
+        out->add_count_position(counted.position);
+        out->add_count_name(counted.counter);
+        out->add_count_by(counted.by);
       }
       for (const AgentLeased& run : batch.runs) {
         out->add_lease(run.lease.value);

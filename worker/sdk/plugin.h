@@ -84,6 +84,8 @@ struct reeve_host {
    * two inputs of a key are one. Returns: 0, or 1 with the reason as the task's `last_error`. */
   int (*add_input)(reeve_task* task, const unsigned char* key, const char* input, size_t size);
   const char* (*last_error)(const reeve_task* task);
+  /* Adds to a counter of the job, see AttemptContext::Count. Returns: as add_input does. */
+  int (*count)(reeve_task* task, const char* counter, int64_t by);
 };
 
 /* What a plug-in defines. */

@@ -49,6 +49,11 @@ class Task {
     if (host_.add_input(task_, key, input.data(), input.size()) != 0)
       throw std::runtime_error(host_.last_error(task_));
   }
+  // Throws: std::runtime_error with the reason.
+  void Count(const std::string& counter, int64_t by = 1) {
+    if (host_.count(task_, counter.c_str(), by) != 0)
+      throw std::runtime_error(host_.last_error(task_));
+  }
 
  private:
   const reeve_host& host_;

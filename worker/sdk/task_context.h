@@ -43,6 +43,17 @@ class AttemptContext {
     (void)key, (void)input;
     return absl::FailedPreconditionError("the job does not accept new inputs");
   }
+
+  // Adds `by` to a counter of the job (`reeve job get`, Job.counters). Exact under any
+  // concurrency and through any crash: recorded together with the result, only if this attempt
+  // succeeds, and once for each task. Counters stay at the ends of their range; a job has 64, what
+  // is counted under further names is dropped, which the counter `reeve:dropped` counts.
+  // Errors: INVALID_ARGUMENT    no name of a counter: [A-Za-z0-9_.-]{1,64}.
+  //         RESOURCE_EXHAUSTED  more than 64 counters of one attempt.
+  virtual absl::Status Count(std::string_view counter, int64_t by = 1) {
+    (void)counter, (void)by;
+    return absl::FailedPreconditionError("this lane does not count");
+  }
 };
 
 // What a handler on the thread lane gets.
