@@ -105,6 +105,9 @@ bool IsCounterName(std::string_view name);
 // Counters stay at the ends of their range.
 int64_t SaturatingAdd(int64_t a, int64_t b);
 
+// Of what an attempt says of its progress.
+inline constexpr size_t kMaxProgressNoteBytes = 200;
+
 // What an entry of a batch of results, one that succeeded, adds to a counter of its job.
 struct CountedEntry {
   uint32_t position = 0;

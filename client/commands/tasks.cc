@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
 #include "base/strings.h"
 #include "client/commands/inspect.h"
 #include "client/exit_code.h"
@@ -56,6 +57,11 @@ std::string DescribeTask(const v1::Task& task) {
   StrAppend(&text, "state     ", v1::Task::State_Name(task.state()), "\n");
   if (task.attempt() > 0) StrAppend(&text, "attempt   ", task.attempt(), "\n");
   if (!task.worker().empty()) StrAppend(&text, "worker    ", task.worker(), "\n");
+  if (task.has_progress()) {
+    StrAppend(&text, "progress  ", absl::StrFormat("%.1f", 100 * task.progress().done()), " %",
+              task.progress().note().empty() ? "" : ", ", Printable(task.progress().note(), 200),
+              "\n");
+  }
   if (task.has_start_time()) StrAppend(&text, "started   ", Ago(task.start_time()), "\n");
   if (task.has_run_time()) StrAppend(&text, "ran       ", HumanDuration(RunTime(task)), "\n");
   if (const std::string failure = Failure(task); !failure.empty()) {

@@ -203,8 +203,18 @@ absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch)
   }
   const int n = wire.running_job_id_size();
   if (n > 1024 || wire.running_index_size() != n) return Malformed("columns of running tasks");
-  for (int i = 0; i < n; ++i)
-    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i)});
+  const bool says = wire.running_progress_size() > 0;
+  if (says && (wire.running_progress_size() != n || wire.running_note_size() != n))
+    return Malformed("columns of progress");
+  for (int i = 0; i < n; ++i) {
+    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i), {}, {}});
+    RunningTask& task = beat.running.back();
+    if (!says || wire.running_progress(i) == 0) continue;
+    if (wire.running_progress(i) > 1'001 || wire.running_note(i).size() > kMaxProgressNoteBytes)
+      return Malformed("progress out of range");
+    task.permille = wire.running_progress(i) - 1;
+    task.note = wire.running_note(i);
+  }
   if (absl::Status s = Rooms(wire.lanes(), &beat.lanes); !s.ok()) return s;
   beat.draining = wire.draining();
   beat.spool_full = wire.spool_full();

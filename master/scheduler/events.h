@@ -152,6 +152,8 @@ struct Hello {
 struct RunningTask {
   JobId job;
   TaskIndex index = 0;
+  std::optional<uint32_t> permille;  // How far it is, if it says so.
+  std::string note;
 };
 
 struct Heartbeat {

@@ -33,7 +33,7 @@ Blame Scheduler::Impl::BlameFor(const WorkerRecord& before, const Hello& event) 
   if (!event.suspects_process.empty() && event.suspects_process != before.process_id) return blame;
   blame.named = event.culprit_named;
   for (const HeldRun& suspect : event.suspects)
-    blame.running.push_back({suspect.job, suspect.run.first});
+    blame.running.push_back({suspect.job, suspect.run.first, {}, {}});
   return blame;
 }
 
@@ -61,7 +61,7 @@ Blame Scheduler::Impl::WithoutNote(const WorkerRecord& worker) const {
   visit([&](const Lease& lease, Run run, uint64_t& slots) {
     for (TaskIndex i = run.first; i < run.end() && slots > 0; ++i) {
       if (named.contains({lease.job, i})) continue;
-      blame.running.push_back({lease.job, i});
+      blame.running.push_back({lease.job, i, {}, {}});
       --slots;
     }
   });

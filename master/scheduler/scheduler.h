@@ -88,6 +88,8 @@ struct TaskView {
   uint32_t attempt = 0;                   // Attempts begun.
   std::optional<WorkerNumber> worker;     // That holds it.
   std::optional<absl::Time> due;          // SCHEDULED: when it may run again.
+  std::optional<uint32_t> permille;       // RUNNING: how far it is, if it says so, and
+  std::string note;                       // what else it says.
   std::vector<std::string> explanations;  // Most important first; see ExplainTask.
 };
 

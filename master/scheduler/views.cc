@@ -101,7 +101,10 @@ std::optional<TaskView> Scheduler::Impl::ViewTask(const Now& now, JobId id, Task
     if (worker == workers.end()) continue;
     view.worker = worker->second->number;
     for (const RunningTask& task : worker->second->running) {
-      if (task.job == id && task.index == index) view.state = TaskState::kRunning;
+      if (task.job != id || task.index != index) continue;
+      view.state = TaskState::kRunning;
+      view.permille = task.permille;
+      view.note = task.note;
     }
   }
   Explain(now, *job, index, &view);

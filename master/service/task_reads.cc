@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "master/service/convert.h"
@@ -91,6 +92,10 @@ void ToProto(JobId job, TaskIndex index, const TaskView& view, v1::Task* task) {
   task->set_state(static_cast<v1::Task::State>(view.state));
   task->set_attempt(view.attempt);
   if (view.worker.has_value()) task->set_worker(WorkerName(*view.worker));
+  if (view.permille.has_value()) {
+    task->mutable_progress()->set_done(*view.permille / 1'000.0);
+    task->mutable_progress()->set_note(AsUtf8(view.note));
+  }
 }
 
 std::string HowItEnded(const v1::Task& task) {

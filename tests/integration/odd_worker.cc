@@ -5,6 +5,8 @@
 #include <atomic>
 #include <barrier>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 
 #include "base/input_key.h"
 #include "worker/sdk/worker.h"
@@ -72,6 +74,38 @@ reeve::Async<std::string> TallyAsync(reeve::AsyncContext& task, std::string) {
   co_return std::string(bad.message());
 }
 
+// Says what it may, leaves a file in its scratch folder, and waits for the file its input names.
+absl::Status Narrate(reeve::AttemptContext& task, const std::string& input) {
+  task.Log("first line of " + std::to_string(task.index()));
+  task.Progress(0.25, "a quarter");
+  const auto folder = task.ScratchFolder();
+  if (!folder.ok()) return folder.status();
+  if (*folder != *task.ScratchFolder()) return absl::InternalError("another folder");
+  if (!std::filesystem::is_empty(*folder)) return absl::InternalError("the folder is not empty");
+  std::ofstream(*folder + "/left") << "behind";
+  std::ofstream(input + ".folder") << *folder;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> NarrateInThread(reeve::TaskContext& task, std::string_view input) {
+  const std::string name(input);
+  if (absl::Status s = Narrate(task, name); !s.ok()) return s;
+  while (!std::filesystem::exists(name) && task.Sleep(absl::Milliseconds(20)))
+    task.Progress(0.5, "half");
+  task.Log("last line");
+  return std::string("done");
+}
+
+reeve::Async<std::string> NarrateAsync(reeve::AsyncContext& task, std::string input) {
+  if (absl::Status s = Narrate(task, input); !s.ok()) throw std::runtime_error(s.ToString());
+  while (!std::filesystem::exists(input)) {
+    co_await task.Sleep(absl::Milliseconds(20));
+    task.Progress(0.5, "half");
+  }
+  task.Log("last line");
+  co_return std::string("done");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -81,6 +115,9 @@ int main(int argc, char** argv) {
   worker.HandleAsync("wait", Wait);
   worker.Handle("expand", Expand);
   worker.Handle("tally", Tally);
+  worker.Handle("narrate", NarrateInThread);
+  worker.Handle("narrate-isolated", NarrateInThread, {.isolation = reeve::Isolation::kProcess});
+  worker.HandleAsync("narrate-async", NarrateAsync);
   worker.HandleAsync("tally-async", TallyAsync);
   return worker.Main(argc, argv);
 }

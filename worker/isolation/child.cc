@@ -26,6 +26,8 @@ namespace {
 
 namespace pb = ::reeve::isolation::v1;
 
+constexpr absl::Duration kProgressEvery = absl::Milliseconds(200);
+
 // Set by SIGTERM, which is how the worker says that a task was cancelled. Never unset: such a child
 // is not used again.
 std::atomic<bool> is_cancelled{false};
@@ -35,8 +37,8 @@ void OnTerminate(int) { is_cancelled.store(true); }
 
 class IsolatedContext final : public TaskContext {
  public:
-  IsolatedContext(const pb::IsolatedTask& task, AttemptAdditions* additions)
-      : task_(task), additions_(additions) {
+  IsolatedContext(const pb::IsolatedTask& task, AttemptAdditions* additions, int fd)
+      : task_(task), additions_(additions), fd_(fd) {
     for (const auto& [name, value] : task.params()) params_[name] = value;
   }
 
@@ -60,6 +62,35 @@ class IsolatedContext final : public TaskContext {
   absl::Status Count(std::string_view counter, int64_t by) override {
     return additions_->Count(counter, by);
   }
+  void Log(std::string_view line) override {
+    pb::IsolatedOutcome said;
+    said.set_logs(true);
+    said.set_line(std::string(Beginning(line, kMaxFailureBytes)));
+    Say(std::move(said));
+  }
+  // Told a few times a second: each is a message between processes.
+  void Progress(double done, std::string_view note) override {
+    const absl::Time now = absl::Now();
+    if (now < next_progress_) return;
+    next_progress_ = now + kProgressEvery;
+    pb::IsolatedOutcome said;
+    said.set_progresses(true);
+    said.set_done(done);
+    said.set_note(std::string(Beginning(note, kMaxProgressNoteBytes)));
+    Say(std::move(said));
+  }
+  absl::StatusOr<std::string> ScratchFolder() override {
+    if (!scratch_.empty()) return scratch_;
+    pb::IsolatedOutcome asked;
+    asked.set_wants_scratch(true);
+    Say(std::move(asked));
+    std::string frame;
+    pb::IsolatedScratch answer;
+    if (!ReceiveFrame(fd_, &frame) || !answer.ParseFromString(frame))
+      return absl::InternalError("the worker is gone");
+    if (!answer.error().empty()) return absl::InternalError(answer.error());
+    return scratch_ = answer.path();
+  }
   bool cancelled() const override { return is_cancelled.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
     // SIGTERM is blocked outside of the wait, so that one that comes just before it is not missed.
@@ -77,9 +108,17 @@ class IsolatedContext final : public TaskContext {
   }
 
  private:
+  void Say(pb::IsolatedOutcome said) {
+    said.set_goes_on(true);
+    (void)SendFrame(fd_, said.SerializeAsString());  // A worker that is gone ends this process.
+  }
+
   const pb::IsolatedTask& task_;
   AttemptAdditions* const additions_;
+  const int fd_;
   std::map<std::string, std::string> params_;
+  std::string scratch_;
+  absl::Time next_progress_ = absl::InfinitePast();
 };
 
 uint64_t ResidentBytes() {
@@ -92,13 +131,13 @@ uint64_t ResidentBytes() {
 }
 
 absl::StatusOr<std::string> RunTask(const HandlerRegistry& handlers, const pb::IsolatedTask& task,
-                                    AttemptAdditions* additions) {
+                                    AttemptAdditions* additions, int fd) {
   const ThreadHandler* handler = handlers.Find(task.handler());
   if (handler == nullptr) {
     return absl::NotFoundError(
         StrCat("the worker's process offers no handler `", task.handler(), "`"));
   }
-  IsolatedContext context(task, additions);
+  IsolatedContext context(task, additions, fd);
   try {
     return (*handler)(context, task.input());
   } catch (const std::exception& error) {
@@ -150,7 +189,7 @@ int ServeIsolated(const HandlerRegistry& handlers, int fd) {
     pb::IsolatedTask task;
     if (!task.ParseFromString(frame)) return 70;
     AttemptAdditions additions;
-    absl::StatusOr<std::string> returned = Bounded(RunTask(handlers, task, &additions));
+    absl::StatusOr<std::string> returned = Bounded(RunTask(handlers, task, &additions, fd));
     if (!SendFrame(fd, OutcomeOf(std::move(returned), additions).SerializeAsString())) break;
   }
   return 0;

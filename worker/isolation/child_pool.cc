@@ -155,7 +155,7 @@ class ChildPool::Child {
   bool Receive(pb::IsolatedOutcome* outcome) {
     std::string frame;
     if (!ReceiveFrame(fd_, &frame) || !outcome->ParseFromString(frame)) return false;
-    ++tasks_;
+    tasks_ += outcome->goes_on() ? 0 : 1;
     return true;
   }
   uint32_t tasks() const { return tasks_; }
@@ -171,6 +171,21 @@ class ChildPool::Child {
   uint32_t tasks_ = 0;  // Done.
   bool is_reaped_ = false;
 };
+
+// What a child says or asks on its way.
+void ChildPool::PassOn(TaskContext& task, const pb::IsolatedOutcome& said, Child& child) {
+  if (said.logs()) task.Log(said.line());
+  if (said.progresses()) task.Progress(said.done(), said.note());
+  if (!said.wants_scratch()) return;
+  pb::IsolatedScratch answer;
+  const auto folder = task.ScratchFolder();
+  if (folder.ok()) {
+    answer.set_path(*folder);
+  } else {
+    answer.set_error(std::string(folder.status().message()));
+  }
+  child.Send(answer.SerializeAsString());
+}
 
 ChildPool::ChildPool(Options options) : options_(std::move(options)) {}
 ChildPool::~ChildPool() = default;
@@ -201,11 +216,15 @@ absl::StatusOr<std::string> ChildPool::Run(const std::string& handler, const Han
     child->Send(frame);  // If it is gone already, the wait below tells why.
   }
   absl::Time kill_at = absl::InfiniteFuture();
+  pb::IsolatedOutcome outcome;
   for (;;) {
     const absl::Time now = absl::Now();
     const absl::Time end = std::min(task.deadline(), kill_at);
-    if (child->Await(std::min(kLookEvery, end - now))) break;
-    if (now >= end) {
+    if (now < end && child->Await(std::min(kLookEvery, end - now))) {
+      if (!child->Receive(&outcome)) return DeathOf(child->Reap());
+      if (!outcome.goes_on()) break;
+      PassOn(task, outcome, *child);
+    } else if (now >= end) {
       if (now < task.deadline()) return absl::CancelledError("cancelled");
       return MakeError(absl::StatusCode::kDeadlineExceeded, ToString(Reason::kTimeout),
                        "the time limit passed");
@@ -214,10 +233,6 @@ absl::StatusOr<std::string> ChildPool::Run(const std::string& handler, const Han
       child->Signal(SIGTERM);
       kill_at = now + options_.cancel_grace;
     }
-  }
-  pb::IsolatedOutcome outcome;
-  if (!child->Receive(&outcome)) {
-    return DeathOf(child->Reap());
   }
   const bool reusable = kill_at == absl::InfiniteFuture() &&
                         child->tasks() < limits.recycle_after_tasks &&

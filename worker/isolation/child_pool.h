@@ -25,6 +25,10 @@
 
 namespace reeve {
 
+namespace isolation::v1 {
+class IsolatedOutcome;
+}
+
 // Thread: any.
 class ChildPool {
  public:
@@ -53,6 +57,7 @@ class ChildPool {
  private:
   class Child;
 
+  static void PassOn(TaskContext& task, const isolation::v1::IsolatedOutcome& said, Child& child);
   std::unique_ptr<Child> Take() ABSL_LOCKS_EXCLUDED(mu_);
   void GiveBack(std::unique_ptr<Child> child) ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -39,7 +39,8 @@ struct AsyncLane::Impl {
   // One attempt: what its handler sees, and the coroutine.
   struct Attempt final : SpanContext<AsyncContext> {
     Attempt(Impl* its_lane, std::shared_ptr<Work> its_work, TaskIndex index)
-        : SpanContext(its_work->span, index, &additions),
+        : SpanContext(its_work->span, index, &additions, its_lane->services, &progress,
+                      uint64_t{0}),
           lane(*its_lane),
           work(std::move(its_work)) {}
 
@@ -60,6 +61,7 @@ struct AsyncLane::Impl {
     std::optional<Async<>> coroutine;
     absl::StatusOr<std::string> returned = absl::UnknownError("");
     AttemptAdditions additions;
+    ProgressCell progress;
     uint64_t limit_timer = 0;
     bool cancel_asked = false;  // Under mu.
     bool has_ended = false;     // Loop only.
@@ -83,6 +85,7 @@ struct AsyncLane::Impl {
   const HandlerRegistry* handlers;
   EventLoop* loop;
   LaneSink* sink;
+  ContextServices services;
   RunningNote unheard;  // Where nobody listens.
   RunningNote* note = &unheard;
   std::thread thread;
@@ -304,6 +307,7 @@ AsyncLane::AsyncLane(const Options& options, const HandlerRegistry* handlers, Ev
   impl_->handlers = handlers;
   impl_->loop = loop;
   impl_->sink = sink;
+  impl_->services = {sink, options.scratch};
   if (options.note != nullptr) impl_->note = options.note;
   impl_->thread = NamedThread("async-lane", [impl = impl_] {
     impl->note->Attach();
@@ -380,7 +384,8 @@ std::vector<RunningAttempt> AsyncLane::Running(absl::Duration at_least, size_t l
     for (const auto& [key, work] : impl_->works) {
       for (const auto& [index, attempt] : work->attempts) {
         if (now - attempt->began >= at_least)
-          running.push_back({attempt->job(), index, now - attempt->began});
+          running.push_back(
+              {attempt->job(), index, now - attempt->began, attempt->progress.Get(0)});
       }
     }
   }

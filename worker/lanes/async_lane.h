@@ -20,6 +20,7 @@ namespace reeve {
 
 class EventLoop;
 class RunningNote;
+class ScratchFolders;
 
 class AsyncLane final : public TaskLane {
  public:
@@ -27,6 +28,8 @@ class AsyncLane final : public TaskLane {
     uint32_t slots = 1'000;
     // What runs at this moment is noted here; null: nowhere. Outlives the lane.
     RunningNote* note = nullptr;
+    // For handlers that ask for a folder; null: there is none for them. Outlives the lane.
+    ScratchFolders* scratch = nullptr;
     // How long a handler may hold the thread before it is logged, and before the lane is stuck.
     absl::Duration log_blocked_after = absl::Milliseconds(100);
     absl::Duration stuck_after = absl::Seconds(10);

@@ -145,10 +145,18 @@ class LaneSink {
   virtual void OnOutput(LaneOutput output) = 0;
 };
 
+// What an attempt last said of how far it is.
+struct AttemptProgress {
+  static constexpr uint32_t kUntold = UINT32_MAX;
+  uint32_t permille = kUntold;
+  std::string note;
+};
+
 struct RunningAttempt {
   JobId job;
   TaskIndex index = 0;
   absl::Duration running;
+  AttemptProgress progress;
 };
 
 // Those that have run longest, longest first, at most `limit`.

@@ -44,7 +44,18 @@ class Sink final : public LaneSink {
     }
     changed_.NotifyAll();
   }
-  void OnOutput(LaneOutput) override {}
+  void OnOutput(LaneOutput output) override {
+    MutexLock lock(&mu_);
+    std::string& log = logs_[output.index];
+    EXPECT_EQ(output.offset, log.size());
+    EXPECT_EQ(output.stream, 2u);
+    log += output.content;
+  }
+  // What tasks have logged.
+  std::map<TaskIndex, std::string> logs() {
+    MutexLock lock(&mu_);
+    return logs_;
+  }
 
   struct Outcome {
     TaskState state;
@@ -93,6 +104,7 @@ class Sink final : public LaneSink {
   std::map<TaskIndex, Outcome> outcomes_ ABSL_GUARDED_BY(mu_);
   std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, int64_t> counters_ ABSL_GUARDED_BY(mu_);
+  std::map<TaskIndex, std::string> logs_ ABSL_GUARDED_BY(mu_);
 };
 
 // Inputs 100, 98, 96, …

@@ -618,7 +618,7 @@ std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t
   MutexLock lock(&impl_->mu);
   for (const auto& [id, attempt] : impl_->attempts) {
     if (now - attempt->began >= at_least)
-      running.push_back({attempt->job->job, attempt->index, now - attempt->began});
+      running.push_back({attempt->job->job, attempt->index, now - attempt->began, {}});
   }
   return Longest(std::move(running), limit);
 }

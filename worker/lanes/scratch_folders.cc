@@ -44,17 +44,21 @@ ScratchFolders::ScratchFolders(const std::string& root) : root_(root) {
 }
 
 ScratchFolders::~ScratchFolders() {
+  MutexLock lock(&mu_);
   for (const Folder& folder : unused_) Remove(folder.path);
 }
 
 absl::StatusOr<ScratchFolders::Folder> ScratchFolders::Take() {
-  if (!unused_.empty()) {
-    Folder folder = std::move(unused_.back());
-    unused_.pop_back();
-    return folder;
-  }
   Folder folder;
-  folder.path = StrCat(root_, "/", next_++);
+  {
+    MutexLock lock(&mu_);
+    if (!unused_.empty()) {
+      folder = std::move(unused_.back());
+      unused_.pop_back();
+      return folder;
+    }
+    folder.path = StrCat(root_, "/", next_++);
+  }
   if (mkdir(folder.path.c_str(), 0700) != 0 || stat(folder.path.c_str(), &folder.made) != 0) {
     return absl::InternalError(
         StrCat("cannot make the scratch folder ", folder.path, ": ", strerror(errno)));
@@ -64,6 +68,7 @@ absl::StatusOr<ScratchFolders::Folder> ScratchFolders::Take() {
 
 void ScratchFolders::GiveBack(Folder folder) {
   if (IsUntouched(folder)) {
+    MutexLock lock(&mu_);
     unused_.push_back(std::move(folder));
   } else {
     Remove(folder.path);

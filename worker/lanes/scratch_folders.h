@@ -1,9 +1,10 @@
-// Scratch folders: an empty folder of its own for every command, removed with what is in it.
+// Scratch folders: an empty folder of its own for every command, and for every handler that asks
+// for one, removed with what is in it.
 //
 // Most commands leave theirs as it was, and making and removing a folder costs more than all else a
 // lane does for a command. A folder that nothing has touched is therefore handed to the next one.
 //
-// Thread: none; the owner's.
+// Thread: any.
 
 #ifndef REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
 #define REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/mutex.h"
 
 namespace reeve {
 
@@ -34,15 +36,16 @@ class ScratchFolders {
 
   // An empty folder, readable by the owner alone. Errors: INTERNAL, with the system's reason.
   absl::StatusOr<Folder> Take();
-  // The command has ended, and nobody is in the folder any more.
+  // The attempt has ended, and nobody is in the folder any more.
   void GiveBack(Folder folder);
 
  private:
   static bool IsUntouched(const Folder& folder);
 
   const std::string root_;
-  uint64_t next_ = 1;
-  std::vector<Folder> unused_;  // At most as many as commands ran at once.
+  Mutex mu_;
+  uint64_t next_ ABSL_GUARDED_BY(mu_) = 1;
+  std::vector<Folder> unused_ ABSL_GUARDED_BY(mu_);  // At most as many as were out at once.
 };
 
 }  // namespace reeve

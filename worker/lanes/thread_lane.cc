@@ -71,11 +71,13 @@ struct ThreadLane::Impl {
     RunningNote* note = &unheard;
     Mutex sleep_mu;
     CondVar sleep;
+    ProgressCell progress;  // By serial.
     std::thread thread;
   };
 
   const HandlerRegistry* handlers;
   LaneSink* sink;
+  ContextServices services;
   std::vector<std::unique_ptr<Slot>> slots;
   mutable Mutex mu;
   CondVar filled, watch;
@@ -117,8 +119,9 @@ namespace {
 class SlotContext final : public SpanContext<TaskContext> {
  public:
   SlotContext(const LaneSpan& span, TaskIndex index, AttemptAdditions* additions,
+              const ContextServices& services, ProgressCell* progress, uint64_t serial,
               absl::Time deadline, std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
-      : SpanContext(span, index, additions),
+      : SpanContext(span, index, additions, services, progress, serial),
         deadline_(deadline),
         cancelled_(cancelled),
         mu_(mu),
@@ -261,10 +264,10 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
   const absl::Duration limit = work.span.job->time_limit;
   const absl::Time deadline =
       limit == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + limit;
-  SlotContext context(work.span, index, additions, deadline, slot.cancelled, slot.sleep_mu,
-                      slot.sleep);
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
+  SlotContext context(work.span, index, additions, services, &slot.progress, serial, deadline,
+                      slot.cancelled, slot.sleep_mu, slot.sleep);
   slot.note->Begin(index);
   entry->index = index;
   entry->attempt = work.span.attempt;
@@ -445,10 +448,11 @@ void ThreadLane::Impl::Watch() {
 // ---- The lane ----
 
 ThreadLane::ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink,
-                       CrashNotes* notes)
+                       CrashNotes* notes, ScratchFolders* scratch)
     : impl_(std::make_shared<Impl>()) {
   impl_->handlers = handlers;
   impl_->sink = sink;
+  impl_->services = {sink, scratch};
   for (uint32_t i = 0; i < slots; ++i) {
     impl_->slots.push_back(std::make_unique<Impl::Slot>());
     if (notes != nullptr) impl_->slots.back()->note = notes->slot(i);
@@ -553,9 +557,12 @@ std::vector<RunningAttempt> ThreadLane::Running(absl::Duration at_least, size_t 
   const int64_t now = MonotonicNs();
   MutexLock lock(&impl_->mu);
   for (const auto& slot : impl_->slots) {
-    if (slot->serial.load() % 2 == 0 || slot->work == nullptr) continue;
+    const uint64_t serial = slot->serial.load();
+    if (serial % 2 == 0 || slot->work == nullptr) continue;
     const absl::Duration ran = absl::Nanoseconds(now - slot->began_ns.load());
-    if (ran >= at_least) running.push_back({slot->work->span.job->job, slot->index.load(), ran});
+    if (ran < at_least) continue;
+    running.push_back(
+        {slot->work->span.job->job, slot->index.load(), ran, slot->progress.Get(serial)});
   }
   return Longest(std::move(running), limit);
 }

@@ -18,13 +18,14 @@
 namespace reeve {
 
 class CrashNotes;
+class ScratchFolders;
 
 class ThreadLane final : public TaskLane {
  public:
-  // `handlers`, `sink` and `notes` outlive the lane. Slot i notes what it runs in slot i of
-  // `notes`; null: nothing is noted.
+  // All outlive the lane. Slot i notes what it runs in slot i of `notes`; null: nothing is noted.
+  // `scratch`: for handlers that ask for a folder; null: there is none for them.
   ThreadLane(uint32_t slots, const HandlerRegistry* handlers, LaneSink* sink,
-             CrashNotes* notes = nullptr);
+             CrashNotes* notes = nullptr, ScratchFolders* scratch = nullptr);
   ~ThreadLane() override;
 
   void Start(LaneSpan span) override;

@@ -76,6 +76,50 @@ TEST(ThreadLaneTest, WhatTasksThatSucceedCountIsReportedOnce) {
   EXPECT_EQ(sink.counters(), (std::map<std::string, int64_t>{{"sum", sum}, {"tasks", 8'000}}));
 }
 
+TEST(ThreadLaneTest, AnAttemptLogsLinesOfABoundedLength) {
+  HandlerRegistry registry;
+  registry.Add("log", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    task.Log("first");
+    task.Log(std::string(100'000, 'x'));
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(2, &registry, &sink);
+  lane.Start(ArraySpan("log", 2));
+  sink.WaitFor(2);
+  const std::string log = "first\n" + std::string(65'536, 'x') + "\n";
+  EXPECT_EQ(sink.logs(), (std::map<TaskIndex, std::string>{{0, log}, {1, log}}));
+}
+
+TEST(ThreadLaneTest, ProgressIsThatOfTheAttemptThatRuns) {
+  HandlerRegistry registry;
+  std::atomic<int> step{0};
+  registry.Add("go", [&](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    if (task.index() == 0) task.Progress(0.1234, std::string(300, 'n'));
+    step.store(static_cast<int>(task.index()) * 2 + 1);
+    while (step.load() == static_cast<int>(task.index()) * 2 + 1) task.Sleep(absl::Milliseconds(1));
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("go", 2));
+  const auto running = [&](int until) {
+    while (step.load() != until) absl::SleepFor(absl::Milliseconds(1));
+    return lane.Running(absl::ZeroDuration(), 10).at(0);
+  };
+  const RunningAttempt first = running(1);
+  EXPECT_EQ(first.index, 0u);
+  EXPECT_EQ(first.progress.permille, 123u);
+  EXPECT_EQ(first.progress.note, std::string(200, 'n'));
+  step.store(2);
+  const RunningAttempt second = running(3);
+  EXPECT_EQ(second.index, 1u);
+  EXPECT_EQ(second.progress.permille, AttemptProgress::kUntold);
+  EXPECT_EQ(second.progress.note, "");
+  step.store(4);
+  sink.WaitFor(2);
+}
+
 TEST(ThreadLaneTest, AnAttemptHasABoundOfCounters) {
   HandlerRegistry registry;
   registry.Add("count", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {

@@ -17,7 +17,7 @@
 struct reeve_task {
   reeve::TaskContext* context;
   std::optional<absl::StatusOr<std::string>> answer;
-  std::string last_error;
+  std::string last_error, scratch;
 };
 
 // What C sees as the registrar.
@@ -39,7 +39,7 @@ extern const reeve_host kHost;
 ThreadHandler Wrapped(const reeve_handler& handler) {
   return [run = handler.run, state = handler.state](
              TaskContext& context, std::string_view input) -> absl::StatusOr<std::string> {
-    reeve_task task{&context, std::nullopt, ""};
+    reeve_task task{&context, std::nullopt, "", ""};
     run(state, &kHost, &task, input.data(), input.size());
     if (!task.answer.has_value())
       return absl::InternalError("the plug-in's handler returned without an answer");
@@ -91,6 +91,13 @@ int AddInput(reeve_task* task, const unsigned char* key, const char* input, size
   return Told(task, task->context->AddInput(parsed, {input, size}));
 }
 
+const char* ScratchFolder(reeve_task* task) {
+  const auto folder = task->context->ScratchFolder();
+  if (Told(task, folder.status()) != 0) return nullptr;
+  task->scratch = *folder;
+  return task->scratch.c_str();
+}
+
 const reeve_host kHost = {
     .size = sizeof(reeve_host),
     .add_handler = AddHandler,
@@ -112,6 +119,15 @@ const reeve_host kHost = {
     .last_error = [](const reeve_task* task) { return task->last_error.c_str(); },
     .count = [](reeve_task* task, const char* counter,
                 int64_t by) { return Told(task, task->context->Count(counter, by)); },
+    .log =
+        [](reeve_task* task, const char* line, size_t size) {
+          task->context->Log({line, size});
+        },
+    .progress =
+        [](reeve_task* task, double done, const char* note) {
+          task->context->Progress(done, note == nullptr ? "" : note);
+        },
+    .scratch_folder = ScratchFolder,
 };
 
 template <typename Function>

@@ -270,6 +270,8 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
       wire.add_running_index(attempt.index);
       wire.add_running_ms(static_cast<uint32_t>(
           std::min<int64_t>(UINT32_MAX, absl::ToInt64Milliseconds(attempt.running))));
+      wire.add_running_progress(attempt.progress.permille + 1);
+      wire.add_running_note(attempt.progress.note);
       ++running;
     }
   }

@@ -86,6 +86,11 @@ struct reeve_host {
   const char* (*last_error)(const reeve_task* task);
   /* Adds to a counter of the job, see AttemptContext::Count. Returns: as add_input does. */
   int (*count)(reeve_task* task, const char* counter, int64_t by);
+  /* See AttemptContext. `note` may be NULL. */
+  void (*log)(reeve_task* task, const char* line, size_t size);
+  void (*progress)(reeve_task* task, double done, const char* note);
+  /* Returns: the path, or NULL with the reason as the task's `last_error`. */
+  const char* (*scratch_folder)(reeve_task* task);
 };
 
 /* What a plug-in defines. */

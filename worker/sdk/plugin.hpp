@@ -54,6 +54,16 @@ class Task {
     if (host_.count(task_, counter.c_str(), by) != 0)
       throw std::runtime_error(host_.last_error(task_));
   }
+  void Log(std::string_view line) { host_.log(task_, line.data(), line.size()); }
+  void Progress(double done, const std::string& note = {}) {
+    host_.progress(task_, done, note.c_str());
+  }
+  // Throws: std::runtime_error with the reason.
+  std::string ScratchFolder() {
+    const char* path = host_.scratch_folder(task_);
+    if (path == nullptr) throw std::runtime_error(host_.last_error(task_));
+    return path;
+  }
 
  private:
   const reeve_host& host_;

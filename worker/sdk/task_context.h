@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/ids.h"
 
@@ -53,6 +54,22 @@ class AttemptContext {
   virtual absl::Status Count(std::string_view counter, int64_t by = 1) {
     (void)counter, (void)by;
     return absl::FailedPreconditionError("this lane does not count");
+  }
+
+  // A line for the attempt's log (`reeve logs`), where commands have their standard error. What is
+  // over 64 KiB is cut; of an attempt 8 MiB are kept, and fewer while the worker cannot pass them
+  // on.
+  virtual void Log(std::string_view line) { (void)line; }
+
+  // How far the attempt is, from 0 to 1, and a word about it (200 bytes are kept). The newest is
+  // shown while it runs (`reeve task get`, Task.progress). Cheap enough for every step.
+  virtual void Progress(double done, std::string_view note = {}) { (void)done, (void)note; }
+
+  // An empty folder of this attempt alone, made when it is first asked for and removed with what is
+  // in it when the attempt has ended.
+  // Errors: FAILED_PRECONDITION  there is no place for any; INTERNAL  the system's reason.
+  virtual absl::StatusOr<std::string> ScratchFolder() {
+    return absl::FailedPreconditionError("there are no scratch folders here");
   }
 };
 

@@ -32,6 +32,7 @@
 #include "worker/lanes/async_lane.h"
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
+#include "worker/lanes/scratch_folders.h"
 #include "worker/lanes/thread_lane.h"
 #include "worker/plugin/plugin_loader.h"
 #include "worker/runtime/idle_links.h"
@@ -268,15 +269,17 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   signal(SIGINT, SIG_IGN);  // The supervisor gets it, too, and passes it on.
   signal(SIGPIPE, SIG_IGN);
   CrashNotes::CatchFaults();
+  ScratchFolders scratch(StrCat(flags.state_dir, "/scratch-handlers"));
   std::unique_ptr<TaskLane> threads, coroutines;
   if (flags.acknowledge_only) {
     threads = std::make_unique<NullLane>(flags.slots, loop.sink());
     coroutines = std::make_unique<NullLane>(flags.async_slots, loop.sink());
   } else {
-    threads = std::make_unique<ThreadLane>(flags.slots, &registry, loop.sink(), &notes);
+    threads = std::make_unique<ThreadLane>(flags.slots, &registry, loop.sink(), &notes, &scratch);
     coroutines = std::make_unique<AsyncLane>(
         AsyncLane::Options{.slots = flags.async_slots,
-                           .note = notes.slot(flags.slots + flags.process_slots)},
+                           .note = notes.slot(flags.slots + flags.process_slots),
+                           .scratch = &scratch},
         &registry, &event_loop, loop.sink());
   }
   ProcessLane processes({.slots = flags.process_slots,
