@@ -338,17 +338,25 @@ absl::StatusOr<int> MapRun::Leave(FollowEnd end, uint64_t cursor) {
 // ---- submit ----
 
 // Sends everything without waiting for results.
-absl::StatusOr<v1::Job> SubmitStream(JobClient* client, Plan& plan, Canceller& canceller,
-                                     Console& console) {
+absl::StatusOr<v1::Job> SubmitStream(JobClient* client, const MapOptions& options, Plan& plan,
+                                     Canceller& canceller, Console& console) {
   Batcher batcher(std::move(plan.source), nullptr);
   v1::AppendTasksRequest batch;
   absl::StatusOr<bool> more = batcher.Next(&batch);
+  // Only one request can be told from another: what is to be repeatable must be whole.
+  while (!options.request_id.empty() && more.ok() && *more && batch.inputs().size() <= kInlineBytes)
+    more = batcher.Next(&batch);
   if (!more.ok()) return more.status();
   v1::CreateJobRequest request;
   *request.mutable_spec() = plan.spec;
   if (!*more && batch.task_count() > 0 && batch.inputs().size() <= kInlineBytes) {
     MoveTasks(std::move(batch), request.mutable_batch());
+    request.set_request_id(options.request_id);
     return client->CreateJob(std::move(request));
+  }
+  if (!options.request_id.empty()) {
+    return UsageError(
+        "--request-id: the inputs must be one request: one at least, 1 MiB together at most");
   }
   request.set_open(true);
   absl::StatusOr<v1::Job> job = client->CreateJob(std::move(request));
@@ -372,6 +380,7 @@ absl::StatusOr<v1::Job> SubmitStream(JobClient* client, Plan& plan, Canceller& c
 // A job whose tasks are known from the options alone.
 absl::StatusOr<v1::Job> SubmitWhole(JobClient* client, const MapOptions& options, Plan& plan) {
   v1::CreateJobRequest request;
+  request.set_request_id(options.request_id);
   if (plan.array.has_value()) {
     SetArray(*plan.array, request.mutable_array());
   } else if (options.count > 0) {
@@ -410,7 +419,8 @@ absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options, Canc
   }
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
-  if (plan.source != nullptr) return SubmitStream(*client, plan, canceller, session.console());
+  if (plan.source != nullptr)
+    return SubmitStream(*client, options, plan, canceller, session.console());
   return SubmitWhole(*client, options, plan);
 }
 

@@ -37,7 +37,8 @@ struct MapOptions {
   bool resume = false;
   bool dry_run = false;
   std::string timeout;
-  bool wait = false;  // submit: wait for the end.
+  bool wait = false;       // submit: wait for the end.
+  std::string request_id;  // submit: the same again gives the same job; empty: a new one.
 };
 
 // Returns: the exit code.

@@ -181,6 +181,8 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
   submit->add_option("--count", p->map.count, "So many tasks with the same input")
       ->check(CLI::Range(uint32_t{1}, kMaxTasksPerJob));
   submit->add_flag("--wait", p->map.wait, "Wait until it has ended");
+  submit->add_option("--request-id", p->map.request_id,
+                     "A name for this request: the same again within 24 hours gives the same job");
   submit->callback([p] {
     p->map.job.command = p->line.command;
     p->map.arguments = p->line.arguments;

@@ -191,6 +191,20 @@ class CommandLineTest(unittest.TestCase):
         document = json.loads(self.reeve("job", "get", job, "--json").stdout)
         self.assertEqual((document["state"], document["counts"]["failed"]), ("FAILED", "1"))
 
+    def test_a_submit_that_is_repeated_under_its_request_id_gives_the_job_that_is_there(self):
+        for args, stdin in ((("--handler", "echo", "--input", "x"), None), (("--", "echo"), None), (("--handler", "echo", "--array", "1-5"), None),
+                            (("--handler", "echo", "--lines", "-"), "".join(f"{i}\n" for i in range(10_000)))):
+            argv = ("submit", "-q", "--request-id", "mine:" + args[-1], *args)
+            jobs = {self.reeve(*argv, stdin=stdin).stdout.strip() for _ in range(3)}
+            self.assertEqual(len(jobs), 1, (args, jobs))
+            self.assertNotEqual(self.reeve(*argv[:2], *args, stdin=stdin).stdout.strip(), jobs.pop())
+        other = self.reeve("submit", "--request-id", "mine:x", "--handler", "echo", "--input", "y")
+        self.assertEqual(other.returncode, 5, other.stderr)
+        self.assertIn("mine:x", other.stderr)
+        large = self.reeve("submit", "--request-id", "large", "--handler", "echo", "--lines", "-", stdin="x" * 2_000_000 + "\n")
+        self.assertEqual(large.returncode, 2, large.stderr)
+        self.assertIn("1 MiB together", large.stderr)
+
     def test_cancel_ends_a_job_and_its_commands(self):
         job = self.reeve("submit", "-q", "--", "sleep", "1000").stdout.strip()
         wait_for(lambda: "ASSIGNED" in self.reeve("task", "get", f"{job}/0").stdout
