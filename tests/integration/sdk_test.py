@@ -43,8 +43,20 @@ reeve::Async<absl::StatusOr<mine::Result>> Later(reeve::AsyncContext& task, mine
   co_return result;
 }
 
+reeve::Async<std::string> Outside(reeve::AsyncContext& task, std::string input) {
+  reeve::ProcessOrder order;
+  order.argv = {"tr", "a-z", "A-Z"};
+  order.input = input;
+  const reeve::ProcessEnd end = co_await task.RunProcess(std::move(order));
+  reeve::HttpRequest request;
+  request.url = "http://127.0.0.1:1/";
+  const reeve::HttpAnswer answer = co_await task.Fetch(request);
+  co_return end.output + "; " + answer.error;
+}
+
 int main(int argc, char** argv) {
   reeve::Worker worker;
+  worker.HandleAsync("outside", Outside);
   worker.Handle("reverse", [](reeve::TaskContext&, std::string_view input) -> absl::StatusOr<std::string> {
     return std::string(input.rbegin(), input.rend());
   });
@@ -112,6 +124,7 @@ class SdkTest(unittest.TestCase):
         self.assertEqual(self.outputs("reverse", "abc", "de"), ["cba", "ed"])
         self.assertEqual(self.outputs("twice", "abc", "de"), ["abcabc", "dede"])
         self.assertEqual(self.outputs("echo", "built-in"), ["built-in"])
+        self.assertRegex(self.outputs("outside", "loud")[0], "^LOUD; .*(connect|refused)")
         crash = self.results("crash", "x", flags=["--retries", "0"])[0]
         self.assertEqual((crash["state"], crash["reason"]), ("FAILED", "SIGNALLED"))
         self.assertIn("signal 6", crash["message"])

@@ -112,7 +112,7 @@ Async<bool> LearnRobots(AsyncContext* task, Crawler* crawler, const CrawlBounds*
     HttpRequest request;
     request.url = page->site + "/robots.txt";
     request.max_redirects = 5;
-    TakeRobots(co_await Fetch(*task, crawler->ClientFor(*bounds), request), site.get());
+    TakeRobots(co_await FetchWith(*task, crawler->ClientFor(*bounds), request), site.get());
   }
   co_return true;
 }
@@ -210,7 +210,7 @@ Async<absl::StatusOr<std::string>> RunCrawl(AsyncContext* task, std::string inpu
   request.total_timeout = bounds->timeout;
   for (result.tries = 1;; ++result.tries) {
     co_await TakeTurn(task, &*bounds, site);
-    const HttpAnswer answer = co_await Fetch(*task, crawler->ClientFor(*bounds), request);
+    const HttpAnswer answer = co_await FetchWith(*task, crawler->ClientFor(*bounds), request);
     if (MayPass(answer) && result.tries < bounds->tries) {
       const absl::Duration wait = NextTryAfter(crawler->patience, *task, answer, result.tries);
       if (wait != absl::InfiniteDuration()) {

@@ -92,7 +92,7 @@ Async<absl::StatusOr<std::string>> RunHttp(AsyncContext* task, std::string input
   }
   for (uint32_t tries = 1;; ++tries) {
     if (absl::Status s = file.Rewind(); !s.ok()) co_return s;
-    const HttpAnswer answer = co_await Fetch(*task, client, order->request);
+    const HttpAnswer answer = co_await FetchWith(*task, client, order->request);
     if (answer.error.empty() && (answer.status < 400 || order->any_status)) {
       file.Keep();
       co_return HttpResult(*order, answer, tries);

@@ -27,7 +27,7 @@ absl::Duration RetryAfter(const HttpAnswer& answer) {
 
 }  // namespace
 
-Awaited<HttpAnswer> Fetch(AsyncContext& task, HttpClient* client, const HttpRequest& request) {
+Awaited<HttpAnswer> FetchWith(AsyncContext& task, HttpClient* client, const HttpRequest& request) {
   return task.Await<HttpAnswer>([client, request](Awaited<HttpAnswer>::Done done) {
     const uint64_t number = client->Start(request, std::move(done));
     return std::function<void()>([client, number] { client->Stop(number); });

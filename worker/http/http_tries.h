@@ -22,8 +22,8 @@ struct HttpPatience {
   absl::Duration longest_retry_after = absl::Minutes(5);
 };
 
-// Stops the request when the task ends meanwhile.
-Awaited<HttpAnswer> Fetch(AsyncContext& task, HttpClient* client, const HttpRequest& request);
+// As AsyncContext::Fetch, with a client of one's choice.
+Awaited<HttpAnswer> FetchWith(AsyncContext& task, HttpClient* client, const HttpRequest& request);
 
 // Why there is no good answer; never empty.
 std::string CauseOf(const HttpAnswer& answer);

@@ -17,6 +17,8 @@
 #include "base/named_thread.h"
 #include "base/strings.h"
 #include "worker/async/event_loop.h"
+#include "worker/async/processes.h"
+#include "worker/http/http_client.h"
 #include "worker/lanes/attempt_additions.h"
 #include "worker/lanes/handler_outcome.h"
 #include "worker/lanes/report_builder.h"
@@ -50,6 +52,26 @@ struct AsyncLane::Impl {
       return lane.loop->CallAfter(duration, std::move(call));
     }
     void ForgetCall(uint64_t number) override { lane.loop->ForgetCall(number); }
+    uint64_t StartFetch(HttpRequest request, std::function<void(HttpAnswer)> done) override {
+      if (lane.options.http != nullptr)
+        return lane.options.http->Start(std::move(request), std::move(done));
+      HttpAnswer answer;
+      answer.error = "this worker makes no requests";
+      return CallAfter(absl::ZeroDuration(), [done = std::move(done), answer] { done(answer); });
+    }
+    void StopFetch(uint64_t number) override {
+      lane.options.http != nullptr ? lane.options.http->Stop(number) : ForgetCall(number);
+    }
+    uint64_t StartProcess(ProcessOrder order, std::function<void(ProcessEnd)> done) override {
+      if (lane.options.processes != nullptr)
+        return lane.options.processes->Start(order, std::move(done));
+      ProcessEnd end;
+      end.error = "this worker starts no processes";
+      return CallAfter(absl::ZeroDuration(), [done = std::move(done), end] { done(end); });
+    }
+    void StopProcess(uint64_t number) override {
+      lane.options.processes != nullptr ? lane.options.processes->Stop(number) : ForgetCall(number);
+    }
     void Resume(std::coroutine_handle<> waiting) override {
       lane.Enter(*this, [waiting] { waiting.resume(); });
     }

@@ -19,6 +19,8 @@
 namespace reeve {
 
 class EventLoop;
+class HttpClient;
+class Processes;
 class RunningNote;
 class ScratchFolders;
 
@@ -30,6 +32,9 @@ class AsyncLane final : public TaskLane {
     RunningNote* note = nullptr;
     // For handlers that ask for a folder; null: there is none for them. Outlives the lane.
     ScratchFolders* scratch = nullptr;
+    // For handlers that make requests or run processes; null: they get an error. Outlive the lane.
+    HttpClient* http = nullptr;
+    Processes* processes = nullptr;
     // How long a handler may hold the thread before it is logged, and before the lane is stuck.
     absl::Duration log_blocked_after = absl::Milliseconds(100);
     absl::Duration stuck_after = absl::Seconds(10);

@@ -1,12 +1,19 @@
 #include "worker/lanes/async_lane.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <fstream>
 #include <latch>
 #include <stdexcept>
 
+#include "absl/time/clock.h"
 #include "base/input_key.h"
+#include "base/strings.h"
 #include "gtest/gtest.h"
 #include "worker/async/event_loop.h"
+#include "worker/async/processes.h"
 #include "worker/lanes/lane_test_sink.h"
 
 namespace reeve {
@@ -266,6 +273,97 @@ TEST_F(AsyncLaneTest, StopEndsWhatWaits) {
   waits.wait();
   lane.Stop(absl::Seconds(10));
   EXPECT_EQ(gate_.stopped(), 100);
+}
+
+// ---- Processes ----
+
+class ProcessesTest : public AsyncLaneTest {
+ protected:
+  ~ProcessesTest() override { lane_.reset(); }  // The loop ends first.
+  AsyncLane& BeginWith(AsyncHandler handler) {
+    return Begin(std::move(handler), {.processes = &processes_});
+  }
+  Processes processes_{&loop_};
+};
+
+std::string Told(const ProcessEnd& end) {
+  return StrCat(end.error, "|", end.exit_code, "|", end.signal, "|", end.output, "|",
+                end.error_output, "|", end.is_cut);
+}
+
+TEST_F(ProcessesTest, AProcessGivesBackWhatItWroteAndHowItEnded) {
+  BeginWith([](AsyncContext& task, std::string input) -> Async<Result> {
+    ProcessOrder order;
+    order.argv = {"sh", "-c", "cat; echo \"$1 $HOME $NAME\"; pwd; echo bad >&2; exit 7", "sh",
+                  input};
+    order.input = "in ";
+    order.environment = {{"NAME", "value"}, {"HOME", "/nowhere"}};
+    order.working_directory = "/";
+    co_return Told(co_await task.RunProcess(std::move(order)));
+  }).Start(ArraySpan("handler", 3));
+  const auto outcomes = sink_.WaitFor(3);
+  EXPECT_EQ(outcomes.at(0).output, "|7|0|in 100 /nowhere value\n/\n|bad\n|0");
+  EXPECT_EQ(outcomes.at(2).output, "|7|0|in 96 /nowhere value\n/\n|bad\n|0");
+}
+
+TEST_F(ProcessesTest, SignalsMissingProgramsAndTooMuchOutputAreTold) {
+  BeginWith([](AsyncContext& task, std::string input) -> Async<Result> {
+    ProcessOrder order;
+    if (input == "100") order.argv = {"sh", "-c", "kill -9 $$"};
+    if (input == "98") order.argv = {"/no/such/program"};
+    if (input == "96") order.argv = {"sh", "-c", "yes | head -c 5000000; exec sleep 0"};
+    order.max_output_bytes = 4;
+    co_return Told(co_await task.RunProcess(std::move(order)));
+  }).Start(ArraySpan("handler", 4));
+  const auto outcomes = sink_.WaitFor(4);
+  EXPECT_EQ(outcomes.at(0).output, "|0|9|||0");
+  EXPECT_EQ(outcomes.at(1).output, "/no/such/program: No such file or directory|0|0|||0");
+  EXPECT_EQ(outcomes.at(2).output, "|0|0|y\ny\n||1");
+  EXPECT_EQ(outcomes.at(3).output, "the command is empty|0|0|||0");
+}
+
+// Waits until a process is gone, or waits for a parent to notice.
+void WaitForEnd(pid_t pid) {
+  while (kill(pid, 0) == 0) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    if (std::getline(status, text) && text.find(") Z") != std::string::npos) return;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+}
+
+TEST_F(ProcessesTest, WhatAProcessLeavesBehindEndsWithIt) {
+  BeginWith([](AsyncContext& task, std::string) -> Async<Result> {
+    ProcessOrder order;
+    order.argv = {"sh", "-c", "sleep 1000 & echo $!"};  // It holds the pipe.
+    co_return (co_await task.RunProcess(std::move(order))).output;
+  }).Start(ArraySpan("handler", 1));
+  WaitForEnd(std::stoi(sink_.WaitFor(1).at(0).output));
+}
+
+TEST_F(ProcessesTest, ATaskThatMustEndKillsItsProcess) {
+  const std::string file = testing::TempDir() + "/pid." + std::to_string(getpid());
+  BeginWith([&file](AsyncContext& task, std::string) -> Async<Result> {
+    ProcessOrder order;
+    order.argv = {"sh", "-c", "echo $$ > " + file + "; sleep 1000 & exec sleep 1000"};
+    co_await task.RunProcess(std::move(order));
+    co_return std::string("not reached");
+  }).Start(ArraySpan("handler", 1));
+  pid_t child = 0;
+  while (child == 0) std::ifstream(file) >> child;
+  lane_->Cancel(SpanKey(1), {0, 1});
+  EXPECT_EQ(sink_.WaitFor(1).at(0).state, TaskState::kCancelled);
+  WaitForEnd(child);
+}
+
+TEST_F(AsyncLaneTest, WhereThereIsNoClientAndNoProcessesAreStartedThatIsSaid) {
+  Begin([](AsyncContext& task, std::string) -> Async<Result> {
+    const HttpAnswer answer = co_await task.Fetch(HttpRequest());
+    const ProcessEnd end = co_await task.RunProcess(ProcessOrder());
+    co_return answer.error + ", " + end.error;
+  }).Start(ArraySpan("handler", 1));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).output,
+            "this worker makes no requests, this worker starts no processes");
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,25 +11,10 @@
 
 #include "base/result_batch.h"
 #include "base/strings.h"
-
-extern char** environ;
+#include "worker/supervisor/command_basics.h"
 
 namespace reeve {
 namespace {
-
-// The part of the worker's environment that commands see.
-std::vector<std::string> InheritedEnvironment() {
-  std::vector<std::string> kept;
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view text = *variable;
-    const std::string_view name = text.substr(0, text.find('='));
-    if (name == "PATH" || name == "HOME" || name == "LANG" || name == "TZ" || name == "TERM" ||
-        name.rfind("LC_", 0) == 0) {
-      kept.emplace_back(text);
-    }
-  }
-  return kept;
-}
 
 // Hidden, because the scratch folder is the working directory of most commands.
 std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
@@ -112,18 +96,6 @@ absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Templa
   request.limits = LimitsOf(command.limits);
   request.exclusive = span.job->exclusive;
   return request;
-}
-
-int OpenAsInput(std::string_view content) {
-  const int fd = memfd_create("stdin", MFD_CLOEXEC);
-  if (fd < 0) return -1;
-  while (!content.empty()) {
-    const ssize_t n = write(fd, content.data(), content.size());
-    if (n <= 0) break;
-    content.remove_prefix(static_cast<size_t>(n));
-  }
-  lseek(fd, 0, SEEK_SET);
-  return fd;
 }
 
 absl::StatusOr<std::string> ReadResultFile(const std::string& scratch) {

@@ -25,9 +25,6 @@ absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Templa
                                               TaskIndex index, std::string_view input,
                                               const std::string& scratch);
 
-// Content as a file to read from the beginning; -1 with errno if there is no room.
-int OpenAsInput(std::string_view content);
-
 // What the command left in its result file ($REEVE_RESULT_FILE); "" if there is none.
 // Errors: RESOURCE_EXHAUSTED  over 3 MiB; FAILED_PRECONDITION  it cannot be read.
 absl::StatusOr<std::string> ReadResultFile(const std::string& scratch);

@@ -30,6 +30,7 @@
 #include "worker/lanes/output_capture.h"
 #include "worker/lanes/report_builder.h"
 #include "worker/lanes/scratch_folders.h"
+#include "worker/supervisor/command_basics.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
 

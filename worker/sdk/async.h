@@ -23,6 +23,7 @@
 #ifndef REEVE_WORKER_SDK_ASYNC_H_
 #define REEVE_WORKER_SDK_ASYNC_H_
 
+#include <algorithm>
 #include <coroutine>
 #include <exception>
 #include <functional>
@@ -33,6 +34,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "worker/sdk/awaitables.h"
 #include "worker/sdk/task_context.h"
 
 namespace reeve {
@@ -170,6 +172,27 @@ class AsyncContext : public AttemptContext {
     });
   }
 
+  // An HTTP request, once; within the connections that the worker allows in all and to a host. The
+  // answer says itself whether there is one: its `error`.
+  Awaited<HttpAnswer> Fetch(HttpRequest request) {
+    return Awaited<HttpAnswer>(
+        this, [this, request = std::move(request)](Awaited<HttpAnswer>::Done done) mutable {
+          const uint64_t number = StartFetch(std::move(request), std::move(done));
+          return std::function<void()>([this, number] { StopFetch(number); });
+        });
+  }
+
+  // A child process, until it has ended. It is the leader of a process group, which is killed when
+  // the leader has ended, or the task must end meanwhile. Starting one takes about half a
+  // millisecond of the lane's thread.
+  Awaited<ProcessEnd> RunProcess(ProcessOrder order) {
+    return Awaited<ProcessEnd>(
+        this, [this, order = std::move(order)](Awaited<ProcessEnd>::Done done) mutable {
+          const uint64_t number = StartProcess(std::move(order), std::move(done));
+          return std::function<void()>([this, number] { StopProcess(number); });
+        });
+  }
+
   // Waits for anything that calls back on the lane's thread (see Post).
   template <typename T>
   Awaited<T> Await(typename Awaited<T>::Begin begin) {
@@ -182,6 +205,11 @@ class AsyncContext : public AttemptContext {
   virtual uint64_t CallAfter(absl::Duration duration, std::function<void()> call) = 0;
   // Nothing happens if it was called.
   virtual void ForgetCall(uint64_t number) = 0;
+  // What Fetch and RunProcess wait for. `done` is called once, later; not after it was stopped.
+  virtual uint64_t StartFetch(HttpRequest request, std::function<void(HttpAnswer)> done) = 0;
+  virtual void StopFetch(uint64_t number) = 0;
+  virtual uint64_t StartProcess(ProcessOrder order, std::function<void(ProcessEnd)> done) = 0;
+  virtual void StopProcess(uint64_t number) = 0;
   // Goes on with a coroutine of this task. For awaitables.
   virtual void Resume(std::coroutine_handle<> waiting) = 0;
 };

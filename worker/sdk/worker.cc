@@ -23,6 +23,7 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "worker/async/event_loop.h"
+#include "worker/async/processes.h"
 #include "worker/crawl/crawl_handler.h"
 #include "worker/handlers/builtin.h"
 #include "worker/http/http_client.h"
@@ -236,6 +237,7 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   ChildPool children({.argv = child_argv});
   EventLoop event_loop;
   HttpClient http(&event_loop, flags.http);
+  Processes child_processes(&event_loop);
   HttpClientOptions public_only = flags.http;
   public_only.public_only = true;
   HttpClient public_http(&event_loop, public_only);
@@ -279,7 +281,9 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
     coroutines = std::make_unique<AsyncLane>(
         AsyncLane::Options{.slots = flags.async_slots,
                            .note = notes.slot(flags.slots + flags.process_slots),
-                           .scratch = &scratch},
+                           .scratch = &scratch,
+                           .http = &http,
+                           .processes = &child_processes},
         &registry, &event_loop, loop.sink());
   }
   ProcessLane processes({.slots = flags.process_slots,
