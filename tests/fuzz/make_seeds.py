@@ -199,12 +199,12 @@ def requests():
     number = lambda v: struct.pack("<Q", v)
     text = lambda s: number(len(s)) + s
     record = lambda kind, body: struct.pack("<IB", len(body) + 1, kind) + body
-    spawn = number(7) + number(2) + text(b"wc") + text(b"-c") + number(1) + text(b"A=b") + text(b"/tmp") + number(1) + number(2) + b"".join(
+    spawn = number(7) + number(2) + text(b"wc") + text(b"-c") + number(1) + text(b"A=b") + text(b"/tmp") + number(1) + number(1) + number(2) + b"".join(
         number(v) for v in [4, 0, 0, 7, 50, 50])
     put("spawn_protocol", "spawn", record(1, spawn))
     put("spawn_protocol", "two_records", record(2, number(7) + number(9)) + record(3, b"".join(number(v) for v in [2, 7, 0, 0, 256, 0])))
     put("spawn_protocol", "endless_arguments", record(1, number(7) + number(2**64 - 1)))
-    put("spawn_protocol", "no_program", record(1, number(7) + number(0) + number(0) + text(b"")))
+    put("spawn_protocol", "no_program", record(1, number(7) + number(0) + number(0) + text(b"") + number(0) + number(0)))
     put("spawn_protocol", "cut", record(1, spawn)[:-3])
     put("spawn_protocol", "size_zero", b"\0" * 8)
 

@@ -41,6 +41,12 @@ class ContextTest(unittest.TestCase):
         task = json.loads(self.cluster.reeve("task", "get", f"{job}/0", "--json").stdout)
         self.assertNotIn("progress", task)
 
+    def test_of_a_command(self):
+        job = self.cluster.reeve("submit", "-q", "--shell", "echo 0.5 half >&$REEVE_PROGRESS_FD; exec sleep 1000").stdout.strip()
+        task = wait_for(lambda: (t := json.loads(self.cluster.reeve("task", "get", f"{job}/0", "--json").stdout)).get("progress") and t, "progress")
+        self.assertEqual((task["state"], task["progress"]), ("RUNNING", {"done": 0.5, "note": "half"}))
+        self.cluster.reeve("cancel", job)
+
     def test_on_the_thread_lane(self):
         self.check("narrate")
 

@@ -68,6 +68,7 @@ std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
   environment.push_back(StrCat("REEVE_ATTEMPT=", span.attempt));
   environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
   environment.push_back(StrCat("REEVE_RESULT_FILE=", ResultFileOf(scratch)));
+  environment.push_back(StrCat("REEVE_PROGRESS_FD=", kProgressFd));
   if (job.is_array) {
     environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
                                  job.array_start + static_cast<int64_t>(index) * job.array_step));

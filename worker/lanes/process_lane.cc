@@ -28,6 +28,7 @@
 #include "base/strings.h"
 #include "worker/lanes/command_setup.h"
 #include "worker/lanes/output_capture.h"
+#include "worker/lanes/progress_pipes.h"
 #include "worker/lanes/report_builder.h"
 #include "worker/lanes/scratch_folders.h"
 #include "worker/supervisor/command_basics.h"
@@ -49,6 +50,9 @@ constexpr size_t kReportBytes = 1u << 20;
 // Of a frame of results, for all but the texts of one task.
 constexpr size_t kFrameReserve = 256u << 10;
 
+// What an event is of, beside an attempt's stream.
+constexpr uint64_t kProgress = 1ull << 63;  // And the pipe's number.
+
 struct Pipe {
   int fd = -1;  // Our end; -1: closed.
   OutputCapture capture;
@@ -69,6 +73,8 @@ struct Attempt {
   bool cancelled = false, timed_out = false;
   std::string program;
   RunningNote* note = nullptr;
+  std::optional<size_t> progress_pipe;
+  AttemptProgress progress;
 };
 
 struct Work {
@@ -100,6 +106,8 @@ struct ProcessLane::Impl {
   std::optional<ScratchFolders> scratch ABSL_GUARDED_BY(mu);
   uint64_t next_id = 1;
   std::vector<RunningNote*> free_notes ABSL_GUARDED_BY(mu);
+  ProgressPipes progress_pipes ABSL_GUARDED_BY(mu);
+  std::map<size_t, uint64_t> attempt_of_pipe ABSL_GUARDED_BY(mu);
 
   // Results not told yet, by span.
   struct Finished {
@@ -134,6 +142,8 @@ struct ProcessLane::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void FailNow(Attempt& attempt, Reason reason, std::string message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  int TakeProgressPipe(Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void ReadProgress(size_t pipe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void ReadPipe(Attempt& attempt, bool error_stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void ClosePipe(Pipe& pipe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void SendLive(Attempt& attempt, Pipe& pipe, uint32_t stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -204,6 +214,7 @@ void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest re
     request.standard_input = in;
     request.standard_output = out[1];
     request.standard_error = err[1];
+    request.progress = TakeProgressPipe(*attempt);
     spawned = channel->Spawn(request);
   }
   for (const int fd : {in, out[1], err[1]}) {
@@ -229,6 +240,29 @@ void ProcessLane::Impl::Launch(std::unique_ptr<Attempt> attempt, SpawnRequest re
   }
   const uint64_t id = attempt->id;
   attempts.emplace(id, std::move(attempt));
+}
+
+// Returns: its end for the command; -1 if there is none, which is no reason not to start it.
+int ProcessLane::Impl::TakeProgressPipe(Attempt& attempt) {
+  bool is_new = false;
+  attempt.progress_pipe = progress_pipes.Take(&is_new);
+  if (!attempt.progress_pipe.has_value()) return -1;
+  attempt_of_pipe[*attempt.progress_pipe] = attempt.id;
+  if (is_new) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kProgress | *attempt.progress_pipe;
+    epoll_ctl(poller, EPOLL_CTL_ADD, progress_pipes.read_end(*attempt.progress_pipe), &event);
+  }
+  return progress_pipes.write_end(*attempt.progress_pipe);
+}
+
+void ProcessLane::Impl::ReadProgress(size_t pipe) {
+  auto said = progress_pipes.Read(pipe);
+  const auto owner = attempt_of_pipe.find(pipe);
+  if (!said.has_value() || owner == attempt_of_pipe.end()) return;
+  const auto attempt = attempts.find(owner->second);
+  if (attempt != attempts.end()) attempt->second->progress = *std::move(said);
 }
 
 bool ProcessLane::Impl::StartSome() {
@@ -368,6 +402,10 @@ void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
   ClosePipe(attempt.out);
   ClosePipe(attempt.err);
   if (attempt.scratch.has_value()) scratch->GiveBack(*std::move(attempt.scratch));
+  if (attempt.progress_pipe.has_value()) {
+    attempt_of_pipe.erase(*attempt.progress_pipe);
+    progress_pipes.GiveBack(*attempt.progress_pipe);
+  }
   result.entry.index = attempt.index;
   result.entry.attempt = attempt.number;
   result.entry.start_us = absl::ToUnixMicros(attempt.began_wall);
@@ -511,6 +549,8 @@ void ProcessLane::Impl::Loop() {
           from_channel = true;
         } else if (ready[i].data.u64 == kDoorbell) {
           doorbell.Answer();
+        } else if ((ready[i].data.u64 & kProgress) != 0) {
+          ReadProgress(static_cast<size_t>(ready[i].data.u64 & ~kProgress));
         } else if (const auto it = attempts.find(ready[i].data.u64 >> 1); it != attempts.end()) {
           ReadPipe(*it->second, (ready[i].data.u64 & 1) != 0);
         }
@@ -619,7 +659,8 @@ std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t
   MutexLock lock(&impl_->mu);
   for (const auto& [id, attempt] : impl_->attempts) {
     if (now - attempt->began >= at_least)
-      running.push_back({attempt->job->job, attempt->index, now - attempt->began, {}});
+      running.push_back(
+          {attempt->job->job, attempt->index, now - attempt->began, attempt->progress});
   }
   return Longest(std::move(running), limit);
 }

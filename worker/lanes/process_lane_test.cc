@@ -12,6 +12,7 @@
 #include "base/result_batch.h"
 #include "gtest/gtest.h"
 #include "worker/lanes/output_capture.h"
+#include "worker/lanes/progress_pipes.h"
 #include "worker/supervisor/supervisor.h"
 
 namespace reeve {
@@ -340,6 +341,54 @@ void WaitUntilGone(pid_t pid) {
     if (!(stat >> number >> name >> state) || state == "Z") return;
     usleep(10'000);
   }
+}
+
+TEST(ProcessLaneTest, ProgressIsALineOfANumberAndAWord) {
+  const auto parsed = [](std::string_view line) {
+    const auto progress = ParseProgress(line);
+    return progress.has_value() ? std::to_string(progress->permille) + "/" + progress->note
+                                : "none";
+  };
+  EXPECT_EQ(parsed("0.25 a quarter"), "250/a quarter");
+  EXPECT_EQ(parsed(" 50%\t half "), "500/half");
+  EXPECT_EQ(parsed("1"), "1000/");
+  EXPECT_EQ(parsed("7 too much"), "1000/too much");
+  EXPECT_EQ(parsed("-1"), "0/");
+  for (const char* none : {"", " ", "nan", "%", "soon 0.5", "0.5x"})
+    EXPECT_EQ(parsed(none), "none");
+  EXPECT_EQ(ParseProgress("0.5 " + std::string(1000, 'n'))->note, std::string(200, 'n'));
+}
+
+TEST(ProcessLaneTest, ACommandSaysHowFarItIsAndTheNextBeginsAnew) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    const auto progress = [&lane] {
+      const auto running = lane.Running(absl::ZeroDuration(), 10);
+      return running.empty() ? AttemptProgress() : running[0].progress;
+    };
+    lane.Start(Command({"sh", "-c",
+                        "echo 0.1 >&$REEVE_PROGRESS_FD; echo 75% nearly >&$REEVE_PROGRESS_FD; "
+                        "printf 0.9 >&$REEVE_PROGRESS_FD; read line < /dev/stdin; sleep 1000"}));
+    while (progress().permille != 750) absl::SleepFor(absl::Milliseconds(1));
+    EXPECT_EQ(progress().note, "nearly");
+    lane.Cancel(SpanKey(1), {0, 1});
+    sink.WaitFor(1);
+    LaneSpan next = Command({"sh", "-c", "echo begun; sleep 1000"});
+    next.key = SpanKey(2);
+    next.run = {1, 1};
+    lane.Start(next);
+    sink.WaitForLive(6);
+    EXPECT_EQ(progress().permille, AttemptProgress::kUntold);
+    lane.Cancel(SpanKey(2), {1, 1});
+    sink.WaitFor(2);
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandThatSaysMuchIsNotHeldUpAndDisturbsNobody) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(
+        Command({"sh", "-c", "yes 0.5 | head -c 3000000 >&$REEVE_PROGRESS_FD; echo done"}, 4));
+    for (const auto& [index, outcome] : sink.WaitFor(4)) EXPECT_EQ(outcome.output, "done\n");
+  }));
 }
 
 TEST(ProcessLaneTest, WhatACommandLeavesBehindInItsGroupIsKilled) {

@@ -19,7 +19,7 @@ bool SendAll(int fd, std::string_view bytes, const int* fds, int fd_count) {
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = {};
+    alignas(cmsghdr) char control[CMSG_SPACE(kSpawnDescriptors * sizeof(int))] = {};
     if (first && fd_count > 0) {
       message.msg_control = control;
       message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
@@ -51,8 +51,11 @@ absl::Status SpawnChannel::Spawn(const SpawnRequest& request) {
   const std::string bytes = EncodeSpawn(request);
   if (bytes.size() > kMaxSpawnMessage)
     return absl::InvalidArgumentError("the command is too large");
-  const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
-  if (!SendAll(fd_, bytes, fds, 3)) return absl::UnavailableError("the supervisor is gone");
+  const int fds[kSpawnDescriptors] = {
+      request.standard_input, request.standard_output, request.standard_error,
+      request.progress >= 0 ? request.progress : request.standard_input};
+  if (!SendAll(fd_, bytes, fds, kSpawnDescriptors))
+    return absl::UnavailableError("the supervisor is gone");
   return absl::OkStatus();
 }
 

@@ -24,6 +24,7 @@ std::string EncodeSpawn(const SpawnRequest& request) {
   PutTexts(request.environment, &writer);
   writer.Text(request.working_directory);
   writer.Number(request.exclusive ? 1 : 0);
+  writer.Number(request.progress >= 0 ? 1 : 0);
   writer.Number(request.limits.size());
   for (const ResourceLimit& limit : request.limits) {
     writer.Number(static_cast<uint64_t>(limit.resource));
@@ -66,6 +67,9 @@ bool DecodeSpawn(std::string_view body, SpawnRequest* request) {
   const uint64_t exclusive = reader.Number();
   if (exclusive > 1) return false;
   request->exclusive = exclusive == 1;
+  const uint64_t has_progress = reader.Number();
+  if (has_progress > 1) return false;
+  request->progress = has_progress == 1 ? 0 : -1;
   for (uint64_t n = reader.Number(); n > 0 && reader.ok(); --n) {
     const uint64_t resource = reader.Number();
     if (resource > kMostResource) return false;

@@ -18,6 +18,10 @@ namespace reeve {
 
 enum class SpawnMessage : uint8_t { kSpawn = 1, kKill = 2, kEvent = 3, kDeadline = 4 };
 
+// Descriptors beside each kSpawn: always as many, so that those of one are never taken for those of
+// the next.
+inline constexpr int kSpawnDescriptors = 4;
+
 // Larger than any command the API lets through.
 inline constexpr uint32_t kMaxSpawnMessage = 8u << 20;
 
@@ -83,7 +87,8 @@ std::string EncodeSpawn(const SpawnRequest& request);
 std::string EncodeKill(uint64_t id, int signal);
 std::string EncodeDeadline(absl::Duration until);
 std::string EncodeEvent(const SpawnEvent& event);
-// Descriptors travel beside the record and are not set. Returns: false if `body` is no such record:
+// Descriptors travel beside the record and are not set, but for whether there is one for progress.
+// Returns: false if `body` is no such record:
 // a worker that writes over its memory must not take the supervisor with it.
 bool DecodeSpawn(std::string_view body, SpawnRequest* request);
 bool DecodeKill(std::string_view body, uint64_t* id, int* signal);

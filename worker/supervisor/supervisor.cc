@@ -121,6 +121,9 @@ bool SetLimit(const ResourceLimit& limit) {
   dup2(request.standard_input, STDIN_FILENO);
   dup2(request.standard_output, STDOUT_FILENO);
   dup2(request.standard_error, STDERR_FILENO);
+  // Last: it may replace one of those above. In its place already, it only has to stay.
+  if (request.progress == kProgressFd) fcntl(kProgressFd, F_SETFD, 0);
+  if (request.progress >= 0) dup2(request.progress, kProgressFd);
   for (const ResourceLimit& limit : request.limits) {
     if (!SetLimit(limit)) GiveUp(fault, errno, false);
   }
@@ -324,7 +327,7 @@ void Supervisor::SendTold() {
 void Supervisor::Spawn(SpawnRequest request) {
   SpawnEvent event;
   event.id = request.id;
-  const int fds[3] = {request.standard_input, request.standard_output, request.standard_error};
+  const int fds[] = {request.standard_input, request.standard_output, request.standard_error};
   volatile SpawnFault fault;
   event.fenced = request.exclusive && Boottime() >= exclusive_until_;
   if (event.fenced) {
@@ -341,7 +344,9 @@ void Supervisor::Spawn(SpawnRequest request) {
     if (pid == 0) ExecChild(plan, request, ignored_signals_, &fault);
     if (pid < 0) fault.error = errno;
   }
-  if (fds[0] >= 0) close(fds[0]);
+  for (const int fd : {fds[0], request.progress}) {
+    if (fd >= 0) close(fd);
+  }
   if (fault.error != 0) {
     ended_streams_.insert(ended_streams_.end(), {fds[1], fds[2]});
     if (pid > 0) waitpid(pid, nullptr, 0);
@@ -372,7 +377,7 @@ void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
     if (DecodeDeadline(body, &until)) exclusive_until_ = until;
     return;
   }
-  if (type != SpawnMessage::kSpawn || received_.size() < 3) return;
+  if (type != SpawnMessage::kSpawn || received_.size() < kSpawnDescriptors) return;
   SpawnRequest request;
   if (!DecodeSpawn(body, &request)) {
     REEVE_LOG_ERROR("a request to spawn was not understood bytes={}", body.size());
@@ -381,7 +386,12 @@ void Supervisor::OnRecord(SpawnMessage type, const std::string& body) {
   request.standard_input = received_[0];
   request.standard_output = received_[1];
   request.standard_error = received_[2];
-  received_.erase(received_.begin(), received_.begin() + 3);
+  if (request.progress >= 0) {
+    request.progress = received_[3];
+  } else if (received_[3] >= 0) {
+    close(received_[3]);
+  }
+  received_.erase(received_.begin(), received_.begin() + kSpawnDescriptors);
   Spawn(std::move(request));
 }
 
@@ -413,7 +423,7 @@ void Supervisor::OnSocket() {
     if ((message.msg_flags & MSG_CTRUNC) != 0) {
       for (size_t i = before; i < received_.size(); ++i) close(received_[i]);
       received_.resize(before);
-      received_.insert(received_.end(), 3, -1);
+      received_.insert(received_.end(), kSpawnDescriptors, -1);
     }
     incoming_.append(buffer, static_cast<size_t>(n));
   }

@@ -45,7 +45,10 @@ struct SpawnRequest {
   std::vector<ResourceLimit> limits;
   int standard_input = -1, standard_output = -1,
       standard_error = -1;  // Passed on; the caller closes its own.
+  int progress = -1;        // The same, as kProgressFd in the command; -1: none.
 };
+
+inline constexpr int kProgressFd = 3;
 
 // What the supervisor tells.
 struct SpawnEvent {
