@@ -101,8 +101,8 @@ void TakeRobots(const HttpAnswer& answer, Site* site) {
   site->robots_until = absl::Now() + (is_there || is_not ? kRobotsLast : kRobotsAgain);
 }
 
-Async<bool> LearnRobots(AsyncContext* task, Crawler* crawler, const CrawlBounds* bounds,
-                        const PageUrl* page, std::shared_ptr<Site> site) {
+Async<> LearnRobots(AsyncContext* task, Crawler* crawler, const CrawlBounds* bounds,
+                    const PageUrl* page, std::shared_ptr<Site> site) {
   while (site->robots_until < absl::Now()) {
     if (site->is_asking) {
       co_await UntilAsked(*task, site);
@@ -114,18 +114,16 @@ Async<bool> LearnRobots(AsyncContext* task, Crawler* crawler, const CrawlBounds*
     request.max_redirects = 5;
     TakeRobots(co_await FetchWith(*task, crawler->ClientFor(*bounds), request), site.get());
   }
-  co_return true;
 }
 
 // Its turn at the site has come.
-Async<bool> TakeTurn(AsyncContext* task, const CrawlBounds* bounds, std::shared_ptr<Site> site) {
+Async<> TakeTurn(AsyncContext* task, const CrawlBounds* bounds, std::shared_ptr<Site> site) {
   const absl::Duration delay = std::max(
       bounds->delay, bounds->heeds_robots ? site->robots.crawl_delay() : absl::ZeroDuration());
-  if (delay == absl::ZeroDuration()) co_return true;
+  if (delay == absl::ZeroDuration()) co_return;
   const absl::Time turn = std::max(absl::Now(), site->next_request);
   site->next_request = turn + delay;
   co_await task->Sleep(turn - absl::Now());
-  co_return true;
 }
 
 std::string HeaderOf(const HttpAnswer& answer, std::string_view wanted) {

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/input_batch.h"
 #include "base/mutex.h"
@@ -121,6 +123,29 @@ inline LaneSpan ArraySpan(const std::string& handler, uint32_t count, uint64_t k
   span.key = SpanKey(key);
   span.job = job;
   span.run = {0, count};
+  return span;
+}
+
+// Inputs as a client sent them.
+inline LaneSpan InputsSpan(const std::string& handler, const std::vector<std::string>& inputs,
+                           std::map<std::string, std::string> params = {},
+                           absl::Duration limit = absl::InfiniteDuration()) {
+  auto job = std::make_shared<JobContext>();
+  job->job = JobId(1);
+  job->handler = handler;
+  job->params = std::move(params);
+  job->time_limit = limit;
+  std::string blob;
+  std::vector<uint32_t> ends;
+  for (const std::string& input : inputs) {
+    blob += input;
+    ends.push_back(static_cast<uint32_t>(blob.size()));
+  }
+  LaneSpan span;
+  span.key = SpanKey(1);
+  span.job = job;
+  span.run = {0, static_cast<uint32_t>(inputs.size())};
+  span.inputs = SpanInputs(Buffer(std::move(blob)), std::move(ends));
   return span;
 }
 
