@@ -1,6 +1,7 @@
 #include "base/result_batch.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/strings.h"
@@ -317,6 +318,18 @@ absl::StatusOr<std::shared_ptr<const ResultBatch>> ResultBatch::Parse(Buffer wir
 TaskState ResultBatch::State(uint32_t position) const {
   return static_cast<TaskState>(
       At(states_, position, static_cast<uint32_t>(TaskState::kSucceeded)));
+}
+
+std::vector<TimeCount> ResultBatch::RunTimes() const {
+  if (run_us_.size() <= 1)
+    return {{TimeHistogram::BucketOf(run_us_.empty() ? 0 : run_us_[0]), count_}};
+  std::array<uint32_t, TimeHistogram::kBuckets> counts{};
+  for (const uint32_t us : run_us_) ++counts[TimeHistogram::BucketOf(us)];
+  std::vector<TimeCount> times;
+  for (uint32_t bucket = 0; bucket < counts.size(); ++bucket) {
+    if (counts[bucket] > 0) times.push_back({bucket, counts[bucket]});
+  }
+  return times;
 }
 
 ResultEntry ResultBatch::Entry(uint32_t position, TaskIndex index) const {

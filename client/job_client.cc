@@ -158,6 +158,12 @@ absl::StatusOr<v1::Cluster> JobClient::GetCluster() {
   return Call(cluster_.get(), &v1::ClusterService::Stub::GetCluster, v1::GetClusterRequest());
 }
 
+absl::StatusOr<v1::Statistics> JobClient::GetStatistics(bool reset) {
+  v1::GetStatisticsRequest request;
+  request.set_reset(reset);
+  return Call(cluster_.get(), &v1::ClusterService::Stub::GetStatistics, request);
+}
+
 absl::Status JobClient::CheckHealth() {
   // grpc.health.v1: the request is empty, field 1 of the answer is 1 when SERVING.
   grpc::ClientContext context;

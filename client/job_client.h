@@ -43,6 +43,7 @@ class JobClient {
   absl::StatusOr<v1::ExplainTaskResponse> ExplainTask(uint64_t job_id, uint32_t index);
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
   absl::StatusOr<v1::Cluster> GetCluster();
+  absl::StatusOr<v1::Statistics> GetStatistics(bool reset);
 
   // OK if the master says SERVING. One try.
   absl::Status CheckHealth();

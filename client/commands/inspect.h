@@ -1,5 +1,5 @@
-// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`; and
-// `cancel`.
+// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`, `stats`;
+// and `cancel`.
 //
 // Thread: the main thread's.
 
@@ -30,6 +30,12 @@ absl::StatusOr<int> RunTaskGet(Session& session, const std::string& task);
 absl::StatusOr<int> RunTaskWhy(Session& session, const std::string& task);
 absl::StatusOr<int> RunWorkerList(Session& session);
 absl::StatusOr<int> RunClusterInfo(Session& session);
+
+struct StatsOptions {
+  bool reset = false;       // Begin anew; what was there is shown.
+  bool prometheus = false;  // In the text format of Prometheus.
+};
+absl::StatusOr<int> RunStats(Session& session, const StatsOptions& options);
 
 }  // namespace reeve
 

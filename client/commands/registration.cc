@@ -49,6 +49,7 @@ struct Program {
   ResultsOptions results;
   LogsOptions logs;
   ListOptions list;
+  StatsOptions stats;
   BenchOptions bench;
   std::vector<std::string> jobs;
   std::string job, task, symbol, method, request = "{}", shell;
@@ -65,9 +66,9 @@ CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& 
 // Options that make a job, for `run`, `map` and `submit`.
 void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
-  verb->add_option(
-      "--handler", job->handler,
-      "Handler instead of a command: http, crawl, jq, sql, digest, echo, sleep, or one of your own");
+  verb->add_option("--handler", job->handler,
+                   "Handler instead of a command: http, crawl, jq, sql, digest, echo, sleep, or "
+                   "one of your own");
   verb->add_option("--shell", job->shell,
                    "A script for /bin/sh instead of a command; what replaces {} is quoted");
   verb->add_option("--param", job->params, "NAME=VALUE, an option of the handler; may be repeated")
@@ -267,6 +268,13 @@ void AddLookVerbs(CLI::App* app, Program* p) {
   AddVerb(cluster, "info", "Show the cluster", "reeve cluster info")->callback([p] {
     p->action = [p] { return RunClusterInfo(p->session); };
   });
+
+  CLI::App* stats =
+      AddVerb(app, "stats", "What became of the calls of handlers, and how long they took",
+              "reeve stats --prometheus > /var/lib/node_exporter/reeve.prom");
+  stats->add_flag("--reset", p->stats.reset, "Begin anew; what was there is shown");
+  stats->add_flag("--prometheus", p->stats.prometheus, "As text for Prometheus");
+  stats->callback([p] { p->action = [p] { return RunStats(p->session, p->stats); }; });
 }
 
 // Options that every benchmark has.

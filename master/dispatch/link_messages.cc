@@ -278,6 +278,7 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
       if (!taken.ok()) return taken;
     }
     if (absl::Status s = TakeCounts(batch, **parsed, &out.counted); !s.ok()) return s;
+    out.run_times = (*parsed)->RunTimes();
     out.run_time = absl::Nanoseconds(std::min<uint64_t>(batch.run_ns(), INT64_MAX));
     arrived.batches.push_back(std::move(out));
   }

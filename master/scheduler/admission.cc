@@ -130,6 +130,11 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     position += leased.run.count;
   }
   worker.finished += count;
+  if (count == position && job->state != JobState::kCancelling) {
+    HandlerStats& stats = StatsOf(*job);
+    for (const TimeCount& times : batch.run_times) stats.times.Add(times);
+    stats.run_time += batch.run_time;
+  }
   LearnPace(worker, *job, position, batch.run_time);
   if (job->state == JobState::kCancelling) all = false;
   write.body = batch.body;
@@ -141,6 +146,15 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   UpdateListing(*job);
   EndIfDone(now, *job);
   return all;
+}
+
+HandlerStats& Scheduler::Impl::StatsOf(Job& job) {
+  if (job.stats == nullptr) {
+    const std::string& handler = job.options.handler;
+    const bool known = statistics.contains(handler) || statistics.size() < kMostHandlers;
+    job.stats = &statistics[known ? handler : kOtherHandlers];
+  }
+  return *job.stats;
 }
 
 // In the commit of the results: what is counted stands or falls with them.
@@ -188,6 +202,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq le
     if (good > 0) {
       AppendRun(&write->runs, {accepted.first, good, position}, TaskState::kSucceeded);
       job.succeeded += good;
+      StatsOf(job).succeeded += good;
       FinishInChunks(job, {accepted.first, good});
       if (!job.budgets.empty()) {
         job.budgets.erase(job.budgets.lower_bound(accepted.first),
@@ -209,6 +224,7 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
                                     PutResults* write) {
   // Stopped by its worker for a drain, not by the job: it did not fail.
   if (entry.state == TaskState::kCancelled) return LoseRuns(now, job, {{index, 1}});
+  ++StatsOf(job).failed[entry.reason];
   Budget& budget = job.budgets[index];
   ++budget.failed_attempts;
   budget.failed = {epoch, lease};

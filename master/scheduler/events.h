@@ -19,6 +19,7 @@
 #include "base/buffer.h"
 #include "base/ids.h"
 #include "base/positions.h"
+#include "base/time_histogram.h"
 
 namespace reeve {
 
@@ -225,6 +226,7 @@ struct ResultBatchArrived {
   Buffer body;              // Wire bytes of a reeve.v1.ResultBatch.
   NewInputs added;
   std::vector<CountedEntry> counted;  // Positions ascend.
+  std::vector<TimeCount> run_times;   // Of all its attempts, for statistics.
 };
 
 struct ResultsArrived {

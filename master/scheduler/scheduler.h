@@ -13,6 +13,7 @@
 #ifndef REEVE_MASTER_SCHEDULER_SCHEDULER_H_
 #define REEVE_MASTER_SCHEDULER_SCHEDULER_H_
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,15 @@ struct WorkerView {
   absl::Time joined, last_seen;
 };
 
+// What became of the attempts of a handler, as workers reported them.
+struct HandlerStats {
+  uint64_t succeeded = 0;
+  std::map<Reason, uint64_t> failed;  // Also those that were tried again.
+  // Of batches that were recorded whole: nearly all.
+  TimeHistogram times;
+  absl::Duration run_time;  // All of `times` together.
+};
+
 // A task of a job that has not ended, as the scheduler knows it.
 struct TaskView {
   TaskState state = TaskState::kUnspecified;
@@ -145,6 +155,13 @@ class Scheduler {
              recalled_tasks = 0, suspicions = 0, crashes = 0;
   };
   Totals totals() const;
+
+  // By handler, those that were used since the start or the last reset; after kMostHandlers names
+  // all others are one, `kOtherHandlers`. Not kept across a restart.
+  static constexpr size_t kMostHandlers = 1'000;
+  static constexpr char kOtherHandlers[] = "(others)";
+  std::map<std::string, HandlerStats> Statistics() const;
+  void ResetStatistics();
 
  private:
   struct Impl;

@@ -127,6 +127,7 @@ struct Job {
   uint64_t succeeded = 0, failed = 0, retried = 0, cancelled_count = 0;
   uint64_t last_seq = 0;
   std::map<std::string, int64_t> counters;  // Of its handlers.
+  HandlerStats* stats = nullptr;            // Of its handler; set when first needed.
 
   uint32_t frontier = 0;          // Counts: nothing at or beyond it is assigned.
   uint32_t frontier_pending = 0;  // Written, counts once `frontier_commit` is done; 0: none.
@@ -368,6 +369,7 @@ struct Scheduler::Impl {
   Selection SelectAll(Job& job, uint32_t count, const std::vector<InputKey>& keys);
   // The inputs that came with the results in `admitted`, in the same transaction.
   void AddNewInputs(Job& job, NewInputs added, const std::vector<ResultRun>& admitted);
+  HandlerStats& StatsOf(Job& job);
   void AddCounts(Job& job, const std::vector<CountedEntry>& counted,
                  const std::vector<ResultRun>& admitted);
 
@@ -458,6 +460,7 @@ struct Scheduler::Impl {
   absl::Duration next_check = absl::ZeroDuration();
   absl::Duration next_rebalance = absl::ZeroDuration();
   Totals totals;
+  std::map<std::string, HandlerStats> statistics;  // Never erased: jobs point to them.
   Effects effects;
   absl::btree_map<SessionId, Assignment> assigning;
 };

@@ -118,6 +118,9 @@ class Harness {
     batch.body = Buffer(std::string(result_bytes, 'r'));
     batch.added = std::exchange(adding, {});
     batch.counted = std::exchange(counting, {});
+    batch.run_times = {
+        {TimeHistogram::BucketOf(static_cast<uint32_t>(absl::ToInt64Microseconds(each))),
+         run.count}};
     arrived.batches.push_back(std::move(batch));
     Step(std::move(arrived));
   }

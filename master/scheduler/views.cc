@@ -61,6 +61,19 @@ std::vector<WorkerView> Scheduler::ListWorkers() const {
   return views;
 }
 
+std::map<std::string, HandlerStats> Scheduler::Statistics() const {
+  std::map<std::string, HandlerStats> used;
+  for (const auto& [name, stats] : impl_->statistics) {
+    if (stats.succeeded > 0 || !stats.failed.empty()) used.emplace(name, stats);
+  }
+  return used;
+}
+
+// Jobs point to them: they stay where they are.
+void Scheduler::ResetStatistics() {
+  for (auto& [name, stats] : impl_->statistics) stats = HandlerStats();
+}
+
 Scheduler::Totals Scheduler::totals() const {
   Totals totals = impl_->totals;
   totals.workers = impl_->workers.size();

@@ -443,10 +443,30 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
     return reactor;
   }
 
+  ServerUnaryReactor* GetStatistics(CallbackServerContext* context,
+                                    const v1::GetStatisticsRequest* request,
+                                    v1::Statistics* response) override {
+    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    const absl::Status asked = parts_.loop->Query(
+        [this, response, reset = request->reset()](Scheduler& scheduler, const Now& now) {
+          for (const auto& [handler, stats] : scheduler.Statistics())
+            ToProto(handler, stats, response->add_handlers());
+          *response->mutable_since_time() = ToProto(since_);
+          if (!reset) return;
+          scheduler.ResetStatistics();
+          since_ = now.wall;
+        },
+        [reactor] { reactor->Finish(grpc::Status::OK); });
+    if (!asked.ok()) reactor->Finish(ToGrpc(asked));
+    return reactor;
+  }
+
  private:
   const ServiceParts parts_;
   const Doorkeeper& door_;
   const ApiServer::Options& options_;
+  absl::Time since_ = options_.start_time;  // The loop's.
 };
 
 // gRPC does not say why a port could not be had, so try first.

@@ -99,6 +99,39 @@ void ToProto(const WorkerView& view, v1::Worker* worker) {
   *worker->mutable_last_seen_time() = ToProto(view.last_seen);
 }
 
+google::protobuf::Duration ToProto(absl::Duration duration) {
+  google::protobuf::Duration proto;
+  const absl::Duration whole = absl::Trunc(duration, absl::Seconds(1));
+  proto.set_seconds(absl::ToInt64Seconds(whole));
+  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration - whole)));
+  return proto;
+}
+
+void ToProto(const std::string& handler, const HandlerStats& stats,
+             v1::HandlerStatistics* statistics) {
+  statistics->set_handler(handler);
+  statistics->set_succeeded_count(stats.succeeded);
+  uint64_t failed = 0;
+  for (const auto& [reason, count] : stats.failed) {
+    (*statistics->mutable_failed_by_reason())[std::string(ToString(reason))] = count;
+    failed += count;
+  }
+  statistics->set_failed_count(failed);
+  const uint64_t timed = stats.times.count();
+  statistics->set_timed_count(timed);
+  if (timed == 0) return;
+  *statistics->mutable_run_time() = ToProto(stats.run_time);
+  *statistics->mutable_mean() = ToProto(stats.run_time / static_cast<double>(timed));
+  const auto at = [&stats](double share) {
+    return ToProto(absl::Microseconds(stats.times.Percentile(share)));
+  };
+  *statistics->mutable_p50() = at(0.5);
+  *statistics->mutable_p90() = at(0.9);
+  *statistics->mutable_p95() = at(0.95);
+  *statistics->mutable_p99() = at(0.99);
+  *statistics->mutable_longest() = at(1);
+}
+
 void ToProto(JobId job, const ResultEntry& entry, std::string_view worker, v1::Task* task) {
   task->set_job_id(job.value);
   task->set_index(entry.index);

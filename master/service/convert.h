@@ -24,10 +24,13 @@ grpc::Status ToGrpc(const absl::Status& status);
 
 void ToProto(const JobView& view, v1::Job* job);
 void ToProto(const WorkerView& view, v1::Worker* worker);
+void ToProto(const std::string& handler, const HandlerStats& stats,
+             v1::HandlerStatistics* statistics);
 // Details of an ended task, from its result.
 void ToProto(JobId job, const ResultEntry& entry, std::string_view worker, v1::Task* task);
 
 google::protobuf::Timestamp ToProto(absl::Time time);
+google::protobuf::Duration ToProto(absl::Duration duration);
 
 // A view of a message's bytes; copies only if gRPC holds them in several pieces.
 Buffer ToBuffer(const grpc::ByteBuffer& bytes);
