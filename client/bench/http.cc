@@ -1,16 +1,16 @@
 // `reeve bench http`: tasks that wait for a server, all at once.
 
-#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/descriptor_limit.h"
 #include "base/strings.h"
 #include "client/bench/bench.h"
 #include "client/bench/bench_cluster.h"
+#include "client/bench/checked_tasks.h"
 #include "client/bench/slow_server.h"
 #include "client/bench/throughput.h"
-#include "client/result_stream.h"
 
 namespace reeve {
 namespace {
@@ -24,35 +24,12 @@ bool IsRight(const ResultEntry& entry, uint64_t index) {
          entry.output.find(StrCat("\"body\":\"/", index, "\"")) != std::string_view::npos;
 }
 
-// Returns: how many tasks had the right result.
 absl::StatusOr<uint64_t> RunRequests(BenchCluster* bench, uint16_t port, uint64_t count) {
-  v1::CreateJobRequest request;
-  v1::JobSpec& spec = *request.mutable_spec();
-  spec = EchoSpec(false);
+  v1::JobSpec spec = EchoSpec(false);
   spec.set_handler("http");
-  auto& batch = *request.mutable_batch();
-  batch.set_task_count(static_cast<uint32_t>(count));
-  for (uint64_t i = 0; i < count; ++i) {
-    const std::string url = StrCat("http://127.0.0.1:", port, "/", i);
-    batch.add_input_bytes(static_cast<uint32_t>(url.size()));
-    batch.mutable_inputs()->append(url);
-  }
-  const auto job = bench->client().CreateJob(std::move(request));
-  if (!job.ok()) return job.status();
-  v1::StreamResultsRequest wanted;
-  wanted.set_job_id(job->job_id());
-  wanted.set_follow(true);
-  ResultStream stream(&bench->client(), &bench->canceller(), wanted);
-  std::vector<bool> right(count, false);
-  for (;;) {
-    const auto results = stream.Next();
-    if (!results.ok()) return results.status();
-    if (*results == nullptr) break;
-    (*results)->ForEach((*results)->head_runs(), [&](const ResultEntry& entry) {
-      if (entry.index < count && IsRight(entry, entry.index)) right[entry.index] = true;
-    });
-  }
-  return static_cast<uint64_t>(std::count(right.begin(), right.end(), true));
+  std::vector<std::string> urls;
+  for (uint64_t i = 0; i < count; ++i) urls.push_back(StrCat("http://127.0.0.1:", port, "/", i));
+  return RunChecked(bench, std::move(spec), urls, IsRight);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "base/version.h"
 #include "client/bench/bench.h"
+#include "client/bench/models.h"
 #include "client/commands/api.h"
 #include "client/commands/completion.h"
 #include "client/commands/doctor.h"
@@ -51,6 +52,7 @@ struct Program {
   ListOptions list;
   StatsOptions stats;
   BenchOptions bench;
+  ModelsOptions models;
   std::vector<std::string> jobs;
   std::string job, task, symbol, method, request = "{}", shell;
   std::vector<std::string> states;
@@ -357,6 +359,32 @@ void AddBenchVerbs(CLI::App* app, Program* p) {
   for (CLI::App* verb : {throughput, latency, memory, depth, restart, workers})
     AddPayloadOption(verb, &p->bench);
   for (CLI::App* verb : {throughput, depth, workers}) AddBatchOption(verb, &p->bench);
+
+  CLI::App* models =
+      AddVerb(bench, "models", "The same work on each lane, and in Python's own ways",
+              "reeve bench models --requests 100 --runs 5");
+  models->add_option("--runs", p->models.runs, "How many times")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  models
+      ->add_option("--requests", p->models.requests,
+                   "How many requests to a server that waits; several numbers are several rows")
+      ->check(CLI::Range(1, 10'000));
+  models->add_option("--sums", p->models.sums, "How many sums of squares up to 500,000")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
+  models->add_option("--answer-after", p->models.answer_after, "Seconds that the server waits")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 60.0));
+  models
+      ->add_option("--workers", p->models.workers,
+                   "Worker processes; several numbers are several rows")
+      ->check(CLI::Range(1, 64));
+  models->add_option("--plugin", p->models.plugins,
+                     "A plug-in with sum_squares or blocking_get, instead of those beside reeve");
+  models->add_option("--python", p->models.python, "The Python to compare with")
+      ->capture_default_str();
+  models->callback([p] { p->action = [p] { return RunBenchModels(p->session, p->models); }; });
 
   CLI::App* all = AddVerb(bench, "all", "Every target: bar, aim, and what is measured here",
                           "reeve bench all --json");
