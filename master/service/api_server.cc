@@ -24,6 +24,7 @@
 #include "master/dispatch/dispatcher.h"
 #include "master/service/append_stream.h"
 #include "master/service/convert.h"
+#include "master/service/grpc_pulse.h"
 #include "master/service/result_stream.h"
 #include "master/service/task_reads.h"
 #include "master/service/validate.h"
@@ -509,6 +510,7 @@ struct ApiServer::Impl {
   WorkerServiceImpl workers;
   ClusterServiceImpl cluster;
   std::unique_ptr<grpc::Server> server;
+  std::unique_ptr<GrpcPulse> pulse;
 };
 
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -539,11 +541,14 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& 
                               "reeve.v1.WorkerService", "reeve.v1.ClusterService"}) {
     impl->server->GetHealthCheckService()->SetServingStatus(service, true);
   }
+  impl->pulse =
+      std::make_unique<GrpcPulse>(impl->server->InProcessChannel(grpc::ChannelArguments()));
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 
 void ApiServer::Stop() {
   if (impl_->server == nullptr) return;
+  impl_->pulse.reset();
   if (auto* health = impl_->server->GetHealthCheckService()) health->Shutdown();
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + kStopGrace));
   impl_->server.reset();

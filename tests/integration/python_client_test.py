@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import unittest
 import uuid
 
@@ -21,8 +22,36 @@ def generate():
 
 
 class PythonClientTest(unittest.TestCase):
-    def test_a_generated_client_creates_a_job_and_reads_its_results(self):
+    @classmethod
+    def setUpClass(cls):
         generate()
+
+    def test_a_result_after_a_second_of_silence_comes_as_soon_as_others(self):
+        """Without the pulse it waits for the end of a pause of 100 ms (master/service/grpc_pulse.h)."""
+        import grpc
+        from reeve.v1 import batch_pb2, job_pb2, services_pb2, services_pb2_grpc
+
+        with Cluster(workers=1) as cluster:
+            metadata = [("authorization", f"Bearer {(cluster.state / 'token').read_text().strip()}")]
+            with grpc.insecure_channel(cluster.address) as channel:
+                stub = services_pb2_grpc.JobServiceStub(channel)
+
+                def beyond(seconds):
+                    """The least that a task of `seconds` takes beyond them."""
+                    text, least = str(seconds).encode(), 60.0
+                    for _ in range(6):
+                        began = time.monotonic()
+                        job = stub.CreateJob(services_pb2.CreateJobRequest(
+                            request_id=str(uuid.uuid4()), spec=job_pb2.JobSpec(handler="sleep"),
+                            batch=batch_pb2.TaskBatch(task_count=1, input_bytes=[len(text)], inputs=text)), metadata=metadata)
+                        list(stub.StreamResults(services_pb2.StreamResultsRequest(job_id=job.job_id, follow=True), metadata=metadata))
+                        least = min(least, time.monotonic() - began - seconds)
+                    return least
+
+                soon = beyond(0.3)
+                self.assertLess(beyond(1.04), 5 * max(soon, 0.002))
+
+    def test_a_generated_client_creates_a_job_and_reads_its_results(self):
         import grpc
         from reeve.v1 import batch_pb2, job_pb2, services_pb2, services_pb2_grpc, task_pb2
 
