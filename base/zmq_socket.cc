@@ -25,6 +25,30 @@ void SetInt(void* socket, int option, int value) {
   assert(rc == 0);
 }
 
+void SetText(void* socket, int option, const std::string& value) {
+  [[maybe_unused]] const int rc = zmq_setsockopt(socket, option, value.data(), value.size());
+  assert(rc == 0);
+}
+
+// Returns: false if a key is none.
+bool SetCurve(void* socket, int type, const ZmqSocket::Options& options) {
+  const std::string &secret = options.curve.secret_key, &server = options.server_key;
+  if (secret.empty()) return true;
+  const auto set = [socket](int option, const std::string& key) {
+    return zmq_setsockopt(socket, option, key.c_str(), key.size() + 1) == 0;
+  };
+  if (type == ZMQ_ROUTER) SetInt(socket, ZMQ_CURVE_SERVER, 1);
+  return set(ZMQ_CURVE_SECRETKEY, secret) && set(ZMQ_CURVE_PUBLICKEY, options.curve.public_key) &&
+         (type == ZMQ_ROUTER || set(ZMQ_CURVE_SERVERKEY, server));
+}
+
+// libzmq has one family per socket and address; a name may be of either.
+void ChooseFamily(void* socket, const std::string& endpoint) {
+  const bool is_v4 =
+      endpoint.find_first_not_of("0123456789.:*", sizeof("tcp://") - 1) == std::string::npos;
+  SetInt(socket, ZMQ_IPV6, is_v4 ? 0 : 1);
+}
+
 void* MakeSocket(ZmqContext& context, int type, const ZmqSocket::Options& options) {
   void* socket = zmq_socket(context.raw(), type);
   if (socket == nullptr) return nullptr;
@@ -43,6 +67,11 @@ void* MakeSocket(ZmqContext& context, int type, const ZmqSocket::Options& option
   zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes);
   if (options.io_affinity != 0) {
     zmq_setsockopt(socket, ZMQ_AFFINITY, &options.io_affinity, sizeof options.io_affinity);
+  }
+  if (type == ZMQ_ROUTER) SetText(socket, ZMQ_ZAP_DOMAIN, "reeve");
+  if (!SetCurve(socket, type, options)) {
+    zmq_close(socket);
+    return nullptr;
   }
   return socket;
 }
@@ -119,21 +148,27 @@ ZmqSocket::~ZmqSocket() { zmq_close(socket_); }
 
 void ZmqSocket::CheckThread() const { assert(owner_ == ThisThread()); }
 
-absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::BindRouter(ZmqContext& context,
-                                                                 const std::string& endpoint,
-                                                                 const Options& options) {
+absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::BindRouter(
+    ZmqContext& context, const std::vector<std::string>& endpoints, const Options& options) {
   void* socket = MakeSocket(context, ZMQ_ROUTER, options);
   if (socket == nullptr) return absl::ResourceExhaustedError(absl::StrCat("socket: ", Why()));
   SetInt(socket, ZMQ_ROUTER_MANDATORY, 1);
-  if (zmq_bind(socket, endpoint.c_str()) != 0) {
-    const std::string why = Why();
-    zmq_close(socket);
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", endpoint, ": ", why));
+  std::string first;
+  for (const std::string& endpoint : endpoints) {
+    ChooseFamily(socket, endpoint);
+    if (zmq_bind(socket, endpoint.c_str()) != 0) {
+      const std::string why = Why();
+      zmq_close(socket);
+      return absl::UnavailableError(absl::StrCat("cannot listen on ", endpoint, ": ", why));
+    }
+    char bound[256];
+    size_t size = sizeof bound;
+    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size);
+    if (first.empty()) first = bound;
   }
-  char bound[256];
-  size_t size = sizeof bound;
-  zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size);
-  return std::unique_ptr<ZmqSocket>(new ZmqSocket(socket, DescriptorOf(socket), bound));
+  auto made = std::unique_ptr<ZmqSocket>(new ZmqSocket(socket, DescriptorOf(socket), first));
+  made->require_user_ = options.require_user;
+  return made;
 }
 
 absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::ConnectDealer(ZmqContext& context,
@@ -142,6 +177,7 @@ absl::StatusOr<std::unique_ptr<ZmqSocket>> ZmqSocket::ConnectDealer(ZmqContext& 
   void* socket = MakeSocket(context, ZMQ_DEALER, options);
   if (socket == nullptr) return absl::ResourceExhaustedError(absl::StrCat("socket: ", Why()));
   SetInt(socket, ZMQ_IMMEDIATE, 1);
+  ChooseFamily(socket, endpoint);
   // Spread over processes, so that a thousand workers do not knock in step.
   SetInt(socket, ZMQ_RECONNECT_IVL, 100 + static_cast<int>(ThisThread() % 400));
   SetInt(socket, ZMQ_RECONNECT_IVL_MAX, 1000);
@@ -200,6 +236,15 @@ ReceiveResult ZmqSocket::Receive() {
     return result;
   }
   size_t at = 0;
+  std::string user;
+  if (require_user_) {
+    const char* let_in = zmq_msg_gets(&frames.back()->message, "User-Id");
+    if (let_in == nullptr || *let_in == '\0') {
+      result.rejected = absl::PermissionDeniedError("of a connection that nobody let in");
+      return result;
+    }
+    user = let_in;
+  }
   if (type == ZMQ_ROUTER) result.route = std::string(frames[at++]->view());
   auto head = DecodeHead(frames[at]->view(), frames[at + 1]->view(), frames[at + 2]->view(),
                          &result.protocol);
@@ -207,8 +252,9 @@ ReceiveResult ZmqSocket::Receive() {
     result.rejected = head.status();
     return result;
   }
-  result.message = LinkMessage{result.route, *head, AsBuffer(std::move(frames[at + 1])),
-                               AsBuffer(std::move(frames[at + 2]))};
+  result.message =
+      LinkMessage{result.route, std::move(user), *head, AsBuffer(std::move(frames[at + 1])),
+                  AsBuffer(std::move(frames[at + 2]))};
   return result;
 }
 

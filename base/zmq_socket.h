@@ -1,5 +1,5 @@
 // The one place that touches libzmq: a context, ROUTER and DEALER sockets with our options,
-// messages of three frames.
+// messages of three frames. Who may connect is base/zmq_gate.h's, keys are base/zmq_curve.h's.
 //
 // Nothing throws out of here: zmq::error_t ends in this file as a Status. Options follow
 // reliability.md §3.1 (Z1, Z4, Z9, Z11, Z13, Z17, Z18): MANDATORY, IMMEDIATE, LINGER 0, no ZMTP
@@ -15,12 +15,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/buffer.h"
 #include "base/frame.h"
+#include "base/zmq_curve.h"
 
 namespace reeve {
 
@@ -37,10 +39,15 @@ class ZmqContext {
   void* const context_;
 };
 
+// The user of connections without CURVE: they come from this machine.
+inline constexpr char kLocalUser[] = "local";
+
 // A message that passed DecodeHead.
 struct LinkMessage {
   // Routing id of the connection it came by; empty at a DEALER.
   std::string route;
+  // With `require_user`: whom the gate let in by this connection, kLocalUser or a public key.
+  std::string user;
   FrameHead head;
   Buffer body;
   Buffer blob;
@@ -68,13 +75,17 @@ class ZmqSocket {
     int high_water_mark = 10'000;
     // How long close may wait to flush.
     absl::Duration linger = absl::ZeroDuration();
+    // CURVE, unless empty: our own pair, and at a DEALER the ROUTER's public key.
+    CurveKeys curve;
+    std::string server_key;
+    // ROUTER: messages of a connection that no gate let in are rejected.
+    bool require_user = false;
   };
 
-  // A ROUTER bound to `endpoint` (`tcp://127.0.0.1:7521`; port 0 or `*` picks a free one).
-  // Errors: UNAVAILABLE with endpoint and reason (in use, not permitted).
-  static absl::StatusOr<std::unique_ptr<ZmqSocket>> BindRouter(ZmqContext& context,
-                                                               const std::string& endpoint,
-                                                               const Options& options);
+  // A ROUTER bound to all `endpoints` (`tcp://127.0.0.1:7521`, `tcp://[::1]:7521`; port 0 or `*`
+  // picks a free one). Errors: UNAVAILABLE with endpoint and reason (in use, not permitted).
+  static absl::StatusOr<std::unique_ptr<ZmqSocket>> BindRouter(
+      ZmqContext& context, const std::vector<std::string>& endpoints, const Options& options);
   // A DEALER that connects, and connects again by itself.
   static absl::StatusOr<std::unique_ptr<ZmqSocket>> ConnectDealer(ZmqContext& context,
                                                                   const std::string& endpoint,
@@ -98,7 +109,7 @@ class ZmqSocket {
   int fd() const { return fd_; }
   bool HasInput() const;
 
-  // The endpoint truly bound, with its port.
+  // The first endpoint as truly bound, with its port.
   const std::string& endpoint() const { return endpoint_; }
   void* raw() const { return socket_; }
 
@@ -110,6 +121,7 @@ class ZmqSocket {
   const int fd_;
   const std::string endpoint_;
   const uint64_t owner_;  // Thread that made it.
+  bool require_user_ = false;
 };
 
 }  // namespace reeve

@@ -35,7 +35,7 @@ void SendWhenConnected(ZmqSocket& dealer, const FrameHead& head, std::string bod
 class ZmqSocketTest : public testing::Test {
  protected:
   ZmqSocketTest() {
-    router_ = ZmqSocket::BindRouter(context_, "tcp://127.0.0.1:*", {}).value();
+    router_ = ZmqSocket::BindRouter(context_, {"tcp://127.0.0.1:*"}, {}).value();
     dealer_ = ZmqSocket::ConnectDealer(context_, router_->endpoint(), {}).value();
   }
   ZmqContext context_{1};
@@ -83,8 +83,8 @@ TEST_F(ZmqSocketTest, MessagesOfTheWrongShapeAreTurnedAway) {
 
 TEST(ZmqSocketBind, APortInUseIsNamed) {
   ZmqContext context(1);
-  auto first = ZmqSocket::BindRouter(context, "tcp://127.0.0.1:*", {}).value();
-  const auto second = ZmqSocket::BindRouter(context, first->endpoint(), {});
+  auto first = ZmqSocket::BindRouter(context, {"tcp://127.0.0.1:*"}, {}).value();
+  const auto second = ZmqSocket::BindRouter(context, {first->endpoint()}, {});
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find("127.0.0.1"), absl::string_view::npos);
 }

@@ -25,6 +25,7 @@
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
+#include "base/zmq_gate.h"
 #include "master/collector/collector.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/dispatch/session_registry.h"
@@ -168,6 +169,8 @@ int Serve(const Flags& flags) {
   const std::string dispatch = StrCat("tcp://", flags.listen, ":", flags.port + 1);
   const std::string collect = StrCat("tcp://", flags.listen, ":", flags.port + 2);
   ZmqContext context(2);
+  auto gate = ZmqGate::Start(context, [](const std::string&) { return false; });
+  if (!gate.ok()) return Fail(kExitFault, gate.status());
   SessionRegistry sessions;
   Hub hub;
   MasterLoop loop;
@@ -186,7 +189,7 @@ int Serve(const Flags& flags) {
       },
       on_fault);
   Collector collector(
-      context, {.endpoint = collect, .epoch = epoch, .sessions = &sessions},
+      context, {.endpoints = {collect}, .epoch = epoch, .sessions = &sessions},
       {.results = [&loop](ResultsArrived results,
                           size_t bytes) { return loop.PostResults(std::move(results), bytes); },
        .logs =
@@ -200,7 +203,7 @@ int Serve(const Flags& flags) {
   parts.scheduler = std::make_unique<Scheduler>(MakeSchedulerOptions(flags), std::move(*image),
                                                 Now{Monotonic(), absl::Now()});
   parts.make_dispatcher = [&] {
-    Dispatcher::Options options{.endpoint = dispatch,
+    Dispatcher::Options options{.endpoints = {dispatch},
                                 .token = *token,
                                 .collector_endpoint = flags.advertise_collector.empty()
                                                           ? collect

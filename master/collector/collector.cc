@@ -133,13 +133,15 @@ absl::Status Collector::Impl::Bind() {
   ZmqSocket::Options socket_options;
   socket_options.io_affinity = 2;
   socket_options.linger = absl::Milliseconds(200);
+  socket_options.curve = options.curve;
+  socket_options.require_user = true;
   const bool again = socket != nullptr;
   socket.reset();
   routes.clear();
   // libzmq gives the port back a moment after the close.
   const absl::Time deadline = absl::Now() + (again ? kRebindWithin : absl::ZeroDuration());
   for (;;) {
-    auto bound = ZmqSocket::BindRouter(*context, options.endpoint, socket_options);
+    auto bound = ZmqSocket::BindRouter(*context, options.endpoints, socket_options);
     if (bound.ok()) {
       socket = std::move(*bound);
       return absl::OkStatus();

@@ -30,8 +30,9 @@ class SessionRegistry;
 class Collector {
  public:
   struct Options {
-    std::string endpoint;  // tcp://127.0.0.1:7522
-    Epoch epoch;           // Results of another are dropped and counted.
+    std::vector<std::string> endpoints;  // tcp://127.0.0.1:7522
+    CurveKeys curve;                     // Empty: connections are not encrypted.
+    Epoch epoch;                         // Results of another are dropped and counted.
     const SessionRegistry* sessions = nullptr;
   };
   struct Sinks {

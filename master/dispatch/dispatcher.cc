@@ -244,7 +244,9 @@ absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(ZmqContext& conte
   ZmqSocket::Options socket_options;
   socket_options.io_affinity = 1;
   socket_options.linger = absl::Milliseconds(200);
-  auto socket = ZmqSocket::BindRouter(context, options.endpoint, socket_options);
+  socket_options.curve = options.curve;
+  socket_options.require_user = true;
+  auto socket = ZmqSocket::BindRouter(context, options.endpoints, socket_options);
   if (!socket.ok()) return socket.status();
   auto impl = std::make_unique<Impl>();
   impl->options = options;

@@ -36,9 +36,10 @@ struct RejectedWorker {
 class Dispatcher {
  public:
   struct Options {
-    std::string endpoint;            // tcp://127.0.0.1:7521
-    std::string token;               // A Hello must carry it.
-    std::string collector_endpoint;  // Told in Welcome.
+    std::vector<std::string> endpoints;  // tcp://127.0.0.1:7521
+    CurveKeys curve;                     // Empty: connections are not encrypted.
+    std::string token;                   // A Hello must carry it.
+    std::string collector_endpoint;      // Told in Welcome.
     Epoch epoch;
     std::string host_key;  // A worker with the same one is of the local cluster.
     absl::Duration heartbeat = absl::Seconds(1);
