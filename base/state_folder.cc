@@ -44,6 +44,14 @@ absl::Status WriteSecretFile(const std::string& path, const std::string& content
   if (!written || rename(temporary.c_str(), path.c_str()) != 0) {
     return absl::InternalError(StrCat("cannot write ", path, ": ", strerror(errno)));
   }
+  // The new name must survive, too: a revoked key would be back after a power cut.
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const int listing =
+      open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (listing < 0) return absl::OkStatus();
+  const bool is_kept = fsync(listing) == 0;
+  close(listing);
+  if (!is_kept) return absl::InternalError(StrCat("cannot sync the folder of ", path));
   return absl::OkStatus();
 }
 
