@@ -17,6 +17,7 @@ namespace reeve {
 namespace {
 
 constexpr char kEndpoint[] = "inproc://zeromq.zap.01";  // Where libzmq looks for it.
+constexpr char kSelf[] = "self";  // In place of the caller's address, when the gate tries itself.
 constexpr int kPollMs = 100;
 constexpr size_t kRequestFrames = 6;  // And the credentials.
 constexpr size_t kKeyBytes = 32;
@@ -90,8 +91,10 @@ std::string ZmqGate::Impl::UserOf(const Frames& request) const {
   if (mechanism == "NULL") return kLocalUser;
   if (mechanism != "CURVE" || request.size() != kRequestFrames + 1) return {};
   const std::string key = AsZ85(request[6]);
+  const bool is_test = request[3] == kSelf;
   if (key.empty() || !(key == test_key || admit(key))) {
-    REEVE_LOG_WARNING("connection refused address={} key={} why=unknown-key", request[3], key);
+    if (!is_test)
+      REEVE_LOG_WARNING("connection refused address={} key={} why=unknown-key", request[3], key);
     return {};
   }
   return key;
@@ -118,7 +121,7 @@ std::string ZmqGate::Impl::Ask(const std::string& public_key, absl::Duration wit
   if (socket == nullptr) return {};
   std::string status;
   if (zmq_connect(socket, kEndpoint) == 0) {
-    SendAll(socket, {"1.0", "1", "reeve", "self", "", "CURVE", FromZ85(public_key)});
+    SendAll(socket, {"1.0", "1", "reeve", kSelf, "", "CURVE", FromZ85(public_key)});
     const Frames reply = ReceiveAll(socket);
     if (reply.size() == 6) status = reply[2];
   }

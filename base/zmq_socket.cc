@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/connection_watch.h"
 #include "zmq.h"
 
@@ -15,6 +16,7 @@ namespace {
 
 // Below this a blob is copied into the message: cheaper than a shared owner.
 constexpr size_t kCopyBelowBytes = 64 << 10;
+constexpr absl::Duration kRebindWithin = absl::Seconds(5);
 
 uint64_t ThisThread() { return std::hash<std::thread::id>()(std::this_thread::get_id()); }
 
@@ -264,6 +266,22 @@ bool ZmqSocket::HasInput() const {
   size_t size = sizeof events;
   zmq_getsockopt(socket_, ZMQ_EVENTS, &events, &size);
   return (events & ZMQ_POLLIN) != 0;
+}
+
+absl::Status BindRouterAnew(ZmqContext& context, const std::vector<std::string>& endpoints,
+                            const ZmqSocket::Options& options, std::unique_ptr<ZmqSocket>* socket) {
+  const bool again = *socket != nullptr;
+  socket->reset();
+  const absl::Time deadline = absl::Now() + (again ? kRebindWithin : absl::ZeroDuration());
+  for (;;) {
+    auto bound = ZmqSocket::BindRouter(context, endpoints, options);
+    if (bound.ok()) {
+      *socket = std::move(*bound);
+      return absl::OkStatus();
+    }
+    if (absl::Now() >= deadline) return bound.status();
+    absl::SleepFor(absl::Milliseconds(10));
+  }
 }
 
 }  // namespace reeve

@@ -124,6 +124,12 @@ class ZmqSocket {
   bool require_user_ = false;
 };
 
+// Binds a ROUTER into `socket`, in place of the one that is there: every connection of that one
+// ends, with what it held. Waits up to 5 s for libzmq to give the old one's ports back.
+// Errors: UNAVAILABLE  as BindRouter; `socket` is null.
+absl::Status BindRouterAnew(ZmqContext& context, const std::vector<std::string>& endpoints,
+                            const ZmqSocket::Options& options, std::unique_ptr<ZmqSocket>* socket);
+
 }  // namespace reeve
 
 #endif  // REEVE_BASE_ZMQ_SOCKET_H_

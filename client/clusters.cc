@@ -8,9 +8,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "base/certificate.h"
 #include "base/error.h"
+#include "base/host_address.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "client/exit_code.h"
@@ -37,14 +41,9 @@ bool IsSendable(const std::string& token) {
 
 }  // namespace
 
-std::string Address::ToString() const {
-  const bool is_v6 = host.find(':') != std::string::npos;
-  return is_v6 ? StrCat("[", host, "]:", port) : StrCat(host, ":", port);
-}
+std::string Address::ToString() const { return WithPort(host, port); }
 
-bool Address::is_loopback() const {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
-}
+bool Address::is_loopback() const { return IsLoopbackHost(host); }
 
 absl::StatusOr<Address> ParseAddress(std::string_view text) {
   Address address;
@@ -77,22 +76,58 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
 
 std::string ConfigFolder() { return XdgFolder("XDG_CONFIG_HOME", ".config"); }
 std::string DefaultStateFolder() { return XdgFolder("XDG_STATE_HOME", ".local/state"); }
+std::string DefaultWorkerFolder() { return DefaultStateFolder() + "-worker"; }
 
-std::string TokenFileOf(const Address& address) {
+namespace {
+std::string FileOf(const Address& address, std::string_view suffix) {
   const std::string host = address.host == "localhost" ? "127.0.0.1" : address.host;
-  return StrCat(ConfigFolder(), "/clusters/", host, "_", address.port, ".token");
+  return StrCat(ConfigFolder(), "/clusters/", host, "_", address.port, suffix);
+}
+}  // namespace
+
+std::string TokenFileOf(const Address& address) { return FileOf(address, ".token"); }
+std::string AuthorityFileOf(const Address& address) { return FileOf(address, ".ca"); }
+
+std::string PinnedBy(const std::string& token) {
+  const std::vector<std::string> parts = absl::StrSplit(token, '.');
+  return parts.size() == 4 && parts[0] == "rv1" ? parts[3] : "";
 }
 
-absl::StatusOr<std::string> FindToken(const Address& address, const std::string& token_file) {
+absl::StatusOr<ClusterAccess> FindAccess(const Address& address, const std::string& token_file) {
+  ClusterAccess access;
   const absl::StatusOr<std::string> token =
       ReadSmallFile(token_file.empty() ? TokenFileOf(address) : token_file);
-  // gRPC ends the program over a header it cannot send.
-  if (token.ok() && !IsSendable(*token)) {
-    return UsageError("the token file holds something else than one line of visible characters");
+  if (token.ok()) {
+    access.token = *token;
+  } else if (!token_file.empty() || !absl::IsNotFound(token.status())) {
+    return UsageError(StrCat("cannot read the token: ", token.status().message()));
   }
-  if (token.ok()) return token;
-  if (token_file.empty() && absl::IsNotFound(token.status())) return std::string();
-  return UsageError(StrCat("cannot read the token: ", token.status().message()));
+  // gRPC ends the program over a header it cannot send.
+  if (!IsSendable(access.token))
+    return UsageError("the token file holds something else than one line of visible characters");
+  const absl::StatusOr<std::string> authority = ReadSmallFile(AuthorityFileOf(address));
+  if (authority.ok()) access.authority = *authority + "\n";
+  const std::string pinned = PinnedBy(access.token);
+  if (!access.authority.empty() && !pinned.empty() &&
+      Fingerprint(access.authority).value_or("") != pinned) {
+    return UsageError(StrCat("the token is of another cluster than the one known at ",
+                             address.ToString(), "; `reeve context add ", address.ToString(),
+                             " --token-file FILE` if that has changed"));
+  }
+  return access;
+}
+
+absl::Status SaveAccess(const Address& address, const ClusterAccess& access) {
+  const std::string token_file = TokenFileOf(address), authority_file = AuthorityFileOf(address);
+  absl::Status status = MakeFolders(token_file.substr(0, token_file.rfind('/')));
+  if (status.ok()) status = WriteSecretFile(token_file, access.token);
+  if (access.authority.empty()) {
+    unlink(authority_file.c_str());
+  } else if (status.ok()) {
+    status = WriteSecretFile(authority_file, access.authority);
+  }
+  if (status.ok()) return status;
+  return MakeError(absl::StatusCode::kFailedPrecondition, "LOCAL", ToStd(status.message()));
 }
 
 absl::Status MakeFolders(const std::string& folder) {

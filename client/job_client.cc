@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "base/certificate.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/uuid.h"
@@ -30,8 +31,11 @@ constexpr absl::Duration kFirstContactWindow = absl::Seconds(1);
 // A result message is at most one stored chunk and its head.
 constexpr int kMaxReceiveBytes = 16 << 20;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address,
+                                           const std::string& authority) {
   grpc::ChannelArguments arguments;
+  // A cluster's authority signs its masters alone, whatever address they are reached by.
+  if (!authority.empty()) arguments.SetSslTargetNameOverride(kServerName);
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   // A cluster is not behind a web proxy, whatever the environment says.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
@@ -41,19 +45,24 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   // The master allows one each 10 s.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address,
+                                   authority.empty()
+                                       ? grpc::InsecureChannelCredentials()
+                                       : grpc::SslCredentials({.pem_root_certs = authority}),
+                                   arguments);
 }
 
 }  // namespace
 
-JobClient::JobClient(const std::string& address, const std::string& token)
+JobClient::JobClient(const std::string& address, const ClusterAccess& access)
     : address_(address),
-      token_(token),
-      channel_(MakeChannel(address)),
+      token_(access.token),
+      channel_(MakeChannel(address, access.authority)),
       jobs_(v1::JobService::NewStub(channel_)),
       tasks_(v1::TaskService::NewStub(channel_)),
       workers_(v1::WorkerService::NewStub(channel_)),
-      cluster_(v1::ClusterService::NewStub(channel_)) {}
+      cluster_(v1::ClusterService::NewStub(channel_)),
+      access_(v1::AccessService::NewStub(channel_)) {}
 
 void JobClient::Prepare(grpc::ClientContext* context) const {
   if (!token_.empty()) context->AddMetadata("authorization", "Bearer " + token_);
@@ -162,6 +171,54 @@ absl::StatusOr<v1::Statistics> JobClient::GetStatistics(bool reset) {
   v1::GetStatisticsRequest request;
   request.set_reset(reset);
   return Call(cluster_.get(), &v1::ClusterService::Stub::GetStatistics, request);
+}
+
+absl::Status JobClient::RotateKeys() {
+  v1::RotateKeysRequest request;
+  request.set_request_id(MakeUuid());
+  return Call(cluster_.get(), &v1::ClusterService::Stub::RotateKeys, request).status();
+}
+
+absl::StatusOr<v1::CreateTokenResponse> JobClient::CreateToken(const v1::Token& token) {
+  v1::CreateTokenRequest request;
+  request.set_request_id(MakeUuid());
+  *request.mutable_token() = token;
+  return Call(access_.get(), &v1::AccessService::Stub::CreateToken, request);
+}
+
+absl::StatusOr<v1::ListTokensResponse> JobClient::ListTokens() {
+  return Call(access_.get(), &v1::AccessService::Stub::ListTokens, v1::ListTokensRequest());
+}
+
+absl::StatusOr<v1::RevokeTokenResponse> JobClient::RevokeToken(const std::string& token) {
+  v1::RevokeTokenRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_token(token);
+  return Call(access_.get(), &v1::AccessService::Stub::RevokeToken, request);
+}
+
+absl::StatusOr<v1::EnrolWorkerResponse> JobClient::EnrolWorker(v1::EnrolWorkerRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(workers_.get(), &v1::WorkerService::Stub::EnrolWorker, request);
+}
+
+absl::StatusOr<v1::ListEnrolmentsResponse> JobClient::ListEnrolments() {
+  return Call(workers_.get(), &v1::WorkerService::Stub::ListEnrolments,
+              v1::ListEnrolmentsRequest());
+}
+
+absl::StatusOr<v1::RevokeWorkerResponse> JobClient::RevokeWorker(const std::string& worker) {
+  v1::RevokeWorkerRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_worker(worker);
+  return Call(workers_.get(), &v1::WorkerService::Stub::RevokeWorker, request);
+}
+
+absl::StatusOr<v1::Worker> JobClient::DrainWorker(const std::string& worker) {
+  v1::DrainWorkerRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_worker(worker);
+  return Call(workers_.get(), &v1::WorkerService::Stub::DrainWorker, request);
 }
 
 absl::Status JobClient::CheckHealth() {

@@ -22,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "client/canceller.h"
+#include "client/clusters.h"
 #include "client/retry_window.h"
 #include "reeve/v1/services.grpc.pb.h"
 
@@ -29,8 +30,8 @@ namespace reeve {
 
 class JobClient {
  public:
-  // Connects lazily. `token`: empty means none is sent.
-  JobClient(const std::string& address, const std::string& token);
+  // Connects lazily; with TLS if `access` has an authority.
+  JobClient(const std::string& address, const ClusterAccess& access);
 
   // ---- One call each; the request id is filled in where it is empty. ----
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
@@ -44,6 +45,17 @@ class JobClient {
   absl::StatusOr<v1::ListWorkersResponse> ListWorkers(const v1::ListWorkersRequest& request);
   absl::StatusOr<v1::Cluster> GetCluster();
   absl::StatusOr<v1::Statistics> GetStatistics(bool reset);
+
+  absl::Status RotateKeys();
+
+  // ---- Who may call, and which workers connect ----
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::Token& token);
+  absl::StatusOr<v1::ListTokensResponse> ListTokens();
+  absl::StatusOr<v1::RevokeTokenResponse> RevokeToken(const std::string& token);
+  absl::StatusOr<v1::EnrolWorkerResponse> EnrolWorker(v1::EnrolWorkerRequest request);
+  absl::StatusOr<v1::ListEnrolmentsResponse> ListEnrolments();
+  absl::StatusOr<v1::RevokeWorkerResponse> RevokeWorker(const std::string& worker);
+  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker);
 
   // OK if the master says SERVING. One try.
   absl::Status CheckHealth();
@@ -84,6 +96,7 @@ class JobClient {
   const std::unique_ptr<v1::TaskService::Stub> tasks_;
   const std::unique_ptr<v1::WorkerService::Stub> workers_;
   const std::unique_ptr<v1::ClusterService::Stub> cluster_;
+  const std::unique_ptr<v1::AccessService::Stub> access_;
   std::atomic<bool> was_reached_{false};
 };
 

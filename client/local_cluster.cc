@@ -14,11 +14,17 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/host_address.h"
+#include "base/link_keys.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "base/uuid.h"
+#include "client/enrolment.h"
+#include "client/programs.h"
 
 namespace reeve {
 namespace {
@@ -32,25 +38,6 @@ constexpr absl::Duration kWasStable = absl::Minutes(1);
 
 absl::Status LocalError(std::string_view message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, "LOCAL", message);
-}
-
-// The folder of this program.
-std::string ProgramFolder() {
-  char path[PATH_MAX];
-  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-  if (length <= 0) return ".";
-  std::string folder(path, static_cast<size_t>(length));
-  return folder.substr(0, folder.rfind('/'));
-}
-
-// Beside `reeve`, or where Bazel puts it: bazel-bin/master beside bazel-bin/client.
-absl::StatusOr<std::string> FindProgram(const std::string& name, const std::string& bazel_folder) {
-  const std::string folder = ProgramFolder();
-  for (const std::string& path :
-       {StrCat(folder, "/", name), StrCat(folder, "/../", bazel_folder, "/", name)}) {
-    if (access(path.c_str(), X_OK) == 0) return path;
-  }
-  return LocalError(StrCat("the program ", name, " is not beside reeve in ", folder));
 }
 
 bool IsOurs(const std::string& entry) {
@@ -134,9 +121,16 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
   auto cluster = std::unique_ptr<LocalCluster>(new LocalCluster(options));
   absl::Status status = cluster->PrepareFolder();
   if (status.ok()) status = cluster->ChooseAddress();
-  if (status.ok()) status = cluster->StartMembers();
-  if (status.ok()) status = cluster->WaitUntilReady(canceller);
-  if (status.ok()) status = cluster->PublishToken();
+  if (status.ok()) status = cluster->ChooseListen();
+  if (status.ok()) status = cluster->StartMaster();
+  // Workers that need keys ask the master for them; others find it by themselves.
+  if (status.ok() && !cluster->listen_.empty()) {
+    status = cluster->WaitFor(canceller, [&](JobClient& c) { return cluster->CheckMaster(c); });
+  }
+  if (status.ok()) status = cluster->StartWorkers();
+  if (status.ok())
+    status = cluster->WaitFor(canceller, [&](JobClient& c) { return cluster->CheckReady(c); });
+  if (status.ok()) status = cluster->PublishAccess();
   if (status.ok()) return cluster;
   cluster->Stop(absl::Seconds(5));
   return status;
@@ -144,7 +138,7 @@ absl::StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::Start(
 
 absl::Status LocalCluster::PrepareFolder() {
   const std::string& folder = options_.state_folder;
-  must_init_ = access((folder + "/reeve.db").c_str(), F_OK) != 0;
+  must_init_ = ::access((folder + "/reeve.db").c_str(), F_OK) != 0;
   if (must_init_ && !HoldsNothingForeign(folder)) {
     return LocalError(
         StrCat(folder, " is not empty and holds no cluster; give another --state-dir"));
@@ -159,7 +153,7 @@ absl::Status LocalCluster::PrepareFolder() {
     if (!status.ok()) return LocalError(ToStd(status.message()));
   }
   if (!token.ok()) return LocalError(ToStd(token.status().message()));
-  token_ = *token;
+  access_.token = *token;
   return absl::OkStatus();
 }
 
@@ -182,13 +176,27 @@ absl::Status LocalCluster::ChooseAddress() {
   return status.ok() ? status : LocalError(ToStd(status.message()));
 }
 
+// As given, or as it was when it ran last: a cluster that was open to other machines stays so.
+absl::Status LocalCluster::ChooseListen() {
+  const std::string file = options_.state_folder + "/run/listen";
+  listen_ = options_.listen;
+  if (listen_.empty()) {
+    const absl::StatusOr<std::string> last = ReadSmallFile(file);
+    if (last.ok()) listen_ = absl::StrSplit(*last, '\n', absl::SkipEmpty());
+    return absl::OkStatus();
+  }
+  const absl::Status status = WriteSecretFile(file, absl::StrJoin(listen_, "\n"));
+  return status.ok() ? status : LocalError(ToStd(status.message()));
+}
+
 // Where `reeve` looks for the way in. Only once the master there is known to be ours: the file may
 // be that of another cluster.
-absl::Status LocalCluster::PublishToken() const {
-  const std::string token_file = TokenFileOf(address_);
-  absl::Status status = MakeFolders(token_file.substr(0, token_file.rfind('/')));
-  if (status.ok()) status = WriteSecretFile(token_file, token_ + "\n");
-  return status.ok() ? status : LocalError(ToStd(status.message()));
+absl::Status LocalCluster::PublishAccess() const {
+  absl::Status status = SaveAccess(address_, access_);
+  for (const std::string& host : listen_) {
+    if (status.ok() && !IsWildcardHost(host)) status = SaveAccess({host, address_.port}, access_);
+  }
+  return status;
 }
 
 ProcessSpec LocalCluster::Spec(const std::string& name, const std::string& program) const {
@@ -200,7 +208,7 @@ ProcessSpec LocalCluster::Spec(const std::string& name, const std::string& progr
           .is_detached = options_.is_detached};
 }
 
-absl::Status LocalCluster::StartMembers() {
+absl::Status LocalCluster::StartMaster() {
   const auto master = FindProgram("reeve-master", "master");
   if (!master.ok()) return master.status();
   ProcessSpec spec = Spec("master", *master);
@@ -208,8 +216,21 @@ absl::Status LocalCluster::StartMembers() {
        {std::string("--listen"), address_.host, std::string("--port"), StrCat(address_.port),
         std::string("--state-dir"), options_.state_folder})
     spec.argv.push_back(flag);
+  for (const std::string& host : listen_) spec.argv.insert(spec.argv.end(), {"--listen", host});
   if (must_init_) spec.argv.push_back("--init");
-  if (const absl::Status status = StartMember(std::move(spec)); !status.ok()) return status;
+  return StartMember(std::move(spec));
+}
+
+absl::StatusOr<std::string> LocalCluster::EnrolledKeyFile(const std::string& worker_folder) {
+  const std::string file = worker_folder + "/worker.key";
+  if (ReadLinkKeys(file).ok()) return file;
+  JobClient client(address_.ToString(), access_);
+  const absl::Status enrolled = EnrolWorker(client, worker_folder, file);
+  if (!enrolled.ok()) return enrolled;
+  return file;
+}
+
+absl::Status LocalCluster::StartWorkers() {
   for (uint32_t i = 1; i <= options_.workers; ++i) {
     const std::string name = StrCat("worker-", i);
     std::vector<std::string> flags = options_.worker_flags;
@@ -217,7 +238,13 @@ absl::Status LocalCluster::StartMembers() {
       flags.push_back(flag);
       flags.push_back(value);
     };
-    add("--state-dir", StrCat(options_.state_folder, "/", name));
+    const std::string folder = StrCat(options_.state_folder, "/", name);
+    add("--state-dir", folder);
+    if (!listen_.empty()) {
+      const auto key_file = EnrolledKeyFile(folder);
+      if (!key_file.ok()) return key_file.status();
+      add("--key-file", *key_file);
+    }
     if (options_.slots > 0) add("--slots", StrCat(options_.slots));
     if (options_.process_slots > 0) add("--process-slots", StrCat(options_.process_slots));
     if (options_.async_slots > 0) add("--async-slots", StrCat(options_.async_slots));
@@ -269,7 +296,7 @@ absl::Status LocalCluster::CheckMembers() {
   return absl::OkStatus();
 }
 
-absl::Status LocalCluster::CheckReady(JobClient& client) const {
+absl::Status LocalCluster::CheckMaster(JobClient& client) const {
   if (const absl::Status status = client.CheckHealth(); !status.ok()) return status;
   // Another master may sit on the port: ours is told by its pid.
   const auto cluster = client.GetCluster();
@@ -278,6 +305,11 @@ absl::Status LocalCluster::CheckReady(JobClient& client) const {
   if (!ours.has_value() || static_cast<pid_t>(cluster->pid()) != ours->pid) {
     return LocalError(StrCat("another master answers at ", address_.ToString()));
   }
+  return absl::OkStatus();
+}
+
+absl::Status LocalCluster::CheckReady(JobClient& client) const {
+  if (const absl::Status status = CheckMaster(client); !status.ok()) return status;
   v1::ListWorkersRequest request;
   request.set_page_size(1000);
   const auto workers = client.ListWorkers(request);
@@ -289,12 +321,20 @@ absl::Status LocalCluster::CheckReady(JobClient& client) const {
   return absl::UnavailableError(StrCat(online, " of ", options_.workers, " workers are there"));
 }
 
-absl::Status LocalCluster::WaitUntilReady(Canceller& canceller) {
-  JobClient client(address_.ToString(), token_);
+absl::Status LocalCluster::WaitFor(Canceller& canceller,
+                                   const std::function<absl::Status(JobClient&)>& ready) {
   const absl::Time deadline = absl::Now() + kReadyWithin;
+  std::unique_ptr<JobClient> client;
   for (;;) {
     if (const absl::Status status = CheckMembers(); !status.ok()) return status;
-    const absl::Status status = CheckReady(client);
+    // The authority is the master's to make, when it starts for the first time.
+    const absl::StatusOr<std::string> authority = ReadSmallFile(options_.state_folder + "/ca.pem");
+    if (!listen_.empty() && authority.ok()) access_.authority = *authority + "\n";
+    const bool is_known = listen_.empty() || authority.ok();
+    if (client == nullptr && is_known)
+      client = std::make_unique<JobClient>(address_.ToString(), access_);
+    const absl::Status status =
+        is_known ? ready(*client) : absl::UnavailableError("the master has no authority yet");
     if (status.ok()) return status;
     if (absl::Now() >= deadline) {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "LOCAL",

@@ -31,6 +31,9 @@ namespace reeve {
 struct LocalClusterOptions {
   std::string state_folder;
   std::string host = "127.0.0.1";
+  // Further addresses of this machine: the master listens there, too, and everything is encrypted.
+  // Empty: as it ran last.
+  std::vector<std::string> listen;
   uint16_t port = 0;  // 0: where it ran last, otherwise 7520.
   uint32_t workers = 2;
   uint32_t slots = 0;  // Threads of each worker; 0: the worker's default.
@@ -53,7 +56,11 @@ class LocalCluster {
                                                              Canceller& canceller);
 
   const Address& address() const { return address_; }
-  const std::string& token() const { return token_; }
+  const ClusterAccess& access() const { return access_; }
+  // Addresses beyond loopback, as given.
+  const std::vector<std::string>& listen() const { return listen_; }
+  // With `listen`: the file with a token for `reeve worker join`.
+  std::string join_token_file() const { return options_.state_folder + "/join_token"; }
   // Names of what Start started; empty: all ran already.
   const std::vector<std::string>& started() const { return started_names_; }
 
@@ -85,10 +92,15 @@ class LocalCluster {
   explicit LocalCluster(LocalClusterOptions options) : options_(std::move(options)) {}
   absl::Status PrepareFolder();
   absl::Status ChooseAddress();
-  absl::Status PublishToken() const;
-  absl::Status StartMembers();
+  absl::Status ChooseListen();
+  absl::Status PublishAccess() const;
+  absl::Status StartMaster();
+  absl::Status StartWorkers();
+  // With `listen`: the key file of a worker of ours, enrolled if it is not yet.
+  absl::StatusOr<std::string> EnrolledKeyFile(const std::string& worker_folder);
   absl::Status StartMember(ProcessSpec spec);
-  absl::Status WaitUntilReady(Canceller& canceller);
+  absl::Status WaitFor(Canceller& canceller, const std::function<absl::Status(JobClient&)>& ready);
+  absl::Status CheckMaster(JobClient& client) const;
   absl::Status CheckReady(JobClient& client) const;
   // The member that ended, with the end of its log; OK if all run.
   absl::Status CheckMembers();
@@ -96,7 +108,8 @@ class LocalCluster {
 
   const LocalClusterOptions options_;
   Address address_;
-  std::string token_;
+  ClusterAccess access_;
+  std::vector<std::string> listen_;
   bool must_init_ = false;
   std::vector<Member> members_;
   std::vector<std::string> started_names_;

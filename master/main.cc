@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/synchronization/mutex.h"
@@ -17,8 +19,10 @@
 #include "base/connection_watch.h"
 #include "base/descriptor_limit.h"
 #include "base/failpoint.h"
+#include "base/host_address.h"
 #include "base/host_key.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/named_thread.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -26,6 +30,9 @@
 #include "base/uuid.h"
 #include "base/version.h"
 #include "base/zmq_gate.h"
+#include "master/access/access.h"
+#include "master/access/audit_log.h"
+#include "master/access/identity.h"
 #include "master/collector/collector.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/dispatch/session_registry.h"
@@ -49,8 +56,17 @@ constexpr int kExitConfig = 78;
 constexpr uint64_t kLeastDescriptors = 512;
 constexpr uint64_t kKeptFromConnections = 8;  // One of so many descriptors.
 
+constexpr absl::Duration kJoinTokenLife = absl::Hours(24 * 7);
+constexpr absl::Duration kJoinTokenSpare = absl::Hours(24);
+constexpr absl::Duration kHousekeeping = absl::Seconds(1);
+constexpr absl::Duration kGateAnswers = absl::Seconds(5);
+constexpr absl::Duration kWarnEvery = absl::Minutes(1);
+
 struct Flags {
-  std::string listen = "127.0.0.1";
+  std::vector<std::string> listen;     // Default: loopback.
+  std::vector<std::string> advertise;  // Further names of this master.
+  bool plaintext = false;
+  bool insecure = false;
   int port = 7520;
   std::string state_dir;
   std::string token_file;
@@ -140,17 +156,127 @@ SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
   return options;
 }
 
+// Where and how this master listens.
+struct Listening {
+  std::vector<std::string> hosts;
+  bool is_protected = false;  // TLS and CURVE on all of them.
+
+  std::vector<std::string> Addresses(int port, std::string_view scheme = "") const {
+    std::vector<std::string> all;
+    for (const std::string& host : hosts) all.push_back(StrCat(scheme, WithPort(host, port)));
+    return all;
+  }
+};
+
+// Beyond loopback everything is encrypted and nobody is let in without a key or token; what must be
+// plain is refused there.
+absl::StatusOr<Listening> DecideListening(const Flags& flags) {
+  Listening listening{flags.listen};
+  if (listening.hosts.empty()) listening.hosts = {"127.0.0.1"};
+  std::string outward;
+  bool is_wildcard = false, has_loopback = false;
+  for (std::string& host : listening.hosts) {
+    if (host == "*") host = "0.0.0.0";
+    is_wildcard = is_wildcard || IsWildcardHost(host);
+    if (IsLoopbackHost(host)) {
+      has_loopback = true;
+    } else if (outward.empty()) {
+      outward = host;
+    }
+  }
+  if (outward.empty()) return listening;
+  if (flags.plaintext && !flags.insecure) {
+    return absl::FailedPreconditionError(
+        StrCat("--plaintext with --listen ", outward,
+               " would let everybody on the network run commands "
+               "as this user and read all data. Leave --plaintext out: `reeve-master --listen ",
+               outward, "` encrypts and asks for keys (or `reeve up --listen ", outward, "`)"));
+  }
+  listening.is_protected = !flags.plaintext;
+  // The people and workers of this machine keep their address.
+  if (!is_wildcard && !has_loopback) listening.hosts.push_back("127.0.0.1");
+  return listening;
+}
+
+// The names that clients may know this master by.
+std::vector<std::string> NamesOf(const Flags& flags, const Listening& listening) {
+  std::vector<std::string> names = flags.advertise;
+  names.insert(names.end(), {"localhost", "127.0.0.1", "::1"});
+  for (const std::string& host : listening.hosts) {
+    if (!IsWildcardHost(host)) names.push_back(host);
+  }
+  char hostname[256] = {};
+  if (gethostname(hostname, sizeof hostname - 1) == 0 && hostname[0] != '\0')
+    names.emplace_back(hostname);
+  return names;
+}
+
+// A token for `reeve worker join`; a new one before the old one ends.
+absl::Status KeepJoinToken(const MasterIdentity& identity, Access* access) {
+  const absl::Time now = absl::Now();
+  const auto there = ReadSmallFile(identity.join_token_file());
+  if (there.ok() && access->Identify(*there, now + kJoinTokenSpare).ok()) return absl::OkStatus();
+  const auto made = access->CreateToken("join", kRoleWorker, now + kJoinTokenLife, now);
+  if (!made.ok()) return made.status();
+  return WriteSecretFile(identity.join_token_file(), made->text);
+}
+
+// Once a second, until asked to stop: what must not wait for anybody to call.
+class Housekeeper {
+ public:
+  explicit Housekeeper(std::function<void()> work)
+      : thread_(NamedThread("housekeeper", [this, work = std::move(work)] {
+          MutexLock lock(&mu_);
+          while (!is_stopping_) {
+            changed_.WaitFor(&mu_, kHousekeeping);
+            if (!is_stopping_) work();
+          }
+        })) {}
+  ~Housekeeper() {
+    {
+      MutexLock lock(&mu_);
+      is_stopping_ = true;
+    }
+    changed_.NotifyAll();
+    thread_.join();
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  bool is_stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
 int Serve(const Flags& flags) {
   if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
   WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
               static_cast<uint16_t>(flags.port + 2));
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
+  const auto listening = DecideListening(flags);
+  if (!listening.ok()) return Fail(kExitConfig, listening.status());
   const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32))
                                               : ReadSmallFile(flags.token_file);
   if (!token.ok()) return Fail(kExitConfig, token.status());
   const auto cluster_id = (*folder)->ReadOrMake("cluster_id", MakeUuid());
   if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
+  std::unique_ptr<MasterIdentity> identity;
+  if (listening->is_protected) {
+    auto opened = MasterIdentity::Open((*folder)->path(), *cluster_id, NamesOf(flags, *listening),
+                                       absl::Now());
+    if (!opened.ok()) return Fail(kExitConfig, opened.status());
+    identity = *std::move(opened);
+  }
+  auto access = Access::Open({.file = (*folder)->path() + "/access.json",
+                              .root_token = *token,
+                              .fingerprint = identity ? identity->fingerprint() : ""});
+  if (!access.ok()) return Fail(kExitConfig, access.status());
+  if (identity != nullptr) {
+    if (absl::Status s = KeepJoinToken(*identity, access->get()); !s.ok())
+      return Fail(kExitConfig, s);
+  }
+  AuditLog audit((*folder)->path() + "/audit.log");
 
   const bool check = flags.check || (*folder)->HasMark(kCheckMark);
   auto durable =
@@ -166,10 +292,16 @@ int Serve(const Flags& flags) {
   ReaderThread reader(std::move(*durable_reader), *memory->NewReader());
 
   const Epoch epoch = image->epoch;
-  const std::string dispatch = StrCat("tcp://", flags.listen, ":", flags.port + 1);
-  const std::string collect = StrCat("tcp://", flags.listen, ":", flags.port + 2);
+  const std::vector<std::string> dispatch = listening->Addresses(flags.port + 1, "tcp://");
+  const std::vector<std::string> collect = listening->Addresses(flags.port + 2, "tcp://");
+  // A worker finds the collector on the host by which it found the dispatcher.
+  const std::string told_collector = flags.advertise_collector.empty()
+                                         ? StrCat("tcp://*:", flags.port + 2)
+                                         : flags.advertise_collector;
+  const CurveKeys link_keys = identity ? identity->current() : CurveKeys();
   ZmqContext context(2);
-  auto gate = ZmqGate::Start(context, [](const std::string&) { return false; });
+  auto gate = ZmqGate::Start(
+      context, [&access](const std::string& key) { return (*access)->IsEnrolled(key); });
   if (!gate.ok()) return Fail(kExitFault, gate.status());
   SessionRegistry sessions;
   Hub hub;
@@ -189,25 +321,21 @@ int Serve(const Flags& flags) {
       },
       on_fault);
   Collector collector(
-      context, {.endpoints = {collect}, .epoch = epoch, .sessions = &sessions},
+      context, {.endpoints = collect, .curve = link_keys, .epoch = epoch, .sessions = &sessions},
       {.results = [&loop](ResultsArrived results,
                           size_t bytes) { return loop.PostResults(std::move(results), bytes); },
-       .logs =
-           [&](JobId job, std::vector<StoredLog> logs) {
-             hub.OnLogs(job, logs);
-             // The memory store takes those of its own jobs and refuses others.
-             if (!memory->CommitLogs(job, logs).ok()) store_thread.SubmitLogs(job, std::move(logs));
-           }});
+       .output = [&loop](OutputArrived output,
+                         size_t bytes) { return loop.PostOutput(std::move(output), bytes); }});
 
   MasterLoop::Parts parts;
   parts.scheduler = std::make_unique<Scheduler>(MakeSchedulerOptions(flags), std::move(*image),
                                                 Now{Monotonic(), absl::Now()});
   parts.make_dispatcher = [&] {
-    Dispatcher::Options options{.endpoints = {dispatch},
-                                .token = *token,
-                                .collector_endpoint = flags.advertise_collector.empty()
-                                                          ? collect
-                                                          : flags.advertise_collector,
+    Dispatcher::Options options{.endpoints = dispatch,
+                                .curve = link_keys,
+                                .access = access->get(),
+                                .collector_endpoint = told_collector,
+                                .next_server_key = identity ? identity->next_public_key() : "",
                                 .epoch = epoch,
                                 .host_key = HostKey(),
                                 .sessions = &sessions};
@@ -217,6 +345,11 @@ int Serve(const Flags& flags) {
     return Dispatcher::Create(context, options);
   };
   parts.acknowledge = [&collector](AckResults ack) { collector.Acknowledge(std::move(ack)); };
+  parts.output = [&](JobId job, std::vector<StoredLog> logs) {
+    hub.OnLogs(job, logs);
+    // The memory store takes those of its own jobs and refuses others.
+    if (!memory->CommitLogs(job, logs).ok()) store_thread.SubmitLogs(job, std::move(logs));
+  };
   parts.durable = &store_thread;
   parts.memory = memory.get();
   parts.reader = &reader;
@@ -228,25 +361,78 @@ int Serve(const Flags& flags) {
   store_thread.Start();
   reader.Start();
   if (absl::Status s = loop.Start(std::move(parts)); !s.ok()) return Fail(ExitCodeOf(s), s);
-  const std::string address = StrCat(flags.listen, ":", flags.port);
-  auto server = ApiServer::Start({&loop, &reader, &hub}, {.address = address,
-                                                          .token = *token,
-                                                          .cluster_id = *cluster_id,
-                                                          .dispatch_endpoint = dispatch,
-                                                          .collector_endpoint = collect,
-                                                          .state_directory = (*folder)->path(),
-                                                          .epoch = epoch,
-                                                          .start_time = absl::Now()});
+  const auto server_keys = [&identity] {
+    return identity ? ServerKeys{identity->current().public_key, identity->next_public_key()}
+                    : ServerKeys();
+  };
+  // The collector may change a moment after the dispatcher: workers connect to it again by the
+  // Welcome that the dispatcher answers them with.
+  const auto rotate_keys = [&](std::function<void(absl::Status)> done) {
+    absl::Status made = identity->RotateLinkKeys();
+    if (made.ok()) made = identity->Renew(absl::Now(), true);
+    if (!made.ok()) return done(made);
+    const absl::Status asked = loop.Query(
+        [&](Scheduler&, const Now&) {
+          collector.ChangeKeys(identity->current());
+          const absl::Status bound =
+              loop.dispatcher().ChangeKeys(identity->current(), identity->next_public_key());
+          if (!bound.ok()) on_fault(bound);
+        },
+        [done] { done(absl::OkStatus()); });
+    if (!asked.ok()) done(asked);
+  };
+  auto server = ApiServer::Start(
+      {&loop, &reader, &hub, nullptr},
+      {.addresses = listening->Addresses(flags.port),
+       .certificate_file = identity ? identity->certificate_file() : "",
+       .access = access->get(),
+       .audit = &audit,
+       .link_ports = {static_cast<uint32_t>(flags.port + 1), static_cast<uint32_t>(flags.port + 2)},
+       .server_keys = server_keys,
+       .rotate_keys = identity ? rotate_keys : decltype(ApiServer::Options::rotate_keys)(),
+       .cluster_id = *cluster_id,
+       .dispatch_endpoint = dispatch.front(),
+       .collector_endpoint = collect.front(),
+       .state_directory = (*folder)->path(),
+       .epoch = epoch,
+       .start_time = absl::Now()});
   if (!server.ok()) return Fail(ExitCodeOf(server.status()), server.status());
-  REEVE_LOG_INFO("master serves address={} epoch={} state={}", address, epoch.value,
-                 (*folder)->path());
+  const bool is_open = !listening->is_protected && flags.insecure;
+  Housekeeper housekeeper([&, warn_at = absl::InfinitePast()]() mutable {
+    // Without the gate libzmq lets anybody in.
+    if (!(*gate)->Answers(kGateAnswers)) {
+      REEVE_LOG_ERROR("the gate of the link does not answer, ending");
+      _exit(kExitFault);
+    }
+    (*server)->EndRevoked();
+    if (identity == nullptr && !is_open) return;
+    const absl::Time now = absl::Now();
+    if (identity != nullptr) {
+      absl::Status status = identity->Renew(now, false);
+      if (status.ok()) status = KeepJoinToken(*identity, access->get());
+      if (!status.ok()) REEVE_LOG_ERROR("keys cannot be renewed why={}", status.ToString());
+    }
+    if (is_open && now - warn_at > kWarnEvery) {
+      warn_at = now;
+      REEVE_LOG_WARNING(
+          "this master listens beyond loopback without encryption: everybody there "
+          "can read all data, and whoever has read a token can run commands");
+    }
+  });
+  REEVE_LOG_INFO("master serves address={} epoch={} state={} encrypted={}",
+                 listening->Addresses(flags.port).front(), epoch.value, (*folder)->path(),
+                 listening->is_protected);
 
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   int signal = 0;
-  sigwait(&signals, &signal);
+  while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
+    const absl::Status read = (*access)->Reload();
+    REEVE_LOG_INFO("the access file was read again result={}", read.ToString());
+  }
   REEVE_LOG_INFO("master stops signal={}", signal);
   (*server)->Stop();
   loop.Stop();
@@ -254,10 +440,6 @@ int Serve(const Flags& flags) {
   store_thread.Stop();
   reader.Stop();
   return 0;
-}
-
-bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
 }
 
 }  // namespace
@@ -268,13 +450,22 @@ int main(int argc, char** argv) {
   Flags flags;
   flags.state_dir = DefaultStateDir();
   CLI::App app("reeve-master: takes jobs, gives them to workers, keeps what comes back.");
-  app.add_option("--listen", flags.listen, "Address to listen on")->capture_default_str();
+  app.add_option("--listen", flags.listen,
+                 "Address to listen on; may be repeated; default 127.0.0.1. Beyond loopback "
+                 "everything is encrypted and asks for keys");
+  app.add_option("--advertise", flags.advertise,
+                 "Another name or address clients know this master by, for its certificate; may be "
+                 "repeated");
+  app.add_flag("--plaintext", flags.plaintext, "No encryption: refused beyond loopback");
+  app.add_flag("--i-understand-insecure", flags.insecure,
+               "With --plaintext: beyond loopback all the same")
+      ->group("");
   app.add_option("--port", flags.port, "Port of the API; PORT+1 dispatch, PORT+2 collector")
       ->check(CLI::Range(1, 65'532))
       ->capture_default_str();
   app.add_option("--state-dir", flags.state_dir, "Folder of the state")->capture_default_str();
   app.add_option("--token-file", flags.token_file,
-                 "File with the token; default: `token` in the state folder");
+                 "File with the token of root; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
   app.add_flag(
       "--check", flags.check,
@@ -303,18 +494,12 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (!IsLoopback(flags.listen)) {
-    std::fprintf(
-        stderr,
-        "reeve-master: --listen %s: only loopback addresses until the sockets can be encrypted\n",
-        flags.listen.c_str());
-    return kExitConfig;
-  }
   // Blocked before any thread exists, so that sigwait below gets them.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   // Debian's Abseil looks for deadlocks at each lock that gRPC takes.

@@ -107,7 +107,7 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(const BenchCon
   if (!started.ok()) return started.status();
   bench->cluster_ = std::move(*started);
   bench->client_ =
-      std::make_unique<JobClient>(bench->cluster_->address().ToString(), bench->cluster_->token());
+      std::make_unique<JobClient>(bench->cluster_->address().ToString(), bench->cluster_->access());
   bench->connected_ = bench->client_.get();
   auto use = bench->Use();
   if (!use.ok()) return use.status();

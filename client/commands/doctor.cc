@@ -40,10 +40,10 @@ std::string_view Word(Verdict verdict) {
 void CheckToken(const std::string& token_file, const Address& address,
                 std::vector<Finding>* findings) {
   const std::string file = token_file.empty() ? TokenFileOf(address) : token_file;
-  const auto token = FindToken(address, token_file);
-  if (!token.ok()) {
-    findings->push_back({Verdict::kBad, "token", std::string(token.status().message())});
-  } else if (token->empty()) {
+  const auto access = FindAccess(address, token_file);
+  if (!access.ok()) {
+    findings->push_back({Verdict::kBad, "token", std::string(access.status().message())});
+  } else if (access->token.empty()) {
     findings->push_back(
         {Verdict::kWarning, "token", StrCat("none for ", address.ToString(), ": no ", file)});
   } else {

@@ -16,6 +16,7 @@
 #include "base/version.h"
 #include "client/bench/bench.h"
 #include "client/bench/models.h"
+#include "client/commands/access.h"
 #include "client/commands/api.h"
 #include "client/commands/completion.h"
 #include "client/commands/doctor.h"
@@ -56,6 +57,10 @@ struct Program {
   std::vector<std::string> jobs;
   std::string job, task, symbol, method, request = "{}", shell;
   std::vector<std::string> states;
+  JoinOptions join;
+  TokenOptions new_token;
+  std::string worker, token, address, drain_timeout;
+  bool wait_for_drain = false;
 };
 
 CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& what,
@@ -137,6 +142,9 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
                  "Tasks of the async lane at once of each worker; default: 1000");
   up->add_option("--state-dir", p->up.state_folder, "Folder of the state");
   up->add_option("--port", p->up.port, "Port of the API; the next two are used, too");
+  up->add_option("--listen", p->up.listen,
+                 "An address of this machine for workers and clients on others; may be repeated. "
+                 "Everything is encrypted then, and asks for keys");
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
   up->callback([p] {
     p->action = [p] { return WithoutMaster(p, "up", [p] { return RunUp(p->session, p->up); }); };
@@ -264,6 +272,16 @@ void AddLookVerbs(CLI::App* app, Program* p) {
   worker->require_subcommand(1);
   AddVerb(worker, "list", "List workers", "reeve worker list")->callback([p] {
     p->action = [p] { return RunWorkerList(p->session); };
+  });
+  CLI::App* drain =
+      AddVerb(worker, "drain", "Let a worker finish and leave", "reeve worker drain w-3 --wait");
+  drain->add_option("worker", p->worker, "Its name: w-3")->required();
+  drain->add_flag("--wait", p->wait_for_drain, "Until it has left");
+  drain->add_option("--timeout", p->drain_timeout, "How long to wait for it");
+  drain->callback([p] {
+    p->action = [p] {
+      return RunWorkerDrain(p->session, p->worker, p->wait_for_drain, p->drain_timeout);
+    };
   });
   CLI::App* cluster = AddVerb(app, "cluster", "The cluster as a whole", "reeve cluster info");
   cluster->require_subcommand(1);
@@ -448,6 +466,63 @@ void AddToolVerbs(CLI::App* app, Program* p) {
   });
 }
 
+void AddAccessVerbs(CLI::App* app, Program* p) {
+  CLI::App* worker = app->get_subcommand("worker");
+  CLI::App* join = AddVerb(worker, "join", "Enrol this machine with a master and start a worker",
+                           "reeve worker join 10.0.0.5:7520 --token-file join_token -- --slots 8");
+  join->add_option("address", p->join.address, "HOST:PORT of the master")->required();
+  join->add_option("--state-dir", p->join.state_folder, "Folder that keeps the worker's identity");
+  join->add_flag("--no-start", p->join.no_start, "Only enrol; say how to start it");
+  join->callback([p] {
+    p->join.flags = p->line.command.value_or(std::vector<std::string>());
+    p->action = [p] { return RunWorkerJoin(p->session, p->join); };
+  });
+  AddVerb(worker, "enrolled", "List the workers whose keys are known", "reeve worker enrolled")
+      ->callback([p] { p->action = [p] { return RunWorkerEnrolled(p->session); }; });
+  CLI::App* revoke = AddVerb(worker, "revoke", "Forget a worker's key: it cannot connect any more",
+                             "reeve worker revoke w-3");
+  revoke->add_option("worker", p->worker, "Its name or worker id")->required();
+  revoke->callback([p] { p->action = [p] { return RunWorkerRevoke(p->session, p->worker); }; });
+
+  CLI::App* token = AddVerb(app, "token", "Tokens of those who may call", "reeve token list");
+  token->require_subcommand(1);
+  CLI::App* create =
+      AddVerb(token, "create", "Make a token",
+              "reeve token create alice --role submit --expires 720h --out alice.token");
+  create->add_option("principal", p->new_token.principal, "Whose it is: jobs belong to this name")
+      ->required();
+  create->add_option("--role", p->new_token.roles, "submit, read, admin or worker; may be repeated")
+      ->required();
+  create->add_option("--expires", p->new_token.expires, "After how long; default: never");
+  create->add_option("--out", p->new_token.out, "Write it to this file, for its owner alone");
+  create->callback([p] { p->action = [p] { return RunTokenCreate(p->session, p->new_token); }; });
+  AddVerb(token, "list", "List tokens", "reeve token list")->callback([p] {
+    p->action = [p] { return RunTokenList(p->session); };
+  });
+  CLI::App* revoke_token =
+      AddVerb(token, "revoke", "Revoke a token, or all of a principal", "reeve token revoke alice");
+  revoke_token->add_option("token", p->token, "Its id, or a principal")->required();
+  revoke_token->callback([p] { p->action = [p] { return RunTokenRevoke(p->session, p->token); }; });
+
+  CLI::App* context = AddVerb(app, "context", "Ways into clusters", "reeve context list");
+  context->require_subcommand(1);
+  CLI::App* add = AddVerb(context, "add", "Keep the way into a cluster",
+                          "reeve context add 10.0.0.5:7520 --token-file alice.token");
+  add->add_option("address", p->address, "HOST:PORT of the master")->required();
+  add->callback([p] { p->action = [p] { return RunContextAdd(p->session, p->address); }; });
+  AddVerb(context, "list", "List the clusters that are known", "reeve context list")->callback([p] {
+    p->action = [p] { return RunContextList(p->session); };
+  });
+  CLI::App* remove =
+      AddVerb(context, "remove", "Forget a cluster", "reeve context remove 10.0.0.5:7520");
+  remove->add_option("address", p->address, "HOST:PORT of the master")->required();
+  remove->callback([p] { p->action = [p] { return RunContextRemove(p->session, p->address); }; });
+
+  AddVerb(app->get_subcommand("cluster"), "rotate-keys", "Make the master's keys anew",
+          "reeve cluster rotate-keys")
+      ->callback([p] { p->action = [p] { return RunRotateKeys(p->session); }; });
+}
+
 std::vector<std::string> NamesOf(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; }))
@@ -524,6 +599,7 @@ int RunReeve(int argc, char** argv) {
   AddWorkVerbs(&app, &program);
   AddFollowVerbs(&app, &program);
   AddLookVerbs(&app, &program);
+  AddAccessVerbs(&app, &program);
   AddBenchVerbs(&app, &program);
   AddToolVerbs(&app, &program);
   std::vector<std::string> reversed(program.line.options.rbegin(), program.line.options.rend());

@@ -8,6 +8,7 @@
 #include "client/exit_code.h"
 #include "client/input/selector.h"
 #include "client/output/json.h"
+#include "client/pinned_authority.h"
 
 namespace reeve {
 
@@ -26,17 +27,35 @@ absl::Status Session::Explain(const absl::Status& status) const {
                    StrCat("no token in ", missing_token_file_, "; name the file by --token-file"));
 }
 
+absl::Status CompleteAccess(const Address& address, ClusterAccess* access) {
+  if (!access->authority.empty()) return absl::OkStatus();
+  const std::string pinned = PinnedBy(access->token);
+  if (!pinned.empty()) {
+    auto fetched = FetchAuthority(address, pinned);
+    if (!fetched.ok()) return fetched.status();
+    access->authority = *std::move(fetched);
+    return absl::OkStatus();
+  }
+  if (address.is_loopback()) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
+                   StrCat(address.ToString(),
+                          " is another machine, and no token says whom to trust "
+                          "there; run `reeve context add ",
+                          address.ToString(), " --token-file FILE` once"));
+}
+
 absl::StatusOr<JobClient*> Session::Connect() {
   if (client_ != nullptr) return client_.get();
   const absl::StatusOr<Address> address = MasterAddress();
   if (!address.ok()) return address.status();
-  const absl::StatusOr<std::string> token = FindToken(*address, settings_.Get("token_file"));
-  if (!token.ok()) return token.status();
-  if (token->empty()) {
+  absl::StatusOr<ClusterAccess> access = FindAccess(*address, settings_.Get("token_file"));
+  if (!access.ok()) return access.status();
+  if (access->token.empty()) {
     missing_token_file_ = settings_.Get("token_file");
     if (missing_token_file_.empty()) missing_token_file_ = TokenFileOf(*address);
   }
-  client_ = std::make_unique<JobClient>(address->ToString(), *token);
+  if (absl::Status s = CompleteAccess(*address, &*access); !s.ok()) return s;
+  client_ = std::make_unique<JobClient>(address->ToString(), *access);
   return client_.get();
 }
 

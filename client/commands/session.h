@@ -24,6 +24,10 @@ namespace reeve {
 // What `all` means to a command.
 enum class AllJobs { kEvery, kActive };
 
+// Fetches the authority that the token pins, if none is known. Nothing but loopback is spoken to
+// without one. Errors: as FetchAuthority; UNAUTHENTICATED BAD_TOKEN.
+absl::Status CompleteAccess(const Address& address, ClusterAccess* access);
+
 class Session {
  public:
   Console& console() { return console_; }

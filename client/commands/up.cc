@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "absl/strings/str_join.h"
+#include "base/host_address.h"
 #include "base/strings.h"
 #include "client/canceller.h"
 #include "client/exit_code.h"
@@ -30,6 +31,14 @@ std::string StateFolder(Session& session, const std::string& flag) {
   return folder;
 }
 
+// By which another machine reaches the master.
+std::string NameForOthers(const LocalCluster& cluster) {
+  const std::string& first = cluster.listen().front();
+  if (!IsWildcardHost(first)) return first;
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : first;
+}
+
 void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOptions& options) {
   const std::string address = cluster.address().ToString();
   if (console.is_json()) {
@@ -39,7 +48,12 @@ void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOp
     json.Key("workers").Number(uint64_t{options.workers});
     json.Key("started").BeginArray();
     for (const std::string& name : cluster.started()) json.String(name);
-    json.EndArray().EndObject();
+    json.EndArray();
+    json.Key("listen").BeginArray();
+    for (const std::string& host : cluster.listen()) json.String(host);
+    json.EndArray();
+    if (!cluster.listen().empty()) json.Key("join_token_file").String(cluster.join_token_file());
+    json.EndObject();
     console.Out(json.text() + "\n");
     return;
   }
@@ -51,6 +65,11 @@ void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOp
   console.Out(StrCat("Reeve is up at ", address, " with ", options.workers, " workers (", started,
                      ").\n", "state: ", options.state_folder, "\n", "next:  reeve", master,
                      " map -- wc -c {} ::: /etc/*.conf\n"));
+  if (cluster.listen().empty()) return;
+  console.Out(StrCat("other machines: copy ", cluster.join_token_file(),
+                     " there (it is good for a week), and run\n       reeve worker join ",
+                     WithPort(NameForOthers(cluster), cluster.address().port),
+                     " --token-file join_token\n"));
 }
 
 }  // namespace
@@ -67,6 +86,7 @@ absl::StatusOr<int> RunUp(Session& session, const UpOptions& options) {
   local.slots = options.slots;
   local.process_slots = options.process_slots;
   local.async_slots = options.async_slots;
+  local.listen = options.listen;
   local.is_detached = options.detach;
   const auto cluster = LocalCluster::Start(local, canceller);
   if (!cluster.ok()) return cluster.status();

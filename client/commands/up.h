@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/commands/session.h"
@@ -14,6 +15,7 @@
 namespace reeve {
 
 struct UpOptions {
+  std::vector<std::string> listen;  // Addresses beyond loopback.
   uint32_t workers = 2;
   uint32_t slots = 0;
   uint32_t process_slots = 0;

@@ -6,15 +6,16 @@
 #include <atomic>
 #include <future>
 #include <map>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/time/clock.h"
 #include "base/doorbell.h"
 #include "base/failpoint.h"
 #include "base/inbox.h"
 #include "base/log.h"
+#include "base/mutex.h"
 #include "base/named_thread.h"
 #include "master/dispatch/link_messages.h"
 #include "master/dispatch/session_registry.h"
@@ -23,7 +24,6 @@ namespace reeve {
 namespace {
 constexpr int kFramesPerTurn = 64;
 constexpr int kPollMs = 1000;
-constexpr absl::Duration kRebindWithin = absl::Seconds(5);
 constexpr int kExitFault = 70;
 }  // namespace
 
@@ -39,7 +39,12 @@ struct Collector::Impl {
   absl::flat_hash_map<SessionId, std::string> routes;
   uint64_t dropped = 0;
 
+  Mutex keys_mu;
+  std::optional<CurveKeys> new_keys ABSL_GUARDED_BY(keys_mu);
+
   absl::Status Bind();
+  void BindAgain();
+  void TakeKeys();
   void Run(std::promise<absl::Status>* started);
   bool ReceiveSome();
   void OnMessage(LinkMessage& message);
@@ -77,12 +82,12 @@ void Collector::Impl::OnOutput(const LinkMessage& message) {
     ++dropped;
     return;
   }
-  for (auto& [job, pieces] : *logs) sinks.logs(job, std::move(pieces));
+  sinks.output({message.head.session, *std::move(logs)}, message.blob.size());
 }
 
 void Collector::Impl::OnMessage(LinkMessage& message) {
   const SessionId session = message.head.session;
-  if (message.head.epoch != options.epoch || !options.sessions->Contains(session)) {
+  if (message.head.epoch != options.epoch || !options.sessions->Contains(session, message.user)) {
     ++dropped;
     return;
   }
@@ -116,15 +121,28 @@ bool Collector::Impl::ReceiveSome() {
       continue;
     }
     if (Failpoint("collector.frame")) {
-      if (absl::Status status = Bind(); !status.ok()) {
-        REEVE_LOG_ERROR("collector lost its port, ending why={}", status.ToString());
-        _exit(kExitFault);
-      }
+      BindAgain();
       return true;
     }
     OnMessage(*result.message);
   }
   return true;
+}
+
+void Collector::Impl::BindAgain() {
+  if (absl::Status status = Bind(); !status.ok()) {
+    REEVE_LOG_ERROR("collector lost its port, ending why={}", status.ToString());
+    _exit(kExitFault);
+  }
+}
+
+void Collector::Impl::TakeKeys() {
+  {
+    MutexLock lock(&keys_mu);
+    if (!new_keys.has_value()) return;
+    options.curve = *std::exchange(new_keys, std::nullopt);
+  }
+  BindAgain();
 }
 
 // Binds; when called again, a new socket takes the old one's place, and every connection with what
@@ -135,20 +153,8 @@ absl::Status Collector::Impl::Bind() {
   socket_options.linger = absl::Milliseconds(200);
   socket_options.curve = options.curve;
   socket_options.require_user = true;
-  const bool again = socket != nullptr;
-  socket.reset();
   routes.clear();
-  // libzmq gives the port back a moment after the close.
-  const absl::Time deadline = absl::Now() + (again ? kRebindWithin : absl::ZeroDuration());
-  for (;;) {
-    auto bound = ZmqSocket::BindRouter(*context, options.endpoints, socket_options);
-    if (bound.ok()) {
-      socket = std::move(*bound);
-      return absl::OkStatus();
-    }
-    if (absl::Now() >= deadline) return bound.status();
-    absl::SleepFor(absl::Milliseconds(10));
-  }
+  return BindRouterAnew(*context, options.endpoints, socket_options, &socket);
 }
 
 void Collector::Impl::Run(std::promise<absl::Status>* started) {
@@ -156,6 +162,7 @@ void Collector::Impl::Run(std::promise<absl::Status>* started) {
   const bool ready = bound.ok();
   started->set_value(std::move(bound));
   while (ready && !stopping.load()) {
+    TakeKeys();
     const bool more = ReceiveSome();
     SendAcks();
     if (more || socket->HasInput()) continue;
@@ -186,6 +193,14 @@ void Collector::Stop() {
   impl_->stopping.store(true);
   impl_->doorbell.Ring();
   if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void Collector::ChangeKeys(const CurveKeys& keys) {
+  {
+    MutexLock lock(&impl_->keys_mu);
+    impl_->new_keys = keys;
+  }
+  impl_->doorbell.Ring();
 }
 
 void Collector::Acknowledge(AckResults ack) { impl_->acks.TryPush(std::move(ack)); }

@@ -5,9 +5,9 @@
 // each batch fit what the frame says of it, posts outcomes with a handle on the bytes, and sends
 // acknowledgements as the loop hands them over. It decides nothing: the one fence is
 // Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands
-// goes to the store's logs.
+// takes the same way, in order with the results: the loop knows whether the session holds the task.
 //
-// Thread: its own; Acknowledge from any.
+// Thread: its own; Acknowledge and ChangeKeys from any.
 
 #ifndef REEVE_MASTER_COLLECTOR_COLLECTOR_H_
 #define REEVE_MASTER_COLLECTOR_COLLECTOR_H_
@@ -38,7 +38,8 @@ class Collector {
   struct Sinks {
     // Waits while the loop is full; false: stopping.
     std::function<bool(ResultsArrived results, size_t bytes)> results;
-    std::function<void(JobId job, std::vector<StoredLog> logs)> logs;
+    // Output that a session says tasks of it wrote. Waits likewise.
+    std::function<bool(OutputArrived output, size_t bytes)> output;
   };
 
   Collector(ZmqContext& context, Options options, Sinks sinks);
@@ -47,6 +48,9 @@ class Collector {
   // Binds and starts the thread. Errors: UNAVAILABLE  the endpoint is taken.
   absl::Status Start();
   void Stop();
+
+  // Goes on with another key of its own: connections end and come again by themselves. Thread: any.
+  void ChangeKeys(const CurveKeys& keys);
 
   // Thread: any.
   void Acknowledge(AckResults ack);

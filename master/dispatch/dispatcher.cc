@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "master/access/access.h"
 #include "master/dispatch/link_messages.h"
 #include "master/dispatch/session_registry.h"
 
@@ -22,21 +23,15 @@ constexpr absl::Duration kKeepRejected = absl::Hours(1);
 constexpr uint32_t kMaxHelloPages = 256;
 constexpr size_t kMaxPartialHellos = 1024;
 
-// Takes as long for a wrong token as for the right one.
-bool SameSecret(std::string_view a, std::string_view b) {
-  unsigned char differs = a.size() != b.size();
-  for (size_t i = 0; i < a.size() && i < b.size(); ++i)
-    differs |= static_cast<unsigned char>(a[i] ^ b[i]);
-  return differs == 0;
-}
-
 }  // namespace
 
 struct Dispatcher::Impl {
+  ZmqContext* context = nullptr;
   Options options;
   std::unique_ptr<ZmqSocket> socket;
   struct Connection {
     std::string route;
+    std::string user;  // As the gate named it.
     std::string worker_id;
     absl::Duration last_seen;
   };
@@ -44,6 +39,7 @@ struct Dispatcher::Impl {
   std::map<std::string, SessionId> session_of;
   struct Partial {
     uint32_t next_page = 0;
+    std::string user;
     link::v1::Hello hello;
   };
   std::map<SessionId, Partial> partial;
@@ -96,14 +92,76 @@ struct Dispatcher::Impl {
     ++malformed;
     return false;
   }
-  // Of a session that said Hello, on the connection it said it on.
+  // Of a session that said Hello, on the connection it said it on, by one who may still speak.
   bool Known(const LinkMessage& message) {
     const auto it = connections.find(message.head.session);
-    if (it == connections.end() || it->second.route != message.route) return false;
+    if (it == connections.end() || it->second.route != message.route ||
+        it->second.user != message.user || !MaySpeak(message.user)) {
+      return false;
+    }
     it->second.last_seen = Monotonic();
     return true;
   }
+  bool MaySpeak(const std::string& user) const {
+    return user == kLocalUser || options.access->IsEnrolled(user);
+  }
+  absl::Status Bind();
+  std::string WhyNot(const LinkMessage& message, const link::v1::Hello& hello) const;
+  void Forget(std::map<SessionId, Connection>::iterator it);
+  void EndRevoked(std::vector<Event>* events);
 };
+
+// When called again, a new socket takes the place of the old one. Sessions stay: a heartbeat by a
+// new connection is asked who it is, and answered as after any cut.
+absl::Status Dispatcher::Impl::Bind() {
+  ZmqSocket::Options socket_options;
+  socket_options.io_affinity = 1;
+  socket_options.linger = absl::Milliseconds(200);
+  socket_options.curve = options.curve;
+  socket_options.require_user = true;
+  return BindRouterAnew(*context, options.endpoints, socket_options, &socket);
+}
+
+// Why this worker may not join; empty: it may.
+std::string Dispatcher::Impl::WhyNot(const LinkMessage& message,
+                                     const link::v1::Hello& hello) const {
+  if (message.user == kLocalUser) {
+    const auto principal = options.access->Identify(hello.token(), absl::Now());
+    if (principal.ok() && principal->has(kRoleWorker | kRoleAdmin)) return {};
+    return "wrong token: give the worker the master's token file";
+  }
+  const auto enrolled = options.access->WorkerOf(message.user);
+  if (!enrolled.ok()) return "its key is not enrolled, or was revoked; join again";
+  if (enrolled->worker_id != hello.worker_id())
+    return "its key was enrolled for another worker; join with the state folder's own key";
+  const auto known = connections.find(message.head.session);
+  if (known != connections.end() && known->second.user != message.user)
+    return "the session is another worker's";
+  return {};
+}
+
+void Dispatcher::Impl::Forget(std::map<SessionId, Connection>::iterator it) {
+  const auto of_worker = session_of.find(it->second.worker_id);
+  if (of_worker != session_of.end() && of_worker->second == it->first) session_of.erase(of_worker);
+  if (options.sessions != nullptr) options.sessions->Remove(it->first);
+  connections.erase(it);
+}
+
+void Dispatcher::Impl::EndRevoked(std::vector<Event>* events) {
+  for (auto it = connections.begin(); it != connections.end();) {
+    const auto next = std::next(it);
+    if (!MaySpeak(it->second.user)) {
+      RejectedWorker worker{it->second.worker_id, {}, "its key was revoked; join again", {}};
+      const std::string route = it->second.route;
+      const SessionId session = it->first;
+      Forget(it);
+      Reject(route, session, 0, std::move(worker));
+      // Not as after a Goodbye: it may still run what it holds.
+      events->push_back(ConnectionClosed{session});
+    }
+    it = next;
+  }
+}
 
 void Dispatcher::Impl::OnSkew(const ReceiveResult& result) {
   RejectedWorker worker;
@@ -119,10 +177,9 @@ void Dispatcher::Impl::OnHello(LinkMessage& message, std::vector<Event>* events)
   RejectedWorker worker;
   worker.worker_id = wire.worker_id().substr(0, 64);
   worker.hostname = wire.hostname().substr(0, 256);
-  if (!SameSecret(wire.token(), options.token)) {
-    worker.reason = "wrong token: give the worker the master's token file";
+  worker.reason = WhyNot(message, wire);
+  if (!worker.reason.empty())
     return Reject(message.route, session, wire.number(), std::move(worker));
-  }
   if (wire.min_protocol() > kLinkProtocol || wire.max_protocol() < kLinkProtocol) {
     worker.reason =
         StrCat("this master speaks link protocol ", kLinkProtocol, ", the worker ",
@@ -131,9 +188,9 @@ void Dispatcher::Impl::OnHello(LinkMessage& message, std::vector<Event>* events)
   }
   Partial& pages = partial[session];
   if (wire.page() == 0) {
-    pages = {1, std::move(wire)};
-  } else if (wire.page() == pages.next_page && wire.number() == pages.hello.number() &&
-             wire.page() < kMaxHelloPages) {
+    pages = {1, message.user, std::move(wire)};
+  } else if (wire.page() == pages.next_page && message.user == pages.user &&
+             wire.number() == pages.hello.number() && wire.page() < kMaxHelloPages) {
     ++pages.next_page;
     pages.hello.mutable_held()->MergeFrom(wire.held());
     pages.hello.set_last_page(wire.last_page());
@@ -156,12 +213,11 @@ void Dispatcher::Impl::OnHello(LinkMessage& message, std::vector<Event>* events)
   hello->local_cluster = local;
   const auto before = session_of.find(hello->worker_id);
   if (before != session_of.end() && before->second != session) {
-    connections.erase(before->second);
-    if (options.sessions != nullptr) options.sessions->Remove(before->second);
+    if (const auto it = connections.find(before->second); it != connections.end()) Forget(it);
   }
   session_of[hello->worker_id] = session;
-  connections[session] = {message.route, hello->worker_id, Monotonic()};
-  if (options.sessions != nullptr) options.sessions->Add(session);
+  connections[session] = {message.route, message.user, hello->worker_id, Monotonic()};
+  if (options.sessions != nullptr) options.sessions->Add(session, message.user);
   events->push_back(std::move(*hello));
 }
 
@@ -205,9 +261,7 @@ void Dispatcher::Impl::OnMessage(LinkMessage& message, std::vector<Event>* event
       link::v1::Goodbye wire;
       if (!Parse(message, &wire)) return;
       events->push_back(Goodbye{session, wire.reason()});
-      session_of.erase(connections[session].worker_id);
-      connections.erase(session);
-      if (options.sessions != nullptr) options.sessions->Remove(session);
+      Forget(connections.find(session));
       return;
     }
     default: ++malformed;
@@ -233,6 +287,8 @@ std::string Dispatcher::Impl::WelcomeBytes(const SendWelcome& welcome) const {
   }
   wire.set_local_cluster(welcome.local_cluster);
   wire.set_seen_seq(welcome.seen_seq.value);
+  wire.set_server_key(options.curve.public_key);
+  wire.set_next_server_key(options.next_server_key);
   return wire.SerializeAsString();
 }
 
@@ -241,17 +297,24 @@ Dispatcher::~Dispatcher() = default;
 
 absl::StatusOr<std::unique_ptr<Dispatcher>> Dispatcher::Create(ZmqContext& context,
                                                                const Options& options) {
-  ZmqSocket::Options socket_options;
-  socket_options.io_affinity = 1;
-  socket_options.linger = absl::Milliseconds(200);
-  socket_options.curve = options.curve;
-  socket_options.require_user = true;
-  auto socket = ZmqSocket::BindRouter(context, options.endpoints, socket_options);
-  if (!socket.ok()) return socket.status();
   auto impl = std::make_unique<Impl>();
+  impl->context = &context;
   impl->options = options;
-  impl->socket = std::move(*socket);
+  if (absl::Status s = impl->Bind(); !s.ok()) return s;
   return std::unique_ptr<Dispatcher>(new Dispatcher(std::move(impl)));
+}
+
+absl::Status Dispatcher::ChangeKeys(const CurveKeys& current, const std::string& next_public_key) {
+  link::v1::HeartbeatAck word;
+  word.set_change_key(true);
+  // Who does not get it finds out by the silence.
+  for (const auto& [session, connection] : impl_->connections) {
+    (void)impl_->SendTo(connection.route, session, FrameType::kHeartbeatAck,
+                        word.SerializeAsString());
+  }
+  impl_->options.curve = current;
+  impl_->options.next_server_key = next_public_key;
+  return impl_->Bind();
 }
 
 int Dispatcher::fd() const { return impl_->socket->fd(); }
@@ -297,6 +360,7 @@ void Dispatcher::Send(const LinkSend& send, std::vector<Event>* events) {
 }
 
 void Dispatcher::Probe(absl::Duration now, std::vector<Event>* events) {
+  impl_->EndRevoked(events);
   std::vector<SessionId> silent;
   for (const auto& [session, connection] : impl_->connections) {
     if (now - connection.last_seen > impl_->options.probe_after) silent.push_back(session);
@@ -304,6 +368,14 @@ void Dispatcher::Probe(absl::Duration now, std::vector<Event>* events) {
   for (const SessionId session : silent) {
     impl_->Send(session, FrameType::kHeartbeatAck, ToWire(SendHeartbeatAck{}), {}, events);
   }
+}
+
+bool Dispatcher::Drain(const std::string& worker_id) {
+  const auto it = impl_->session_of.find(worker_id);
+  if (it == impl_->session_of.end()) return false;
+  std::vector<Event> closed;  // Found out again by the next send.
+  impl_->Send(it->second, FrameType::kDrain, {}, {}, &closed);
+  return closed.empty();
 }
 
 std::vector<RejectedWorker> Dispatcher::rejected() const {

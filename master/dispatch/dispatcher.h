@@ -1,8 +1,9 @@
 // The dispatch socket: turns frames of workers into events and effects into frames.
 //
-// Decides nothing but who may speak: it checks head, token and protocol version of a Hello, puts
-// its pages together, and keeps which connection a session speaks by. Frames of a session it does
-// not know are answered WhoAreYou (heartbeats only) or dropped and counted.
+// Decides nothing but who may speak: it checks head, identity and protocol version of a Hello, puts
+// its pages together, and keeps which connection a session speaks by. A worker of this machine
+// (no CURVE) shows a token; any other is the one its key was enrolled for, with every frame. Frames
+// of a session it does not know are answered WhoAreYou (heartbeats only) or dropped and counted.
 //
 // Thread: the master loop's, which owns the socket.
 
@@ -25,6 +26,7 @@
 
 namespace reeve {
 
+class Access;
 class SessionRegistry;
 
 // A worker that was turned away, for `worker list`.
@@ -38,8 +40,9 @@ class Dispatcher {
   struct Options {
     std::vector<std::string> endpoints;  // tcp://127.0.0.1:7521
     CurveKeys curve;                     // Empty: connections are not encrypted.
-    std::string token;                   // A Hello must carry it.
-    std::string collector_endpoint;      // Told in Welcome.
+    const Access* access = nullptr;      // Required: who may say Hello.
+    std::string collector_endpoint;      // Told in Welcome, as is the next.
+    std::string next_server_key;
     Epoch epoch;
     std::string host_key;  // A worker with the same one is of the local cluster.
     absl::Duration heartbeat = absl::Seconds(1);
@@ -64,8 +67,16 @@ class Dispatcher {
   // Sends. A peer that is gone appends ConnectionClosed to `events`.
   void Send(const Assignment& assignment, std::vector<Event>* events);
   void Send(const LinkSend& send, std::vector<Event>* events);
-  // Sends a word to each worker that was silent for `probe_after`.
+  // Sends a word to each worker that was silent for `probe_after`, and ends the sessions of those
+  // whose key was revoked.
   void Probe(absl::Duration now, std::vector<Event>* events);
+
+  // Goes on with another key of its own: connections end and come again by themselves.
+  // Errors: UNAVAILABLE  the port is gone.
+  absl::Status ChangeKeys(const CurveKeys& current, const std::string& next_public_key);
+
+  // Tells a worker to finish and leave. Returns: false if it is not connected.
+  bool Drain(const std::string& worker_id);
 
   std::vector<RejectedWorker> rejected() const;
 

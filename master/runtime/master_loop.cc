@@ -57,7 +57,9 @@ struct MasterLoop::Impl {
   Parts parts;
   std::unique_ptr<Dispatcher> dispatcher;
   Doorbell doorbell;
-  Inbox<ResultsArrived> results{{.count = 4096, .bytes = 32u << 20}, &doorbell};
+  // What workers hand in, in the order in which they did.
+  Inbox<std::variant<ResultsArrived, OutputArrived>> results{{.count = 4096, .bytes = 32u << 20},
+                                                             &doorbell};
   Inbox<Event> api{{.count = 65'536, .bytes = 64u << 20}, &doorbell};
   Inbox<Event> internal{{.count = SIZE_MAX, .bytes = SIZE_MAX}, &doorbell};
   Inbox<QueryWork> queries{{.count = 65'536, .bytes = SIZE_MAX}, &doorbell};
@@ -75,6 +77,7 @@ struct MasterLoop::Impl {
   absl::Duration stood_still = absl::ZeroDuration();
 
   Now TurnClocks();
+  void Take(OutputArrived arrived);
   void Run(std::promise<absl::Status>* started);
   bool Turn();
   void LookAtDisk(const Now& now);
@@ -218,9 +221,13 @@ bool MasterLoop::Impl::Turn() {
   }
   StepAll(now, std::move(control), &did);
   if (parts.durable->waiting_bytes() < kMaxWaitingWrites) {
-    for (ResultsArrived& arrived : results.Pop(kResultsShare, kBytesShare)) {
+    for (auto& arrived : results.Pop(kResultsShare, kBytesShare)) {
       did = true;
-      parts.scheduler->Step(now, std::move(arrived));
+      if (auto* output = std::get_if<OutputArrived>(&arrived)) {
+        Take(std::move(*output));
+      } else {
+        parts.scheduler->Step(now, std::get<ResultsArrived>(std::move(arrived)));
+      }
     }
     std::vector<Event> calls = api.Pop(kApiShare, kBytesShare);
     if (!calls.empty() || now.monotonic >= next_disk) LookAtDisk(now);
@@ -236,6 +243,16 @@ bool MasterLoop::Impl::Turn() {
     }
   }
   return did || !own.empty();
+}
+
+// A worker speaks for the tasks that it holds, and for no others.
+void MasterLoop::Impl::Take(OutputArrived arrived) {
+  for (auto& [job, logs] : arrived.logs) {
+    std::erase_if(logs, [&, id = job](const StoredLog& log) {
+      return !parts.scheduler->IsHeldBy(arrived.session, id, log.index);
+    });
+    if (!logs.empty()) parts.output(job, std::move(logs));
+  }
 }
 
 int MasterLoop::Impl::SleepMs() const {
@@ -306,6 +323,10 @@ bool MasterLoop::PostApiWait(Event event, size_t bytes) {
   return impl_->api.Push(std::move(event), bytes);
 }
 
+bool MasterLoop::PostOutput(OutputArrived output, size_t bytes) {
+  return impl_->results.Push(std::move(output), bytes);
+}
+
 bool MasterLoop::PostResults(ResultsArrived results, size_t bytes) {
   return impl_->results.Push(std::move(results), bytes);
 }
@@ -322,6 +343,6 @@ absl::Status MasterLoop::Query(std::function<void(Scheduler&, const Now&)> read,
                    "the master has more calls than it can take in", absl::Milliseconds(200));
 }
 
-const Dispatcher& MasterLoop::dispatcher() const { return *impl_->dispatcher; }
+Dispatcher& MasterLoop::dispatcher() { return *impl_->dispatcher; }
 
 }  // namespace reeve

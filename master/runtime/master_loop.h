@@ -20,6 +20,7 @@
 #include "master/scheduler/effects.h"
 #include "master/scheduler/events.h"
 #include "master/scheduler/scheduler.h"
+#include "master/store/store.h"
 
 namespace reeve {
 
@@ -48,6 +49,8 @@ class MasterLoop {
     Store* memory = nullptr;  // Committed by the loop itself.
     ReaderThread* reader = nullptr;
     ApiEdge* api = nullptr;
+    // Output of tasks that the session that told it holds. Called on the loop thread.
+    std::function<void(JobId job, std::vector<StoredLog> logs)> output;
     // Asked each second: is the store's disk nearly full?
     // Whether new work must be refused, with so many bytes on their way to the disk.
     std::function<bool(uint64_t waiting_bytes)> disk_is_low;
@@ -70,13 +73,15 @@ class MasterLoop {
   bool PostApiWait(Event event, size_t bytes);
   // Results. Waits while the inbox is full: the collector stops reading. False: stopping.
   bool PostResults(ResultsArrived results, size_t bytes);
+  // Output of tasks, in order with the results. Waits likewise.
+  bool PostOutput(OutputArrived output, size_t bytes);
   // From stores, readers and result streams, which bound what they post; never refused.
   void PostInternal(Event event);
   // Runs `read` on the loop thread, then `done` once all it could see is durable: a reader never
   // sees what a crash may undo. Errors: as PostApi.
   absl::Status Query(std::function<void(Scheduler&, const Now&)> read, std::function<void()> done);
-  // The dispatcher's list of refused workers goes with Query: valid on the loop thread only.
-  const Dispatcher& dispatcher() const;
+  // The loop's own, for Query: valid on the loop thread only.
+  Dispatcher& dispatcher();
 
  private:
   struct Impl;

@@ -23,7 +23,8 @@ class CountersTest : public testing::Test {
     for (const AssignedSpan& span : h_.TakeAssigned(1)) spans_.push_back(span);
     ASSERT_EQ(spans_.size(), 1u);
   }
-  void Finish(reeve::Run run, std::vector<CountedEntry> counted, std::vector<FailedEntry> failed = {}) {
+  void Finish(reeve::Run run, std::vector<CountedEntry> counted,
+              std::vector<FailedEntry> failed = {}) {
     h_.counting = std::move(counted);
     h_.FinishRun(1, job_, spans_[0].lease, run, std::move(failed));
   }

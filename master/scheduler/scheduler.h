@@ -140,6 +140,8 @@ class Scheduler {
   std::vector<JobView> ListJobs(JobId before, size_t limit) const;
   // A task of a job that has not ended; nullopt if job or index is unknown.
   std::optional<TaskView> FindTask(const Now& now, JobId job, TaskIndex index) const;
+  // Whether the task was given to this session, and no outcome of it is admitted.
+  bool IsHeldBy(SessionId session, JobId job, TaskIndex index) const;
   // Tasks that have not ended, as runs with their state, ascending. Empty if the job is unknown.
   std::vector<std::pair<Run, TaskState>> LiveRuns(JobId job) const;
   // By number.

@@ -652,5 +652,20 @@ TEST(SchedulerTest, RandomHistoriesKeepTheInvariantsAndLoseNothing) {
   }
 }
 
+TEST(Scheduler, ATaskIsHeldByTheSessionThatItWasGivenToUntilItsOutcomeIsAdmitted) {
+  Harness h;
+  h.Join(1, 1);
+  h.Join(2, 1);
+  const JobId job = h.Create("r", 2).view.job;
+  const AssignedSpan mine = h.TakeAssigned(1).at(0), other = h.TakeAssigned(2).at(0);
+  EXPECT_TRUE(h.scheduler_.IsHeldBy(SessionId(1), job, mine.run.first));
+  EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(1), job, other.run.first));
+  EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(3), job, mine.run.first));
+  EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(1), JobId(99), mine.run.first));
+  EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(1), job, 7));
+  h.Finish(1, mine);
+  EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(1), job, mine.run.first));
+}
+
 }  // namespace
 }  // namespace reeve

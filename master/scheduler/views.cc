@@ -17,6 +17,16 @@ std::vector<JobView> Scheduler::ListJobs(JobId before, size_t limit) const {
   return views;
 }
 
+bool Scheduler::IsHeldBy(SessionId session, JobId id, TaskIndex index) const {
+  const Job* job = impl_->FindJob(id);
+  if (job == nullptr) return false;
+  for (const LeaseSeq seq : job->leases) {
+    const Lease& lease = *impl_->leases.at(seq);
+    if (lease.session == session && lease.runs.Contains(index)) return true;
+  }
+  return false;
+}
+
 std::vector<std::pair<Run, TaskState>> Scheduler::LiveRuns(JobId id) const {
   std::vector<std::pair<Run, TaskState>> runs;
   const Job* job = impl_->FindJob(id);

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <map>
+#include <initializer_list>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "base/error.h"
 #include "base/strings.h"
@@ -21,14 +21,17 @@
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
-#include "master/dispatch/dispatcher.h"
-#include "master/service/append_stream.h"
+#include "grpcpp/security/tls_credentials_options.h"
+#include "grpcpp/support/server_interceptor.h"
+#include "master/service/access_service.h"
+#include "master/service/call.h"
 #include "master/service/convert.h"
+#include "master/service/doorkeeper.h"
 #include "master/service/grpc_pulse.h"
-#include "master/service/result_stream.h"
+#include "master/service/job_service.h"
 #include "master/service/task_reads.h"
 #include "master/service/validate.h"
-#include "master/service/watch_stream.h"
+#include "master/service/worker_service.h"
 #include "reeve/v1/services.grpc.pb.h"
 
 namespace reeve {
@@ -37,277 +40,18 @@ namespace {
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
-constexpr uint32_t kDefaultPage = 100;
-constexpr uint32_t kMaxPage = 1000;
 constexpr absl::Duration kStopGrace = absl::Milliseconds(500);
-
-absl::Status Bad(std::string_view message) {
-  return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", message);
-}
-
-// Looks at the token of every call.
-class Doorkeeper {
- public:
-  explicit Doorkeeper(const std::string& token) : expected_("Bearer " + token) {}
-
-  absl::Status Check(const CallbackServerContext& context) const {
-    const auto& metadata = context.client_metadata();
-    const auto it = metadata.find("authorization");
-    if (it != metadata.end() && Same(std::string_view(it->second.data(), it->second.size())))
-      return absl::OkStatus();
-    return MakeError(
-        absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
-        it == metadata.end() ? "no token: send `authorization: Bearer TOKEN`" : "wrong token");
-  }
-
- private:
-  // Takes as long for a wrong token as for the right one.
-  bool Same(std::string_view given) const {
-    unsigned char differs = given.size() != expected_.size();
-    for (size_t i = 0; i < given.size() && i < expected_.size(); ++i) {
-      differs |= static_cast<unsigned char>(given[i] ^ expected_[i]);
-    }
-    return differs == 0;
-  }
-  const std::string expected_;
-};
-
-ServerUnaryReactor* Finished(CallbackServerContext* context, const absl::Status& status) {
-  ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
-  return reactor;
-}
-
-absl::StatusOr<uint32_t> PageSize(uint32_t asked) {
-  if (asked > kMaxPage) return Bad("page_size: 1 to 1,000");
-  return asked == 0 ? kDefaultPage : asked;
-}
-
-absl::StatusOr<uint64_t> PageToken(const std::string& token) {
-  uint64_t value = 0;
-  if (!token.empty() && !absl::SimpleAtoi(token, &value))
-    return Bad("page_token: not from an earlier answer");
-  return value;
-}
-
-namespace js {
-using S = v1::JobService;
-using Base = S::WithRawCallbackMethod_RunJob<S::WithCallbackMethod_CreateJob<
-    S::WithRawCallbackMethod_AppendTasks<S::WithCallbackMethod_CloseJob<
-        S::WithCallbackMethod_GetJob<S::WithCallbackMethod_ListJobs<S::WithCallbackMethod_CancelJob<
-            S::WithCallbackMethod_WatchJob<S::WithRawCallbackMethod_StreamResults<
-                S::WithCallbackMethod_StreamLogs<S::Service>>>>>>>>>>;
-}  // namespace js
-
-class JobServiceImpl final : public js::Base {
- public:
-  JobServiceImpl(const ServiceParts& parts, const Doorkeeper& door) : parts_(parts), door_(door) {}
-
-  RawWriteReactor* RunJob(CallbackServerContext* context, const grpc::ByteBuffer* bytes) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return RefuseStream(s);
-    v1::CreateJobRequest request;
-    const Buffer wire = ToBuffer(*bytes);
-    if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size()))) {
-      return RefuseStream(Bad("not a CreateJobRequest"));
-    }
-    if (request.open()) return RefuseStream(Bad("open: an open job cannot be run"));
-    auto event = ValidateCreateJob(std::move(request), absl::Now());
-    if (!event.ok()) return RefuseStream(event.status());
-    return StartRunJob(parts_, std::move(*event), wire.size());
-  }
-
-  ServerUnaryReactor* CreateJob(CallbackServerContext* context, const v1::CreateJobRequest* request,
-                                v1::Job* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    auto event = ValidateCreateJob(*request, absl::Now());
-    if (!event.ok()) return Finished(context, event.status());
-    const size_t bytes = request->ByteSizeLong();
-    return PostJob(context, response, std::move(*event), bytes);
-  }
-
-  RawBidiReactor* AppendTasks(CallbackServerContext* context) override {
-    return StartAppendStream(parts_, door_.Check(*context));
-  }
-
-  ServerUnaryReactor* CloseJob(CallbackServerContext* context, const v1::CloseJobRequest* request,
-                               v1::Job* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
-      return Finished(context, s);
-    return PostJob(context, response, reeve::CloseJob{{}, JobId(request->job_id())}, 0);
-  }
-
-  ServerUnaryReactor* GetJob(CallbackServerContext* context, const v1::GetJobRequest* request,
-                             v1::Job* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    AnswerFromStore(JobId(request->job_id()), {}, reactor, response);
-    return reactor;
-  }
-
-  ServerUnaryReactor* ListJobs(CallbackServerContext* context, const v1::ListJobsRequest* request,
-                               v1::ListJobsResponse* response) override;
-
-  ServerUnaryReactor* CancelJob(CallbackServerContext* context, const v1::CancelJobRequest* request,
-                                v1::Job* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
-      return Finished(context, s);
-    return PostJob(context, response, reeve::CancelJob{{}, JobId(request->job_id())}, 0);
-  }
-
-  grpc::ServerWriteReactor<v1::Job>* WatchJob(CallbackServerContext* context,
-                                              const v1::WatchJobRequest* request) override {
-    return StartWatch(parts_, *request, door_.Check(*context));
-  }
-
-  RawWriteReactor* StreamResults(CallbackServerContext* context,
-                                 const grpc::ByteBuffer* request) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return RefuseStream(s);
-    return StartResultStream(parts_, *request);
-  }
-
-  grpc::ServerWriteReactor<v1::LogChunk>* StreamLogs(
-      CallbackServerContext* context, const v1::StreamLogsRequest* request) override {
-    return StartLogs(parts_, *request, door_.Check(*context));
-  }
-
- private:
-  // What a mutating call wanted of a job that has ended, if it may say so.
-  enum class Wanted { kAny, kClosed, kCancelled };
-
-  template <typename JobEvent>
-  ServerUnaryReactor* PostJob(CallbackServerContext* context, v1::Job* response, JobEvent event,
-                              size_t bytes) {
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    const Wanted wanted = std::is_same_v<JobEvent, reeve::CancelJob>  ? Wanted::kCancelled
-                          : std::is_same_v<JobEvent, reeve::CloseJob> ? Wanted::kClosed
-                                                                      : Wanted::kAny;
-    JobId job;
-    if constexpr (!std::is_same_v<JobEvent, reeve::CreateJob>) job = event.job;
-    const CallId call = parts_.hub->Expect([this, reactor, response, wanted, job](Reply reply) {
-      JobReply& done = std::get<JobReply>(reply.body);
-      if (absl::IsNotFound(done.status) && wanted != Wanted::kAny)
-        return AnswerFromStore(job, wanted, reactor, response);
-      if (!done.status.ok()) return reactor->Finish(ToGrpc(done.status));
-      if (done.view.state == JobState::kUnspecified)
-        return AnswerFromStore(done.view.job, {}, reactor, response);
-      ToProto(done.view, response);
-      reactor->Finish(grpc::Status::OK);
-    });
-    event.call = call;
-    if (absl::Status s = parts_.loop->PostApi(std::move(event), bytes); !s.ok()) {
-      parts_.hub->Forget(call);
-      reactor->Finish(ToGrpc(s));
-    }
-    return reactor;
-  }
-
-  void AnswerFromStore(JobId job, Wanted wanted, ServerUnaryReactor* reactor, v1::Job* response) {
-    FindJob(parts_, job, nullptr, [reactor, response, wanted](absl::StatusOr<FoundJob> found) {
-      if (!found.ok()) return reactor->Finish(ToGrpc(found.status()));
-      ToProto(found->job.view, response);
-      if (wanted == Wanted::kCancelled && found->job.view.state != JobState::kCancelled &&
-          IsTerminal(found->job.view.state)) {
-        return reactor->Finish(
-            ToGrpc(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_ENDED",
-                             StrCat("job ", found->job.view.job.value, " has ended ",
-                                    ToString(found->job.view.state)))));
-      }
-      reactor->Finish(grpc::Status::OK);
-    });
-  }
-
-  const ServiceParts parts_;
-  const Doorkeeper& door_;
-};
-
-ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context,
-                                             const v1::ListJobsRequest* request,
-                                             v1::ListJobsResponse* response) {
-  if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-  const auto size = PageSize(request->page_size());
-  if (!size.ok()) return Finished(context, size.status());
-  const auto before = PageToken(request->page_token());
-  if (!before.ok()) return Finished(context, before.status());
-  std::vector<JobState> states;
-  for (const int state : request->states()) {
-    if (state == v1::Job::STATE_UNSPECIFIED || !v1::Job::State_IsValid(state))
-      return Finished(context, Bad("states: not a state of a job"));
-    states.push_back(static_cast<JobState>(state));
-  }
-  ServerUnaryReactor* reactor = context->DefaultReactor();
-
-  struct Listing {
-    std::map<JobId, JobView> jobs;  // Live ones win over their row in the store.
-    std::map<JobId, JobView> live;
-  };
-  auto listing = std::make_shared<Listing>();
-  const size_t limit = *size + 1;  // One more tells whether there is a next page.
-  const JobId below(*before);
-  const auto wanted = [states](JobState state) {
-    return states.empty() || std::find(states.begin(), states.end(), state) != states.end();
-  };
-  const auto finish = [listing, limit, reactor, response] {
-    std::vector<const JobView*> page;
-    for (auto it = listing->jobs.rbegin(); it != listing->jobs.rend() && page.size() < limit;
-         ++it) {
-      page.push_back(&it->second);
-    }
-    const bool more = page.size() == limit;
-    if (more) page.pop_back();
-    for (const JobView* view : page) ToProto(*view, response->add_jobs());
-    if (more) response->set_next_page_token(StrCat(page.back()->job.value));
-    reactor->Finish(grpc::Status::OK);
-  };
-  const auto from_store = [listing, wanted](const absl::StatusOr<std::vector<StoredJob>>& stored,
-                                            bool ended_only) {
-    if (!stored.ok()) return;
-    for (const StoredJob& job : *stored) {
-      if (listing->live.contains(job.view.job)) continue;
-      if (ended_only && !IsTerminal(job.view.state)) continue;
-      if (wanted(job.view.state)) listing->jobs.emplace(job.view.job, job.view);
-    }
-  };
-  const absl::Status asked = parts_.loop->Query(
-      [listing, below, limit, wanted](Scheduler& scheduler, const Now&) {
-        // Those of a wrong state count, too: the store must not tell of them instead.
-        for (JobView& view : scheduler.ListJobs(below, SIZE_MAX)) {
-          if (wanted(view.state) && listing->jobs.size() < limit)
-            listing->jobs.emplace(view.job, view);
-          const JobId id = view.job;
-          listing->live.emplace(id, JobView{});
-        }
-      },
-      [this, listing, below, limit, states, finish, from_store, reactor] {
-        const size_t rows = limit + listing->live.size();
-        const bool posted =
-            parts_.reader->Post(StoreKind::kDurable, [=, this](StoreReader& reader) {
-              from_store(reader.ListJobs(below, states, rows), false);
-              const bool again = parts_.reader->Post(StoreKind::kMemory, [=](StoreReader& memory) {
-                from_store(memory.ListJobs(below, states, rows), false);
-                finish();
-              });
-              if (!again) finish();
-            });
-        if (!posted) {
-          reactor->Finish(ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                                           "too many reads wait", absl::Milliseconds(200))));
-        }
-      });
-  if (!asked.ok()) reactor->Finish(ToGrpc(asked));
-  return reactor;
-}
 
 class TaskServiceImpl final : public v1::TaskService::CallbackService {
  public:
-  TaskServiceImpl(const ServiceParts& parts, const Doorkeeper& door) : parts_(parts), door_(door) {}
+  TaskServiceImpl(const ServiceParts& parts, Doorkeeper& door) : parts_(parts), door_(door) {}
 
   ServerUnaryReactor* GetTask(CallbackServerContext* context, const v1::GetTaskRequest* request,
                               v1::Task* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    const auto caller = door_.Admit(*context, Method::kTaskServiceGetTask);
+    if (!caller.ok()) return Finished(context, caller.status());
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    ReadTask(parts_, JobId(request->job_id()), request->index(),
+    ReadTask(For(*caller, parts_), JobId(request->job_id()), request->index(),
              [reactor, response](absl::StatusOr<v1::ExplainTaskResponse> read) {
                if (read.ok()) *response = std::move(*read->mutable_task());
                reactor->Finish(ToGrpc(read.status()));
@@ -317,21 +61,22 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
 
   ServerUnaryReactor* ListTasks(CallbackServerContext* context, const v1::ListTasksRequest* request,
                                 v1::ListTasksResponse* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    const auto caller = door_.Admit(*context, Method::kTaskServiceListTasks);
+    if (!caller.ok()) return Finished(context, caller.status());
     const auto size = PageSize(request->page_size());
     if (!size.ok()) return Finished(context, size.status());
     const auto from = PageToken(request->page_token());
     if (!from.ok() || *from >= kMaxTasksPerJob)
-      return Finished(context, Bad("page_token: not from an earlier answer"));
+      return Finished(context, BadRequest("page_token: not from an earlier answer"));
     std::vector<TaskState> states;
     for (const int state : request->states()) {
       if (state == v1::Task::STATE_UNSPECIFIED || !v1::Task::State_IsValid(state))
-        return Finished(context, Bad("states: not a state of a task"));
+        return Finished(context, BadRequest("states: not a state of a task"));
       states.push_back(static_cast<TaskState>(state));
     }
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    ReadTasks(parts_, JobId(request->job_id()), static_cast<TaskIndex>(*from), std::move(states),
-              *size, [reactor, response](absl::StatusOr<TaskPage> page) {
+    ReadTasks(For(*caller, parts_), JobId(request->job_id()), static_cast<TaskIndex>(*from),
+              std::move(states), *size, [reactor, response](absl::StatusOr<TaskPage> page) {
                 if (!page.ok()) return reactor->Finish(ToGrpc(page.status()));
                 for (v1::Task& task : page->tasks) *response->add_tasks() = std::move(task);
                 if (page->next > 0) response->set_next_page_token(StrCat(page->next));
@@ -343,9 +88,10 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
   ServerUnaryReactor* ExplainTask(CallbackServerContext* context,
                                   const v1::ExplainTaskRequest* request,
                                   v1::ExplainTaskResponse* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    const auto caller = door_.Admit(*context, Method::kTaskServiceExplainTask);
+    if (!caller.ok()) return Finished(context, caller.status());
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    ReadTask(parts_, JobId(request->job_id()), request->index(),
+    ReadTask(For(*caller, parts_), JobId(request->job_id()), request->index(),
              [reactor, response](absl::StatusOr<v1::ExplainTaskResponse> read) {
                if (read.ok()) *response = std::move(*read);
                reactor->Finish(ToGrpc(read.status()));
@@ -355,46 +101,7 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
 
  private:
   const ServiceParts parts_;
-  const Doorkeeper& door_;
-};
-
-class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
- public:
-  WorkerServiceImpl(const ServiceParts& parts, const Doorkeeper& door)
-      : parts_(parts), door_(door) {}
-
-  ServerUnaryReactor* ListWorkers(CallbackServerContext* context,
-                                  const v1::ListWorkersRequest* request,
-                                  v1::ListWorkersResponse* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
-    const auto size = PageSize(request->page_size());
-    if (!size.ok()) return Finished(context, size.status());
-    const auto from = PageToken(request->page_token());
-    if (!from.ok()) return Finished(context, from.status());
-    ServerUnaryReactor* reactor = context->DefaultReactor();
-    const absl::Status asked = parts_.loop->Query(
-        [this, response, size = *size, from = *from](Scheduler& scheduler, const Now&) {
-          std::vector<v1::Worker> all;
-          for (const WorkerView& view : scheduler.ListWorkers()) ToProto(view, &all.emplace_back());
-          for (const RejectedWorker& refused : parts_.loop->dispatcher().rejected()) {
-            v1::Worker& worker = all.emplace_back();
-            worker.set_state(v1::Worker::REJECTED);
-            worker.set_hostname(refused.hostname);
-            worker.set_message(refused.reason);
-            *worker.mutable_last_seen_time() = ToProto(refused.time);
-          }
-          const size_t end = std::min<size_t>(all.size(), from + size);
-          for (size_t i = from; i < end; ++i) *response->add_workers() = std::move(all[i]);
-          if (end < all.size()) response->set_next_page_token(StrCat(end));
-        },
-        [reactor] { reactor->Finish(grpc::Status::OK); });
-    if (!asked.ok()) reactor->Finish(ToGrpc(asked));
-    return reactor;
-  }
-
- private:
-  const ServiceParts parts_;
-  const Doorkeeper& door_;
+  Doorkeeper& door_;
 };
 
 uint64_t ResidentBytes() {
@@ -408,13 +115,13 @@ uint64_t ResidentBytes() {
 
 class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
  public:
-  ClusterServiceImpl(const ServiceParts& parts, const Doorkeeper& door,
-                     const ApiServer::Options& options)
+  ClusterServiceImpl(const ServiceParts& parts, Doorkeeper& door, const ApiServer::Options& options)
       : parts_(parts), door_(door), options_(options) {}
 
   ServerUnaryReactor* GetCluster(CallbackServerContext* context, const v1::GetClusterRequest*,
                                  v1::Cluster* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    const auto caller = door_.Admit(*context, Method::kClusterServiceGetCluster);
+    if (!caller.ok()) return Finished(context, caller.status());
     ServerUnaryReactor* reactor = context->DefaultReactor();
     response->set_version(kVersion);
     response->set_cluster_id(options_.cluster_id);
@@ -444,10 +151,30 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
     return reactor;
   }
 
+  ServerUnaryReactor* RotateKeys(CallbackServerContext* context,
+                                 const v1::RotateKeysRequest* request,
+                                 v1::RotateKeysResponse*) override {
+    const auto caller = door_.Admit(*context, Method::kClusterServiceRotateKeys);
+    if (!caller.ok()) return Finished(context, caller.status());
+    if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
+      return Finished(context, s);
+    if (options_.rotate_keys == nullptr) {
+      return Finished(context, MakeError(absl::StatusCode::kFailedPrecondition, "NOT_ENCRYPTED",
+                                         "this master listens on loopback only, without keys"));
+    }
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    options_.rotate_keys([this, caller = *caller, reactor](absl::Status status) {
+      door_.Note(caller, "keys", status);
+      reactor->Finish(ToGrpc(status));
+    });
+    return reactor;
+  }
+
   ServerUnaryReactor* GetStatistics(CallbackServerContext* context,
                                     const v1::GetStatisticsRequest* request,
                                     v1::Statistics* response) override {
-    if (absl::Status s = door_.Check(*context); !s.ok()) return Finished(context, s);
+    const auto caller = door_.Admit(*context, Method::kClusterServiceGetStatistics);
+    if (!caller.ok()) return Finished(context, caller.status());
     ServerUnaryReactor* reactor = context->DefaultReactor();
     const absl::Status asked = parts_.loop->Query(
         [this, response, reset = request->reset()](Scheduler& scheduler, const Now& now) {
@@ -465,7 +192,7 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
 
  private:
   const ServiceParts parts_;
-  const Doorkeeper& door_;
+  Doorkeeper& door_;
   const ApiServer::Options& options_;
   absl::Time since_ = options_.start_time;  // The loop's.
 };
@@ -492,22 +219,75 @@ absl::Status CheckPort(const std::string& address) {
   return absl::OkStatus();
 }
 
+// Reflection tells nothing to who has no token; health is for everybody. Both are gRPC's own
+// services, which ask nobody: so they are looked at here.
+class ReflectionGuard final : public grpc::experimental::Interceptor {
+ public:
+  ReflectionGuard(const Doorkeeper* door, grpc::experimental::ServerRpcInfo* info)
+      : door_(*door), info_(*info) {}
+
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (methods->QueryInterceptionHookPoint(
+            grpc::experimental::InterceptionHookPoints::POST_RECV_INITIAL_METADATA)) {
+      const auto* metadata = methods->GetRecvInitialMetadata();
+      const auto it = metadata->find("authorization");
+      if (it == metadata->end() || !door_.Knows({it->second.data(), it->second.size()}))
+        info_.server_context()->TryCancel();
+    }
+    methods->Proceed();
+  }
+
+ private:
+  const Doorkeeper& door_;
+  grpc::experimental::ServerRpcInfo& info_;
+};
+
+class ReflectionGuards final : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit ReflectionGuards(const Doorkeeper* door) : door_(door) {}
+  grpc::experimental::Interceptor* CreateServerInterceptor(
+      grpc::experimental::ServerRpcInfo* info) override {
+    return std::strstr(info->method(), "/grpc.reflection.") == info->method()
+               ? new ReflectionGuard(door_, info)
+               : nullptr;
+  }
+
+ private:
+  const Doorkeeper* const door_;
+};
+
+// The certificate is read again when its file changes: it is renewed without a restart.
+std::shared_ptr<grpc::ServerCredentials> Credentials(const ApiServer::Options& options) {
+  if (options.certificate_file.empty()) return grpc::InsecureServerCredentials();
+  constexpr unsigned kReadEverySeconds = 1;
+  const auto provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      options.certificate_file, options.certificate_file, kReadEverySeconds);
+  grpc::experimental::TlsServerCredentialsOptions tls(provider);
+  tls.watch_identity_key_cert_pairs();
+  tls.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
+  return grpc::experimental::TlsServerCredentials(tls);
+}
+
 }  // namespace
 
 struct ApiServer::Impl {
   Impl(const ServiceParts& parts, const Options& given)
       : options(given),
-        door(given.token),
-        jobs(parts, door),
+        door({.access = given.access,
+              .audit = given.audit,
+              .limits = given.limits,
+              .audit_jobs_of_root = !given.certificate_file.empty()}),
+        jobs(MakeJobService(parts, &door)),
         tasks(parts, door),
-        workers(parts, door),
+        workers(MakeWorkerService(parts, &door, given.access, given.link_ports, given.server_keys)),
+        access(MakeAccessService(&door, given.access)),
         cluster(parts, door, options) {}
 
   const Options options;
-  const Doorkeeper door;
-  JobServiceImpl jobs;
+  Doorkeeper door;
+  const std::unique_ptr<grpc::Service> jobs;
   TaskServiceImpl tasks;
-  WorkerServiceImpl workers;
+  const std::unique_ptr<grpc::Service> workers, access;
   ClusterServiceImpl cluster;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<GrpcPulse> pulse;
@@ -518,33 +298,45 @@ ApiServer::~ApiServer() { Stop(); }
 
 absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& parts,
                                                             const Options& options) {
-  if (absl::Status s = CheckPort(options.address); !s.ok()) return s;
+  for (const std::string& address : options.addresses) {
+    if (absl::Status s = CheckPort(address); !s.ok()) return s;
+  }
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto impl = std::make_unique<Impl>(parts, options);
   grpc::ServerBuilder builder;
-  int bound = 0;
-  builder.AddListeningPort(options.address, grpc::InsecureServerCredentials(), &bound);
+  const auto credentials = Credentials(options);
+  std::vector<int> bound(options.addresses.size(), 0);
+  for (size_t i = 0; i < bound.size(); ++i)
+    builder.AddListeningPort(options.addresses[i], credentials, &bound[i]);
   // Two masters would otherwise share the port, each getting half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes + (64 << 10));
-  builder.RegisterService(&impl->jobs);
-  builder.RegisterService(&impl->tasks);
-  builder.RegisterService(&impl->workers);
-  builder.RegisterService(&impl->cluster);
-  impl->server = builder.BuildAndStart();
-  if (impl->server == nullptr || bound == 0) {
-    return absl::UnavailableError(StrCat("cannot listen on ", options.address));
+  for (grpc::Service* service :
+       std::initializer_list<grpc::Service*>{impl->jobs.get(), &impl->tasks, impl->workers.get(),
+                                             impl->access.get(), &impl->cluster}) {
+    builder.RegisterService(service);
   }
-  for (const char* service : {"reeve.v1.JobService", "reeve.v1.TaskService",
-                              "reeve.v1.WorkerService", "reeve.v1.ClusterService"}) {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> guards;
+  guards.push_back(std::make_unique<ReflectionGuards>(&impl->door));
+  builder.experimental().SetInterceptorCreators(std::move(guards));
+  impl->server = builder.BuildAndStart();
+  for (size_t i = 0; i < bound.size(); ++i) {
+    if (impl->server == nullptr || bound[i] == 0)
+      return absl::UnavailableError(StrCat("cannot listen on ", options.addresses[i]));
+  }
+  for (const char* service :
+       {"reeve.v1.JobService", "reeve.v1.TaskService", "reeve.v1.WorkerService",
+        "reeve.v1.AccessService", "reeve.v1.ClusterService"}) {
     impl->server->GetHealthCheckService()->SetServingStatus(service, true);
   }
   impl->pulse =
       std::make_unique<GrpcPulse>(impl->server->InProcessChannel(grpc::ChannelArguments()));
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
+
+void ApiServer::EndRevoked() { impl_->door.EndRevoked(); }
 
 void ApiServer::Stop() {
   if (impl_->server == nullptr) return;

@@ -1,24 +1,37 @@
-// The gRPC server: every method of reeve.v1, the token at the door, health and reflection.
+// The gRPC server: every method of reeve.v1 behind its doorkeeper, health and reflection; with TLS
+// wherever it listens beyond loopback.
 //
 // Thread: Start and Stop from main; gRPC's own threads between.
 
 #ifndef REEVE_MASTER_SERVICE_API_SERVER_H_
 #define REEVE_MASTER_SERVICE_API_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "master/service/doorkeeper.h"
 #include "master/service/job_finder.h"
+#include "master/service/worker_service.h"
 
 namespace reeve {
 
 class ApiServer {
  public:
   struct Options {
-    std::string address;  // 127.0.0.1:7520
-    std::string token;
+    std::vector<std::string> addresses;  // 127.0.0.1:7520, [::1]:7520
+    // PEM of key, certificate and authority in one; empty: no TLS, which is for loopback alone.
+    std::string certificate_file;
+    Access* access = nullptr;  // Required, as is the next.
+    AuditLog* audit = nullptr;
+    PrincipalLimits limits;
+    LinkPorts link_ports;
+    std::function<ServerKeys()> server_keys;
+    // Calls `done` once the new keys count; null: there are none.
+    std::function<void(std::function<void(absl::Status)> done)> rotate_keys;
     // Told by GetCluster.
     std::string cluster_id, dispatch_endpoint, collector_endpoint, state_directory;
     Epoch epoch;
@@ -29,6 +42,9 @@ class ApiServer {
   static absl::StatusOr<std::unique_ptr<ApiServer>> Start(const ServiceParts& parts,
                                                           const Options& options);
   ~ApiServer();
+
+  // Ends streams of tokens that were revoked or have expired. Called every second or so.
+  void EndRevoked();
 
   // Refuses new calls, waits a moment for those under way, then cancels them.
   void Stop();

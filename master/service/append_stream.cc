@@ -51,7 +51,8 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
 class AppendStream final : public RawBidiReactor,
                            public std::enable_shared_from_this<AppendStream> {
  public:
-  explicit AppendStream(const ServiceParts& parts) : parts_(parts) {}
+  AppendStream(const ServiceParts& parts, Doorkeeper::Stay stay)
+      : parts_(parts), stay_(std::move(stay)) {}
 
   void Begin() {
     self_ = shared_from_this();
@@ -59,7 +60,7 @@ class AppendStream final : public RawBidiReactor,
         parts_.hub->ExpectMany([self = self_](Reply reply) { self->OnReply(std::move(reply)); });
     StartRead(&incoming_);
   }
-  void Refuse(const absl::Status& status) {
+  void BeginRefused(const absl::Status& status) {
     self_ = shared_from_this();
     MutexLock lock(&mu_);
     End(status);
@@ -72,6 +73,7 @@ class AppendStream final : public RawBidiReactor,
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
   void OnDone() override {
+    stay_.End();
     if (call_) {
       parts_.hub->Forget(call_);
       (void)parts_.loop->PostApi(CloseAppender{call_}, 0);
@@ -85,12 +87,19 @@ class AppendStream final : public RawBidiReactor,
   void Post() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Ends the stream with `status` once what was accepted is answered.
+  void Refuse(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    refused_ = true;
+    verdict_ = status;
+    Pump();
+  }
   void End(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (std::exchange(finished_, true)) return;
     Finish(ToGrpc(status));
   }
 
   const ServiceParts parts_;
+  Doorkeeper::Stay stay_;
   std::shared_ptr<AppendStream> self_;
   CallId call_;
   grpc::ByteBuffer incoming_, outgoing_;
@@ -104,6 +113,7 @@ class AppendStream final : public RawBidiReactor,
   // Parsed, and the loop had no room for it yet.
   std::optional<Event> waiting_ ABSL_GUARDED_BY(mu_);
   uint64_t waiting_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  bool is_charged_ ABSL_GUARDED_BY(mu_) = false;
   grpc::Alarm alarm_;
   std::deque<uint64_t> unanswered_ ABSL_GUARDED_BY(mu_);  // Bytes of each.
   uint64_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
@@ -147,24 +157,35 @@ absl::Status AppendStream::Accept(Buffer bytes) {
 }
 
 void AppendStream::OnReadDone(bool ok) {
-  MutexLock lock(&mu_);
-  reading_ = false;
-  if (!ok) {
-    half_closed_ = true;
-    return Pump();
+  JobId opening;
+  {
+    MutexLock lock(&mu_);
+    reading_ = false;
+    if (!ok) {
+      half_closed_ = true;
+      return Pump();
+    }
+    if (absl::Status s = Accept(ToBuffer(incoming_)); !s.ok()) return Refuse(s);
+    const auto* open = std::get_if<OpenAppender>(&*waiting_);
+    if (open == nullptr) return Post();
+    opening = open->job;
   }
-  if (absl::Status s = Accept(ToBuffer(incoming_)); !s.ok()) {
-    refused_ = true;
-    verdict_ = s;
-    return Pump();
-  }
-  Post();
+  CheckJob(parts_, opening, Wish::kControl, [self = self_](absl::Status may) {
+    MutexLock lock(&self->mu_);
+    if (may.ok()) return self->Post();
+    self->Refuse(may);
+  });
 }
 
 void AppendStream::Post() {
   if (!waiting_.has_value() || finished_) return;
-  Event event = *waiting_;  // Kept: a refused post must be tried again.
-  const absl::Status posted = parts_.loop->PostApi(std::move(event), waiting_bytes_);
+  // Who sends faster than it may is read more slowly.
+  absl::Status posted = is_charged_ ? absl::OkStatus() : stay_.Charge(waiting_bytes_);
+  is_charged_ = posted.ok();
+  if (posted.ok()) {
+    Event event = *waiting_;  // Kept: a refused post must be tried again.
+    posted = parts_.loop->PostApi(std::move(event), waiting_bytes_);
+  }
   if (absl::IsResourceExhausted(posted)) {
     alarm_.Set(
         gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(kRetryMs, GPR_TIMESPAN)),
@@ -178,11 +199,8 @@ void AppendStream::Post() {
     return;
   }
   waiting_.reset();
-  if (!posted.ok()) {
-    refused_ = true;
-    verdict_ = posted;
-    return Pump();
-  }
+  is_charged_ = false;
+  if (!posted.ok()) return Refuse(posted);
   unanswered_.push_back(waiting_bytes_);
   unanswered_bytes_ += waiting_bytes_;
   ReadMore();
@@ -198,11 +216,7 @@ void AppendStream::ReadMore() {
 void AppendStream::OnReply(Reply reply) {
   const AppendReply& append = std::get<AppendReply>(reply.body);
   MutexLock lock(&mu_);
-  if (!append.status.ok()) {
-    refused_ = true;
-    verdict_ = append.status;
-    return Pump();
-  }
+  if (!append.status.ok()) return Refuse(append.status);
   if (!unanswered_.empty()) {
     unanswered_bytes_ -= unanswered_.front();
     unanswered_.pop_front();
@@ -237,13 +251,14 @@ void AppendStream::OnWriteDone(bool ok) {
 
 }  // namespace
 
-RawBidiReactor* StartAppendStream(const ServiceParts& parts, const absl::Status& refused) {
-  const auto stream = std::make_shared<AppendStream>(parts);
+RawBidiReactor* StartAppendStream(const ServiceParts& parts, Doorkeeper::Stay stay,
+                                  const absl::Status& refused) {
+  const auto stream = std::make_shared<AppendStream>(parts, std::move(stay));
   AppendStream* reactor = stream.get();
   if (refused.ok()) {
     reactor->Begin();
   } else {
-    reactor->Refuse(refused);
+    reactor->BeginRefused(refused);
   }
   return reactor;
 }

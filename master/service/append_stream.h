@@ -6,6 +6,7 @@
 #define REEVE_MASTER_SERVICE_APPEND_STREAM_H_
 
 #include "grpcpp/grpcpp.h"
+#include "master/service/doorkeeper.h"
 #include "master/service/job_finder.h"
 
 namespace reeve {
@@ -13,7 +14,8 @@ namespace reeve {
 using RawBidiReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 // `refused`: not OK ends the stream at once with that error.
-RawBidiReactor* StartAppendStream(const ServiceParts& parts, const absl::Status& refused);
+RawBidiReactor* StartAppendStream(const ServiceParts& parts, Doorkeeper::Stay stay,
+                                  const absl::Status& refused);
 
 }  // namespace reeve
 

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "master/access/principal.h"
 #include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
@@ -44,6 +45,7 @@ void ToProto(const JobView& view, v1::Job* job) {
   store::v1::JobRecord record;
   record.ParseFromArray(view.record.view().data(), static_cast<int>(view.record.size()));
   job->set_job_id(view.job.value);
+  job->set_owner(record.owner().empty() ? kRootPrincipal : record.owner());
   *job->mutable_spec() = std::move(*record.mutable_spec());
   if (record.has_array()) *job->mutable_array() = std::move(*record.mutable_array());
   job->set_state(static_cast<v1::Job::State>(view.state));
@@ -65,6 +67,7 @@ void ToProto(const JobView& view, v1::Job* job) {
 
 void ToProto(const WorkerView& view, v1::Worker* worker) {
   worker->set_worker(WorkerName(view.number));
+  worker->set_worker_id(view.worker_id);
   worker->set_state(static_cast<v1::Worker::State>(view.state));
   worker->set_hostname(view.hostname);
   worker->set_pid(view.pid);

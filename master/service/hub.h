@@ -1,7 +1,7 @@
 // Where the loop's replies and notices find the calls and streams that wait for them.
 //
 // Thread: the loop calls the ApiEdge side, gRPC threads the rest. Listeners run outside the lock,
-// on the loop thread (output: the collector thread), and must not block.
+// on the loop thread, and must not block.
 
 #ifndef REEVE_MASTER_SERVICE_HUB_H_
 #define REEVE_MASTER_SERVICE_HUB_H_

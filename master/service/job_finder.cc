@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "base/wire.h"
+#include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
 namespace {
@@ -13,6 +15,11 @@ using Done = std::function<void(absl::StatusOr<FoundJob>)>;
 absl::Status TooManyReads() {
   return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
                    absl::Milliseconds(200));
+}
+
+absl::Status NoSuchJob(JobId job) {
+  return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
+                   StrCat("there is no job ", job.value));
 }
 
 void FindStored(const ServiceParts& parts, JobId job, StoreKind store, Done done) {
@@ -28,16 +35,14 @@ void FindStored(const ServiceParts& parts, JobId job, StoreKind store, Done done
           MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(stored.status().message())));
     }
     if (store == StoreKind::kDurable) return FindStored(parts, job, StoreKind::kMemory, done);
-    done(MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
-                   StrCat("there is no job ", job.value)));
+    done(NoSuchJob(job));
   });
   if (!posted) done(TooManyReads());
 }
 
-}  // namespace
-
-void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
-             Done done) {
+// Whoever it is for.
+void FindAnyJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
+                Done done) {
   auto view = std::make_shared<std::optional<JobView>>();
   const absl::Status asked = parts.loop->Query(
       [parts, job, view, listener](Scheduler& scheduler, const Now&) {
@@ -53,6 +58,48 @@ void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> 
         done(std::move(found));
       });
   if (!asked.ok()) done(asked);
+}
+
+}  // namespace
+
+std::string OwnerOf(const Buffer& record) {
+  constexpr uint32_t kOwnerField = store::v1::JobRecord::kOwnerFieldNumber;
+  std::string_view owner;
+  wire::Reader reader(record.view());
+  while (reader.Next()) {
+    if (reader.field() == kOwnerField) {
+      reader.Bytes(&owner);
+    } else {
+      reader.Skip();
+    }
+  }
+  return std::string(owner);
+}
+
+// Who owns a job never changes, so looking first is no race.
+void CheckJob(const ServiceParts& parts, JobId job, Wish wish,
+              std::function<void(absl::Status)> done) {
+  const std::shared_ptr<const Principal> principal = parts.principal;
+  if (principal == nullptr || principal->controls_all() ||
+      (wish == Wish::kSee && principal->sees_all())) {
+    return done(absl::OkStatus());
+  }
+  FindAnyJob(parts, job, nullptr, [=](absl::StatusOr<FoundJob> found) {
+    if (!found.ok()) return done(found.status());
+    const std::string owner = OwnerOf(found->job.view.record);
+    if (!principal->sees(owner)) return done(NoSuchJob(job));
+    if (wish == Wish::kSee || principal->controls(owner)) return done(absl::OkStatus());
+    done(MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                   StrCat("job ", job.value, " is not of ", principal->name)));
+  });
+}
+
+void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
+             Done done) {
+  CheckJob(parts, job, Wish::kSee, [=](absl::Status may) {
+    if (!may.ok()) return done(may);
+    FindAnyJob(parts, job, listener, done);
+  });
 }
 
 }  // namespace reeve

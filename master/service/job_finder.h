@@ -10,17 +10,19 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
+#include "master/access/principal.h"
 #include "master/runtime/master_loop.h"
 #include "master/service/hub.h"
 #include "master/store/reader_thread.h"
 
 namespace reeve {
 
-// What the service's parts share.
+// What the service's parts share, and for whom a call works.
 struct ServiceParts {
   MasterLoop* loop;
   ReaderThread* reader;
   Hub* hub;
+  std::shared_ptr<const Principal> principal;  // Null: one who may see and control everything.
 };
 
 struct FoundJob {
@@ -30,10 +32,19 @@ struct FoundJob {
 };
 
 // With `listener`: it is subscribed on the loop thread, so that it misses no notice after what is
-// found; a job that has ended leaves it unsubscribed. Errors: NOT_FOUND JOB_NOT_FOUND; those of
-// MasterLoop::Query and of the stores.
+// found; a job that has ended leaves it unsubscribed. Errors: NOT_FOUND JOB_NOT_FOUND, also for
+// jobs that the principal may not see; those of MasterLoop::Query and of the stores.
 void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
              std::function<void(absl::StatusOr<FoundJob>)> done);
+
+enum class Wish { kSee, kControl };
+// Says OK, at once for those who may do it with every job.
+// Errors: as FindJob; PERMISSION_DENIED NOT_PERMITTED  it sees the job and may not control it.
+void CheckJob(const ServiceParts& parts, JobId job, Wish wish,
+              std::function<void(absl::Status)> done);
+
+// The principal that created the job of a reeve.store.v1.JobRecord.
+std::string OwnerOf(const Buffer& record);
 
 }  // namespace reeve
 

@@ -41,8 +41,11 @@ class ResultStream final : public RawWriteReactor,
                            public JobListener,
                            public std::enable_shared_from_this<ResultStream> {
  public:
-  ResultStream(const ServiceParts& parts, StreamOptions options)
-      : parts_(parts), options_(std::move(options)), cursor_id_(parts.hub->NewId()) {
+  ResultStream(const ServiceParts& parts, StreamOptions options, Doorkeeper::Stay stay)
+      : parts_(parts),
+        options_(std::move(options)),
+        stay_(std::move(stay)),
+        cursor_id_(parts.hub->NewId()) {
     next_seq_ = options_.by_index ? 1 : options_.cursor + 1;
     next_index_ = static_cast<TaskIndex>(options_.cursor);
   }
@@ -110,6 +113,7 @@ class ResultStream final : public RawWriteReactor,
 
   const ServiceParts parts_;
   StreamOptions options_;
+  Doorkeeper::Stay stay_;
   std::shared_ptr<ResultStream> self_;
   CallId call_;
   const CallId cursor_id_;
@@ -502,6 +506,7 @@ void ResultStream::OnCancel() {
 }
 
 void ResultStream::OnDone() {
+  stay_.End();
   parts_.hub->Unsubscribe(options_.job, this);
   if (call_) parts_.hub->Forget(call_);
   {
@@ -521,17 +526,19 @@ class RefusedStream final : public RawWriteReactor {
 
 RawWriteReactor* RefuseStream(const absl::Status& status) { return new RefusedStream(status); }
 
-RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes) {
+RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes,
+                             Doorkeeper::Stay stay) {
   StreamOptions options;
   options.follow = true;
   options.run_job = true;
-  const auto stream = std::make_shared<ResultStream>(parts, std::move(options));
+  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(stay));
   ResultStream* reactor = stream.get();
   reactor->BeginRun(std::move(event), bytes);
   return reactor;
 }
 
-RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& bytes) {
+RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& bytes,
+                                   Doorkeeper::Stay stay) {
   v1::StreamResultsRequest request;
   const Buffer wire = ToBuffer(bytes);
   if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size()))) {
@@ -558,7 +565,7 @@ RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBu
     }
     options.states.push_back(static_cast<TaskState>(state));
   }
-  const auto stream = std::make_shared<ResultStream>(parts, std::move(options));
+  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(stay));
   ResultStream* reactor = stream.get();
   reactor->Begin();
   return reactor;

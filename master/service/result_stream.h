@@ -10,6 +10,7 @@
 #define REEVE_MASTER_SERVICE_RESULT_STREAM_H_
 
 #include "grpcpp/grpcpp.h"
+#include "master/service/doorkeeper.h"
 #include "master/service/job_finder.h"
 #include "reeve/v1/services.pb.h"
 
@@ -17,9 +18,11 @@ namespace reeve {
 
 using RawWriteReactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
 
-RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& request);
+RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& request,
+                                   Doorkeeper::Stay stay);
 // `request` validated and turned into `event`.
-RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes);
+RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes,
+                             Doorkeeper::Stay stay);
 // A stream that ends at once with an error.
 RawWriteReactor* RefuseStream(const absl::Status& status);
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <utility>
 
-#include "base/json_text.h"
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/strings.h"
 #include "master/service/convert.h"
 
@@ -113,10 +113,9 @@ absl::Status ReadFault(const absl::Status& status) {
   return MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(status.message()));
 }
 
-}  // namespace
-
-void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
-              std::function<void(absl::StatusOr<v1::ExplainTaskResponse>)> done) {
+// Of a job that may be seen.
+void ReadTaskOf(const ServiceParts& parts, JobId job, TaskIndex index,
+                std::function<void(absl::StatusOr<v1::ExplainTaskResponse>)> done) {
   auto view = std::make_shared<std::optional<TaskView>>();
   const absl::Status asked = parts.loop->Query(
       [job, index, view](Scheduler& scheduler, const Now& now) {
@@ -152,6 +151,16 @@ void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
         });
       });
   if (!asked.ok()) done(asked);
+}
+
+}  // namespace
+
+void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
+              std::function<void(absl::StatusOr<v1::ExplainTaskResponse>)> done) {
+  CheckJob(parts, job, Wish::kSee, [=](absl::Status may) {
+    if (!may.ok()) return done(may);
+    ReadTaskOf(parts, job, index, done);
+  });
 }
 
 void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states,

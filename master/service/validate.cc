@@ -206,10 +206,13 @@ absl::Status ValidateAppender(std::string_view id) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now) {
+absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now,
+                                            const std::string& owner) {
   CreateJob event;
   event.request_id = request.request_id();
   if (absl::Status s = ValidateRequestId(event.request_id); !s.ok()) return s;
+  // No printable id can be another principal's.
+  if (!owner.empty()) event.request_id = StrCat(owner, "\n", event.request_id);
   request.clear_request_id();
   event.content_hash = ContentHash(request);
   if (!request.has_spec()) return Bad("spec: required");
@@ -230,6 +233,7 @@ absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::
   if (request.has_array()) *record.mutable_array() = request.array();
   *record.mutable_spec() = std::move(*request.mutable_spec());
   record.set_create_time_us(absl::ToUnixMicros(now));
+  record.set_owner(owner);
   event.record = Buffer(record.SerializeAsString());
   return event;
 }

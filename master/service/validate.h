@@ -14,7 +14,9 @@ namespace reeve {
 
 // The event for a request, without its call: defaults filled in, inputs parsed, record written.
 // Errors: INVALID_ARGUMENT  BAD_REQUEST, INPUT_TOO_LARGE, TOO_MANY_TASKS, naming the field.
-absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now);
+// `owner`: the principal that creates it; empty: root. Each has request ids of its own.
+absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now,
+                                            const std::string& owner = "");
 
 absl::Status ValidateRequestId(std::string_view id);
 // 1 to 64 printable ASCII characters.

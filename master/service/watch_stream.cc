@@ -30,7 +30,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
                           public JobListener,
                           public std::enable_shared_from_this<WatchStream> {
  public:
-  WatchStream(const ServiceParts& parts, JobId job) : parts_(parts), job_(job) {}
+  WatchStream(const ServiceParts& parts, JobId job, Doorkeeper::Stay stay)
+      : parts_(parts), job_(job), stay_(std::move(stay)) {}
 
   void Begin(const absl::Status& refused) {
     self_ = shared_from_this();
@@ -74,6 +75,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
   void OnDone() override {
+    stay_.End();
     parts_.hub->Unsubscribe(job_, this);
     const std::shared_ptr<WatchStream> last = std::move(self_);
   }
@@ -95,6 +97,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
 
   const ServiceParts parts_;
   const JobId job_;
+  Doorkeeper::Stay stay_;
   std::shared_ptr<WatchStream> self_;
   grpc::Alarm alarm_;
   Mutex mu_;
@@ -111,9 +114,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
 class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
                         public std::enable_shared_from_this<LogStream> {
  public:
-  LogStream(const ServiceParts& parts, const v1::StreamLogsRequest& request)
+  LogStream(const ServiceParts& parts, const v1::StreamLogsRequest& request, Doorkeeper::Stay stay)
       : parts_(parts),
         job_(request.job_id()),
+        stay_(std::move(stay)),
         follow_(request.follow()),
         wanted_(request.indexes().begin(), request.indexes().end()) {}
 
@@ -137,7 +141,10 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
     alarm_.Cancel();
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
-  void OnDone() override { const std::shared_ptr<LogStream> last = std::move(self_); }
+  void OnDone() override {
+    stay_.End();
+    const std::shared_ptr<LogStream> last = std::move(self_);
+  }
 
  private:
   using Place = std::pair<TaskIndex, uint32_t>;  // Index, stream.
@@ -252,6 +259,7 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
 
   const ServiceParts parts_;
   const JobId job_;
+  Doorkeeper::Stay stay_;
   const bool follow_;
   const std::set<TaskIndex> wanted_;
   std::shared_ptr<LogStream> self_;
@@ -273,8 +281,9 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
 
 grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
                                               const v1::WatchJobRequest& request,
-                                              const absl::Status& refused) {
-  const auto stream = std::make_shared<WatchStream>(parts, JobId(request.job_id()));
+                                              Doorkeeper::Stay stay, const absl::Status& refused) {
+  const auto stream =
+      std::make_shared<WatchStream>(parts, JobId(request.job_id()), std::move(stay));
   WatchStream* reactor = stream.get();
   reactor->Begin(refused);
   return reactor;
@@ -282,8 +291,9 @@ grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
 
 grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
                                                   const v1::StreamLogsRequest& request,
+                                                  Doorkeeper::Stay stay,
                                                   const absl::Status& refused) {
-  const auto stream = std::make_shared<LogStream>(parts, request);
+  const auto stream = std::make_shared<LogStream>(parts, request, std::move(stay));
   LogStream* reactor = stream.get();
   reactor->Begin(refused);
   return reactor;

@@ -6,6 +6,7 @@
 #define REEVE_MASTER_SERVICE_WATCH_STREAM_H_
 
 #include "grpcpp/grpcpp.h"
+#include "master/service/doorkeeper.h"
 #include "master/service/job_finder.h"
 #include "reeve/v1/services.pb.h"
 
@@ -13,9 +14,10 @@ namespace reeve {
 
 grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
                                               const v1::WatchJobRequest& request,
-                                              const absl::Status& refused);
+                                              Doorkeeper::Stay stay, const absl::Status& refused);
 grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
                                                   const v1::StreamLogsRequest& request,
+                                                  Doorkeeper::Stay stay,
                                                   const absl::Status& refused);
 
 }  // namespace reeve

@@ -8,6 +8,7 @@
 #define REEVE_MASTER_STORE_STORE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,12 @@ struct StoredLog {
   uint64_t offset = 0;
   Buffer content;
   uint64_t row = 0;  // Ascending; the cursor of log streams.
+};
+
+// What a worker's session told of its tasks' output.
+struct OutputArrived {
+  SessionId session;
+  std::map<JobId, std::vector<StoredLog>> logs;
 };
 
 class StoreReader {

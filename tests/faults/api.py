@@ -70,8 +70,9 @@ class Result:
 
 
 class Client:
-    def __init__(self, address, token, random):
+    def __init__(self, address, token, random, authority=None):
         self.address = address
+        self.authority = authority  # PEM of a cluster that is encrypted.
         self.metadata = [("authorization", f"Bearer {token}")]
         self.random = random
         self.history = []  # (time, what, request_id, text)
@@ -83,7 +84,10 @@ class Client:
 
     def connect(self):
         """Anew: a channel that found nobody looks again only after some five seconds, whatever back-off it was given."""
-        channel = grpc.insecure_channel(self.address, options=CHANNEL)
+        if self.authority is None:
+            channel = grpc.insecure_channel(self.address, options=CHANNEL)
+        else:
+            channel = grpc.secure_channel(self.address, grpc.ssl_channel_credentials(self.authority), options=CHANNEL)
         self.jobs = pb.stubs.JobServiceStub(channel)
         self.tasks = pb.stubs.TaskServiceStub(channel)
         self.workers = pb.stubs.WorkerServiceStub(channel)

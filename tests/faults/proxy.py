@@ -209,11 +209,17 @@ class Dealer:
         if handshake:
             ready = b"\x05READY" + b"\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER" + b"\x08Identity" + bytes(4)
             self.socket.sendall(GREETING)
-            greeting = b""
-            while len(greeting) < 64:  # libzmq closes on who does not wait for its greeting.
-                greeting += self.socket.recv(64 - len(greeting)) or bytes(64)
+            self.exactly(64)  # libzmq closes on who does not wait for its greeting.
             self.stream.greeting = 0
             self.socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
+            # Nor does it take a message before the gate has let the connection in, which its READY says.
+            self.exactly(self.exactly(2)[1])
+
+    def exactly(self, count):
+        data = b""
+        while len(data) < count:
+            data += self.socket.recv(count - len(data)) or bytes(count)
+        return data
 
     def send(self, frames):
         self.socket.sendall(message(frames))

@@ -26,6 +26,7 @@ constexpr absl::Duration kLongestSleep = absl::Seconds(1);
 // A Results frame is closed once its blob holds so much.
 constexpr size_t kResultsFrameBytes = 1u << 20;
 constexpr absl::Duration kRunningFor = absl::Seconds(1);
+constexpr absl::Duration kTryOtherKeyAfter = absl::Seconds(4);
 constexpr size_t kMaxRunning = 1024;
 // A worker whose threads are stuck to this share (one in so many) starts anew.
 constexpr uint32_t kStuckShare = 2;
@@ -52,6 +53,11 @@ struct WorkerLoop::Impl final : public LaneSink {
 
   int Run();
   bool Turn(absl::Duration now);
+  absl::StatusOr<std::unique_ptr<ZmqSocket>> Connect(const std::string& endpoint);
+  std::string CollectorAt(const std::string& told) const;
+  absl::Status ConnectCollector(const std::string& endpoint);
+  void LearnKeys(const link::v1::Welcome& wire);
+  void TryOtherKey(absl::Duration now);
   bool Receive(absl::Duration now, ZmqSocket& socket);
   void OnMessage(absl::Duration now, const LinkMessage& message);
   void OnAssign(absl::Duration now, const LinkMessage& message);
@@ -74,6 +80,8 @@ struct WorkerLoop::Impl final : public LaneSink {
   Agent agent;
   ZmqContext context{1};
   const SessionId session{RandomId()};
+  LinkKeys keys = options.keys;
+  absl::Duration last_message = Monotonic();
   std::unique_ptr<ZmqSocket> dispatch, collector;
   std::string collector_endpoint;
   std::map<Lane, TaskLane*> lanes;
@@ -83,6 +91,8 @@ struct WorkerLoop::Impl final : public LaneSink {
   uint64_t next_payload = 1;
   bool local_cluster = false;
   bool stuck = false;
+  bool must_change_key = false;
+  bool asked_to_drain = false;  // By the master.
   Doorbell doorbell;
   Inbox<LaneReport> reports{{.count = 65'536, .bytes = 64u << 20}, &doorbell};
   // Of lanes that report within Start; as many as the master assigned.
@@ -101,6 +111,61 @@ absl::Status WorkerLoop::Impl::Send(ZmqSocket& socket, FrameType type, std::stri
   head.epoch = agent.epoch();
   head.session = session;
   return socket.Send({}, head, std::move(body), std::move(blob));
+}
+
+// ---- Connections ----
+
+absl::StatusOr<std::unique_ptr<ZmqSocket>> WorkerLoop::Impl::Connect(const std::string& endpoint) {
+  ZmqSocket::Options socket_options;
+  socket_options.linger = absl::Milliseconds(500);
+  socket_options.curve = keys.own;
+  socket_options.server_key = keys.server_key;
+  return ZmqSocket::ConnectDealer(context, endpoint, socket_options);
+}
+
+// The collector is on the host by which this worker reaches the master, unless the master says
+// otherwise: a master may have several addresses, and not know by which it is reached.
+std::string WorkerLoop::Impl::CollectorAt(const std::string& told) const {
+  constexpr std::string_view kAnyHost = "tcp://*";
+  if (told.rfind(kAnyHost, 0) != 0) return told;
+  const std::string& dispatcher = options.dispatch_endpoint;
+  return dispatcher.substr(0, dispatcher.rfind(':')) + told.substr(kAnyHost.size());
+}
+
+absl::Status WorkerLoop::Impl::ConnectCollector(const std::string& endpoint) {
+  if (collector != nullptr && collector_endpoint == endpoint) return absl::OkStatus();
+  collector.reset();
+  auto connected = Connect(endpoint);
+  if (!connected.ok()) return connected.status();
+  collector = std::move(*connected);
+  collector_endpoint = endpoint;
+  return absl::OkStatus();
+}
+
+void WorkerLoop::Impl::LearnKeys(const link::v1::Welcome& wire) {
+  if (keys.own.secret_key.empty() || !IsCurveKey(wire.server_key()) ||
+      !IsCurveKey(wire.next_server_key())) {
+    return;
+  }
+  const bool is_new =
+      wire.server_key() != keys.server_key || wire.next_server_key() != keys.next_server_key;
+  keys.server_key = wire.server_key();
+  keys.next_server_key = wire.next_server_key();
+  if (is_new && options.on_keys) options.on_keys(keys);
+}
+
+// A master that changed its key cannot be heard with the old one: while it is silent, each of the
+// two that are known is tried in turn.
+void WorkerLoop::Impl::TryOtherKey(absl::Duration now) {
+  const bool is_silent = now - last_message > kTryOtherKeyAfter;
+  if (keys.next_server_key.empty() || !(is_silent || must_change_key)) return;
+  must_change_key = false;
+  last_message = now;
+  std::swap(keys.server_key, keys.next_server_key);
+  auto connected = Connect(options.dispatch_endpoint);
+  if (!connected.ok()) return;
+  dispatch = std::move(*connected);
+  collector.reset();  // Made again with the next Welcome.
 }
 
 // ---- What comes in ----
@@ -135,17 +200,10 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
   if (wire.refused().empty()) {
     local_cluster = wire.local_cluster();
     for (auto& [kind, lane] : lanes) lane->SetWorkerName(wire.worker());
-    if (collector == nullptr || collector_endpoint != wire.collector_endpoint()) {
-      collector.reset();
-      ZmqSocket::Options socket_options;
-      socket_options.linger = absl::Milliseconds(500);
-      auto connected = ZmqSocket::ConnectDealer(context, wire.collector_endpoint(), socket_options);
-      if (!connected.ok()) {
-        REEVE_LOG_ERROR("cannot connect to the collector why={}", connected.status().ToString());
-        return;
-      }
-      collector = std::move(*connected);
-      collector_endpoint = wire.collector_endpoint();
+    LearnKeys(wire);
+    if (absl::Status s = ConnectCollector(CollectorAt(wire.collector_endpoint())); !s.ok()) {
+      REEVE_LOG_ERROR("cannot connect to the collector why={}", s.ToString());
+      return;
     }
     REEVE_LOG_INFO("worker joined name={} epoch={}", wire.worker(), message.head.epoch.value);
   }
@@ -155,6 +213,7 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
 void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message) {
   if (!IsHeeded(message.head, session, agent.epoch())) return;
   agent.Step(now, agent::Heard{});
+  last_message = now;
   const auto parse = [&message](auto* wire) {
     return wire->ParseFromArray(message.body.view().data(), static_cast<int>(message.body.size()));
   };
@@ -162,11 +221,15 @@ void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message)
     case FrameType::kWelcome: return OnWelcome(now, message);
     case FrameType::kAssign: return OnAssign(now, message);
     case FrameType::kWhoAreYou: return agent.Step(now, agent::AskedWho{});
-    case FrameType::kDrain: return agent.Step(now, agent::Drain{});
+    case FrameType::kDrain:
+      // Asked twice over the network is not asked twice by the owner.
+      if (!std::exchange(asked_to_drain, true)) agent.Step(now, agent::Drain{});
+      return;
     case FrameType::kHeartbeatAck: {
       link::v1::HeartbeatAck wire;
-      if (parse(&wire)) agent.Step(now, agent::HeartbeatAcked{wire.number(), wire.send_held()});
-      return;
+      if (!parse(&wire)) return;
+      if (wire.change_key()) must_change_key = true;
+      return agent.Step(now, agent::HeartbeatAcked{wire.number(), wire.send_held()});
     }
     case FrameType::kRecall: {
       link::v1::Recall wire;
@@ -453,6 +516,7 @@ bool WorkerLoop::Impl::Turn(absl::Duration now) {
     agent.Step(now, agent::Drain{});
     Failpoint("worker.drain");
   }
+  TryOtherKey(now);
   if (now >= agent.NextDeadline()) agent.Step(now, agent::Tick{});
   Carry(now, agent.TakeEffects(now));
   // Cuts answered above may have ended something.
@@ -461,9 +525,7 @@ bool WorkerLoop::Impl::Turn(absl::Duration now) {
 }
 
 int WorkerLoop::Impl::Run() {
-  ZmqSocket::Options socket_options;
-  socket_options.linger = absl::Milliseconds(500);
-  auto connected = ZmqSocket::ConnectDealer(context, options.dispatch_endpoint, socket_options);
+  auto connected = Connect(options.dispatch_endpoint);
   if (!connected.ok()) {
     std::fprintf(stderr, "reeve-worker: %s\n",
                  std::string(ToStd(connected.status().message())).c_str());

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "base/link_keys.h"
 #include "worker/agent/agent.h"
 #include "worker/lanes/lane.h"
 #include "worker/link/link_messages.h"
@@ -25,6 +26,9 @@ class WorkerLoop {
  public:
   struct Options {
     std::string dispatch_endpoint;  // tcp://127.0.0.1:7521
+    LinkKeys keys;                  // Empty: the link is not encrypted, which is for loopback.
+    // The master has told its keys anew; to be kept for the next start.
+    std::function<void(const LinkKeys&)> on_keys;
     WorkerIdentity identity;
     AgentOptions agent;
     SpoolOptions spool;

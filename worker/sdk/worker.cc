@@ -14,8 +14,10 @@
 #include "CLI/CLI.hpp"
 #include "base/descriptor_limit.h"
 #include "base/failpoint.h"
+#include "base/host_address.h"
 #include "base/host_key.h"
 #include "base/json_text.h"
+#include "base/link_keys.h"
 #include "base/log.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -65,6 +67,7 @@ struct Flags {
   uint32_t sql_connections = 10;
   std::string state_dir;
   std::string token_file;
+  std::string key_file;
   double connect_timeout = 30;
   double drain_timeout = 10;
   std::vector<std::string> plugins;
@@ -168,16 +171,47 @@ AgentOptions MakeAgentOptions(const Flags& flags) {
   return options;
 }
 
+// With keys, the connection says who the worker is.
 absl::StatusOr<WorkerIdentity> MakeIdentity(const Flags& flags) {
-  const auto token =
-      ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
-  if (!token.ok()) return token.status();
   WorkerIdentity identity;
-  identity.token = *token;
+  if (flags.key_file.empty()) {
+    const auto token =
+        ReadSmallFile(flags.token_file.empty() ? DefaultTokenFile(flags.master) : flags.token_file);
+    if (!token.ok()) return token.status();
+    identity.token = *token;
+  }
   identity.hostname = HostName();
   identity.version = kVersion;
   identity.host_key = HostKey();
   return identity;
+}
+
+// Errors: INVALID_ARGUMENT  no address.
+//         FAILED_PRECONDITION  beyond loopback without keys.
+absl::StatusOr<std::string> DispatchEndpoint(const Flags& flags) {
+  const auto master = ParseHostPort(flags.master);
+  if (!master.ok() || master->port > 65'533) {
+    return absl::InvalidArgumentError(StrCat("--master ", flags.master, ": HOST:PORT is wanted"));
+  }
+  if (flags.key_file.empty() && !IsLoopbackHost(master->host)) {
+    return absl::FailedPreconditionError(
+        StrCat("--master ", flags.master,
+               " is another machine, and no key file was given; run "
+               "`reeve worker join ",
+               flags.master, " --token-file FILE` once, which makes one"));
+  }
+  return StrCat("tcp://", WithPort(master->host, master->port + 1u));
+}
+
+absl::StatusOr<LinkKeys> MakeLinkKeys(const Flags& flags, const std::string& worker_id) {
+  if (flags.key_file.empty()) return LinkKeys();
+  auto keys = ReadLinkKeys(flags.key_file);
+  if (keys.ok() && keys->worker_id != worker_id) {
+    return absl::FailedPreconditionError(StrCat("the key file ", flags.key_file,
+                                                " is of another worker than the state folder ",
+                                                flags.state_dir));
+  }
+  return keys;
 }
 
 int HoldIdleLinks(const Flags& flags, const std::string& dispatch) {
@@ -216,9 +250,9 @@ absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
 }
 
 // The worker proper: in the forked child of the supervisor.
-int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
-          HandlerRegistry handlers, const std::vector<std::string>& child_argv,
-          SpawnChannel& channel, CrashNotes& notes) {
+int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& keys,
+          const std::string& dispatch, HandlerRegistry handlers,
+          const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes) {
   if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
@@ -228,6 +262,11 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string&
   RaiseDescriptorLimit();
   WorkerLoop::Options options;
   options.dispatch_endpoint = dispatch;
+  options.keys = keys;
+  options.on_keys = [&flags](const LinkKeys& told) {
+    const absl::Status kept = WriteLinkKeys(flags.key_file, told);
+    REEVE_LOG_INFO("the master told its keys anew kept={}", kept.ToString());
+  };
   options.identity = identity;
   options.identity.process_id = MakeUuid();
   options.identity.pid = static_cast<uint32_t>(getpid());
@@ -360,6 +399,9 @@ int Worker::Main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters "
                  "folder of the configuration");
+  app.add_option("--key-file", flags.key_file,
+                 "The worker's keys for an encrypted link, as `reeve worker join` makes them; "
+                 "needed for a master on another machine");
   app.add_option("--connect-timeout", flags.connect_timeout,
                  "Seconds to wait for the first answer of the master")
       ->check(CLI::Range(0.1, 1e6))
@@ -402,16 +444,11 @@ int Worker::Main(int argc, char** argv) {
     return Fail(kExitConfig,
                 absl::InvalidArgumentError("--slots and --process-slots: at most 10,000"));
   }
-  const size_t colon = flags.master.rfind(':');
-  const int port = colon == std::string::npos ? 0 : std::atoi(flags.master.c_str() + colon + 1);
-  if (port < 1 || port > 65'534) {
-    return Fail(kExitConfig, absl::InvalidArgumentError(
-                                 StrCat("--master ", flags.master, ": HOST:PORT is wanted")));
-  }
+  const auto dispatch = DispatchEndpoint(flags);
+  if (!dispatch.ok()) return Fail(kExitConfig, dispatch.status());
   InitLog("reeve-worker");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
-  const std::string dispatch = StrCat("tcp://", flags.master.substr(0, colon), ":", port + 1);
-  if (flags.idle_links > 0) return HoldIdleLinks(flags, dispatch);
+  if (flags.idle_links > 0) return HoldIdleLinks(flags, *dispatch);
   auto folder = StateFolder::Open(flags.state_dir, true);
   if (!folder.ok()) {
     return Fail(absl::IsPermissionDenied(folder.status()) ? kExitNoState : kExitConfig,
@@ -422,6 +459,8 @@ int Worker::Main(int argc, char** argv) {
   const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
   if (!worker_id.ok()) return Fail(kExitNoState, worker_id.status());
   identity->worker_id = *worker_id;
+  const auto keys = MakeLinkKeys(flags, *worker_id);
+  if (!keys.ok()) return Fail(kExitConfig, keys.status());
   CrashNotes notes(flags.slots + flags.process_slots + 1);  // One for the async lane.
   SupervisorOptions supervision{.notes = &notes};
   // Divided as the master's grace for a closed connection is: a crash note that comes after it
@@ -431,7 +470,7 @@ int Worker::Main(int argc, char** argv) {
   std::vector<std::string> child_argv(argv, argv + argc);
   child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
-    return Serve(flags, *identity, dispatch, impl_->registry, child_argv, channel, notes);
+    return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes);
   });
 }
 

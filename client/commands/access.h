@@ -1,0 +1,45 @@
+// `reeve token`, `reeve context`, `reeve worker join|drain|revoke|enrolled`, `reeve cluster
+// rotate-keys`: who may come in, and how.
+
+#ifndef REEVE_CLIENT_COMMANDS_ACCESS_H_
+#define REEVE_CLIENT_COMMANDS_ACCESS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/commands/session.h"
+
+namespace reeve {
+
+struct TokenOptions {
+  std::string principal;
+  std::vector<std::string> roles;
+  std::string expires;  // A duration; empty: never.
+  std::string out;      // File to write the token to; empty: standard output.
+};
+absl::StatusOr<int> RunTokenCreate(Session& session, const TokenOptions& options);
+absl::StatusOr<int> RunTokenList(Session& session);
+absl::StatusOr<int> RunTokenRevoke(Session& session, const std::string& token);
+
+absl::StatusOr<int> RunContextAdd(Session& session, const std::string& address);
+absl::StatusOr<int> RunContextList(Session& session);
+absl::StatusOr<int> RunContextRemove(Session& session, const std::string& address);
+
+struct JoinOptions {
+  std::string address;
+  std::string state_folder;        // Of the worker.
+  bool no_start = false;           // Only make the key file.
+  std::vector<std::string> flags;  // Of reeve-worker, after `--`.
+};
+absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options);
+absl::StatusOr<int> RunWorkerDrain(Session& session, const std::string& worker, bool wait,
+                                   const std::string& timeout);
+absl::StatusOr<int> RunWorkerRevoke(Session& session, const std::string& worker);
+absl::StatusOr<int> RunWorkerEnrolled(Session& session);
+
+absl::StatusOr<int> RunRotateKeys(Session& session);
+
+}  // namespace reeve
+
+#endif  // REEVE_CLIENT_COMMANDS_ACCESS_H_
