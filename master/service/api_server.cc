@@ -15,6 +15,7 @@
 
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/host_address.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -199,13 +200,14 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
 
 // gRPC does not say why a port could not be had, so try first.
 absl::Status CheckPort(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  const std::string host = address.substr(0, colon), port = address.substr(colon + 1);
+  const auto parts = ParseHostPort(address);
+  if (!parts.ok()) return parts.status();
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), port.c_str(), &hints, &found) != 0 || found == nullptr) {
+  if (getaddrinfo(parts->host.c_str(), StrCat(parts->port).c_str(), &hints, &found) != 0 ||
+      found == nullptr) {
     return absl::InvalidArgumentError(StrCat("cannot listen on ", address, ": not an address"));
   }
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

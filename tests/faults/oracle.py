@@ -160,10 +160,10 @@ def status(pid):
 
 
 def check_ceilings(cluster, violations):
-    for name, process in cluster.processes.items():
+    for name, process in cluster.processes.items() if not cluster.ignores_ceilings else ():
         for pid in [process.pid, *cluster.children(process.pid)]:
             now = status(pid)
-            if now is None or cluster.ignores_ceilings:
+            if now is None:
                 continue
             for value, most, what in zip(now, (MAX_RSS, MAX_DESCRIPTORS, MAX_THREADS), ("resident bytes", "descriptors", "threads")):
                 if value > most:

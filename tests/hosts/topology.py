@@ -70,6 +70,10 @@ class Network:
                 ip("-n", name, "route", "add", "default", "via", f"10.81.{number}.1")
             if six:
                 ip("-n", name, "-6", "route", "add", "default", "via", f"fd81:{number}::1")
+        try:
+            subprocess.run([*self.prefix("nat"), "nft", "list", "ruleset"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Impossible(f"no nftables: {getattr(error, 'stderr', b'') or error}") from None
         self.hide()
 
     def hide(self):
@@ -82,18 +86,14 @@ class Network:
         ip("-n", hidden, "link", "set", "up0", "up")
         ip("-n", hidden, "route", "add", "default", "via", "192.168.77.1")
         self.sysctl("nat", "net.ipv4.ip_forward=1")
-        self.rules("nat", "table ip nat { chain out { type nat hook postrouting priority 100; oifname up0 masquerade; } }")
+        self.rules("nat", "table ip nat { chain out { type nat hook postrouting priority 100; oifname \"up0\" masquerade; }; }")
 
     def sysctl(self, host, *settings):
         subprocess.run([*self.prefix(host), "sysctl", "-qw", *settings], check=True)
 
     def rules(self, host, text):
         """Sets the packet filter of a host; "" lifts it."""
-        try:
-            subprocess.run([*self.prefix(host), "nft", "-f", "-"], input=f"flush ruleset\n{text}\n".encode(), check=True,
-                           capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Impossible(f"no nftables: {getattr(error, 'stderr', b'') or error}") from None
+        subprocess.run([*self.prefix(host), "nft", "-f", "-"], input=f"flush ruleset\n{text}\n".encode(), check=True)
 
     def cut(self, host, cut=True):
         ip("-n", self.name("router"), "link", "set", self.cable(host), "down" if cut else "up")
@@ -114,8 +114,8 @@ class Network:
     def lose(self, host, percent):
         """Packets to and from the host; 0 lifts it."""
         cable = self.cable(host)
-        rule = "; ".join(f"{way} {cable} numgen random mod 100 < {percent} drop" for way in ("oifname", "iifname"))
-        self.rules("router", f"table inet lossy {{ chain forward {{ type filter hook forward priority 0; {rule}; }} }}" if percent else "")
+        rule = "; ".join(f"{way} \"{cable}\" numgen random mod 100 < {percent} drop" for way in ("oifname", "iifname"))
+        self.rules("router", f"table inet lossy {{ chain forward {{ type filter hook forward priority 0; {rule}; }}; }}" if percent else "")
 
     def remove(self):
         for host in ("router", *HOSTS, "hidden"):

@@ -35,8 +35,8 @@ class AccessTest(unittest.TestCase):
         token = cls.api.message("Token", principal=principal, roles=[enum.values_by_name[r].number for r in roles], **fields)
         return cls.api.call(cls.channel, "AccessService/CreateToken", cls.root, token=token).text
 
-    def outcome(self, name, token, **fields):
-        return self.api.outcome(self.channel, name, token, **fields)
+    def outcome(self, name, bearer, **fields):
+        return self.api.outcome(self.channel, name, bearer, **fields)
 
     def create(self, token, handler="echo", count=1, **fields):
         return self.api.call(self.channel, "JobService/CreateJob", token, array={"count": count},

@@ -46,7 +46,7 @@ class Api:
         enum = self.pool.FindEnumTypeByName("reeve.v1.Token.Role")
         return {enum.values_by_number[role].name for role in message.roles}
 
-    def call(self, channel, name, token=None, timeout=20, **fields):
+    def call(self, channel, name, bearer=None, timeout=20, **fields):
         """The answer, or for a stream all answers. Raises grpc.RpcError."""
         method = self.methods[name]
         request = self.factory.GetPrototype(method.input_type)(**fields)
@@ -57,15 +57,15 @@ class Api:
         kind = {(False, False): channel.unary_unary, (False, True): channel.unary_stream,
                 (True, False): channel.stream_unary, (True, True): channel.stream_stream}[streams_in, streams_out]
         stub = kind(f"/reeve.v1.{name}", request_serializer=lambda m: m.SerializeToString(), response_deserializer=answer.FromString)
-        metadata = [("authorization", f"Bearer {token}")] if token is not None else []
+        metadata = [("authorization", f"Bearer {bearer}")] if bearer is not None else []
         sent = iter([request]) if streams_in else request
         got = stub(sent, metadata=metadata, timeout=timeout)
         return list(got) if streams_out else got
 
-    def outcome(self, channel, name, token=None, **fields):
+    def outcome(self, channel, name, bearer=None, **fields):
         """The name of the status."""
         try:
-            self.call(channel, name, token, **fields)
+            self.call(channel, name, bearer, **fields)
             return "OK"
         except grpc.RpcError as error:
             return error.code().name
