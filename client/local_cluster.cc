@@ -217,6 +217,7 @@ absl::Status LocalCluster::StartMaster() {
         std::string("--state-dir"), options_.state_folder})
     spec.argv.push_back(flag);
   for (const std::string& host : listen_) spec.argv.insert(spec.argv.end(), {"--listen", host});
+  if (!listen_.empty()) spec.argv.push_back("--encrypt");
   if (must_init_) spec.argv.push_back("--init");
   return StartMember(std::move(spec));
 }

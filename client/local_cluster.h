@@ -31,8 +31,8 @@ namespace reeve {
 struct LocalClusterOptions {
   std::string state_folder;
   std::string host = "127.0.0.1";
-  // Further addresses of this machine: the master listens there, too, and everything is encrypted.
-  // Empty: as it ran last.
+  // Further addresses of this machine: the master listens there, too, and everything is encrypted,
+  // also if they are loopback. Empty: as it ran last.
   std::vector<std::string> listen;
   uint16_t port = 0;  // 0: where it ran last, otherwise 7520.
   uint32_t workers = 2;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -65,6 +66,7 @@ constexpr absl::Duration kWarnEvery = absl::Minutes(1);
 struct Flags {
   std::vector<std::string> listen;     // Default: loopback.
   std::vector<std::string> advertise;  // Further names of this master.
+  bool encrypt = false;
   bool plaintext = false;
   bool insecure = false;
   int port = 7520;
@@ -184,6 +186,10 @@ absl::StatusOr<Listening> DecideListening(const Flags& flags) {
       outward = host;
     }
   }
+  std::sort(listening.hosts.begin(), listening.hosts.end());
+  listening.hosts.erase(std::unique(listening.hosts.begin(), listening.hosts.end()),
+                        listening.hosts.end());
+  listening.is_protected = flags.encrypt;
   if (outward.empty()) return listening;
   if (flags.plaintext && !flags.insecure) {
     return absl::FailedPreconditionError(
@@ -456,6 +462,7 @@ int main(int argc, char** argv) {
   app.add_option("--advertise", flags.advertise,
                  "Another name or address clients know this master by, for its certificate; may be "
                  "repeated");
+  app.add_flag("--encrypt", flags.encrypt, "TLS, CURVE and keys also on loopback");
   app.add_flag("--plaintext", flags.plaintext, "No encryption: refused beyond loopback");
   app.add_flag("--i-understand-insecure", flags.insecure,
                "With --plaintext: beyond loopback all the same")

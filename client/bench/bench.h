@@ -39,6 +39,7 @@ struct BenchOptions {
   uint32_t in_flight = 1;  // latency: calls at once.
   // The workers of the local cluster acknowledge without executing: the master alone is measured.
   bool acknowledge_only = false;
+  bool encrypt = false;                   // The local cluster speaks TLS and CURVE.
   std::vector<std::string> worker_flags;  // Further ones of the local cluster's workers.
 };
 
@@ -67,6 +68,8 @@ absl::StatusOr<Report> MeasureDepth(const BenchContext& context, const BenchOpti
 absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOptions& options);
 // The rate with 1, 2, 4 and 8 worker processes and 16 client streams; what 1,000 idle workers cost.
 absl::StatusOr<Report> MeasureWorkers(const BenchContext& context, const BenchOptions& options);
+// The rate with TLS and CURVE against the rate without, turn by turn.
+absl::StatusOr<Report> MeasureEncryption(const BenchContext& context, const BenchOptions& options);
 
 using Benchmark = absl::StatusOr<Report> (*)(const BenchContext& context,
                                              const BenchOptions& options);

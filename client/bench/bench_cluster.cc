@@ -101,6 +101,7 @@ absl::StatusOr<std::unique_ptr<BenchCluster>> BenchCluster::Start(const BenchCon
   cluster.port = *port;
   cluster.workers = workers;
   cluster.slots = options.slots;
+  if (options.encrypt) cluster.listen = {cluster.host};
   cluster.worker_flags = options.worker_flags;
   if (options.acknowledge_only) cluster.worker_flags.push_back("--acknowledge-only");
   auto started = LocalCluster::Start(cluster, bench->canceller_);

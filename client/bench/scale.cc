@@ -260,4 +260,51 @@ absl::StatusOr<Report> MeasureWorkers(const BenchContext& context, const BenchOp
   return report;
 }
 
+absl::StatusOr<Report> MeasureEncryption(const BenchContext& context, const BenchOptions& options) {
+  Report report = NewReport("encryption", options, kMillion);
+  auto plain = BenchCluster::Start(context, 2, options);
+  if (!plain.ok()) return plain.status();
+  BenchOptions with_keys = options;
+  with_keys.encrypt = true;
+  auto encrypted = BenchCluster::Start(context, 2, with_keys);
+  if (!encrypted.ok()) return encrypted.status();
+  const auto compare = [&](const std::string& figure, const ThroughputOptions& one) {
+    double open = 0, closed = 0;
+    absl::Status status = AddRate(plain->get(), one, &open, &report);
+    if (status.ok()) status = AddRate(encrypted->get(), one, &closed, &report);
+    if (status.ok()) report.Add(figure, "x", closed / open);
+    return status;
+  };
+  const ThroughputOptions streamed{
+      .tasks = report.tasks, .payload_bytes = options.payload_bytes, .batch = options.batch};
+  // Where bytes, and not tasks, are what there is much of.
+  ThroughputOptions large = streamed;
+  large.tasks = report.tasks / 20;
+  large.payload_bytes = 4096;
+  large.batch = 200;
+  ThroughputOptions array = streamed;
+  array.array = true;
+  // By itself: a report has one number of tasks, which every run must have brought back.
+  const auto compare_large = [&]() -> absl::Status {
+    double rates[2];
+    for (BenchCluster* bench : {plain->get(), encrypted->get()}) {
+      const auto run = RunThroughput(bench, large);
+      if (!run.ok()) return run.status();
+      if (run->verified != large.tasks)
+        return absl::InternalError("results of 4 KiB were missing or wrong");
+      rates[bench == encrypted->get()] = static_cast<double>(large.tasks) / run->seconds;
+    }
+    report.Add("encrypted_4k_ratio", "x", rates[1] / rates[0]);
+    return absl::OkStatus();
+  };
+  for (uint32_t i = 0; i < options.runs; ++i) {
+    absl::Status status = compare("encrypted_stream_ratio", streamed);
+    if (status.ok()) status = compare("encrypted_array_ratio", array);
+    if (status.ok()) status = compare_large();
+    if (!status.ok()) return status;
+  }
+  if (absl::Status s = (*encrypted)->Describe(&report); !s.ok()) return s;
+  return report;
+}
+
 }  // namespace reeve

@@ -369,14 +369,16 @@ void AddBenchVerbs(CLI::App* app, Program* p) {
                           "reeve bench restart --runs 5", MeasureRestart);
   CLI::App* workers = add("workers", "The rate with 1 to 8 workers; what 1,000 idle ones cost",
                           "reeve bench workers", MeasureWorkers);
+  CLI::App* encryption = add("encryption", "The rate with TLS and CURVE against the rate without",
+                             "reeve bench encryption --runs 5", MeasureEncryption);
   for (CLI::App* verb : {throughput, latency, spawn, payload, sleep})
     AddLoadOptions(verb, &p->bench);
   for (CLI::App* verb :
-       {throughput, latency, spawn, payload, http, memory, depth, restart, workers})
+       {throughput, latency, spawn, payload, http, memory, depth, restart, workers, encryption})
     AddTasksOption(verb, &p->bench);
-  for (CLI::App* verb : {throughput, latency, memory, depth, restart, workers})
+  for (CLI::App* verb : {throughput, latency, memory, depth, restart, workers, encryption})
     AddPayloadOption(verb, &p->bench);
-  for (CLI::App* verb : {throughput, depth, workers}) AddBatchOption(verb, &p->bench);
+  for (CLI::App* verb : {throughput, depth, workers, encryption}) AddBatchOption(verb, &p->bench);
 
   CLI::App* models =
       AddVerb(bench, "models", "The same work on each lane, and in Python's own ways",
