@@ -26,6 +26,7 @@
 #include "base/named_thread.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
+#include "base/systemd_notify.h"
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
@@ -248,7 +249,7 @@ class Housekeeper {
   std::thread thread_;
 };
 
-int Serve(const Flags& flags) {
+int Serve(const Flags& flags, SystemdNotify& systemd) {
   if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
   WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
               static_cast<uint16_t>(flags.port + 2));
@@ -356,6 +357,7 @@ int Serve(const Flags& flags) {
   parts.api = &hub;
   parts.disk_is_low = [&room](uint64_t waiting) { return room.is_low(waiting); };
   parts.on_fault = on_fault;
+  parts.on_turn = [&systemd](absl::Duration now) { systemd.Alive(now); };
 
   if (absl::Status s = collector.Start(); !s.ok()) return Fail(ExitCodeOf(s), s);
   store_thread.Start();
@@ -422,6 +424,8 @@ int Serve(const Flags& flags) {
   REEVE_LOG_INFO("master serves address={} epoch={} state={} encrypted={}",
                  listening->Addresses(flags.port).front(), epoch.value, (*folder)->path(),
                  listening->is_protected);
+  systemd.Send(StrCat("READY=1\nSTATUS=serves ", listening->Addresses(flags.port).front(),
+                      ", epoch ", epoch.value));
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -434,6 +438,7 @@ int Serve(const Flags& flags) {
     REEVE_LOG_INFO("the access file was read again result={}", read.ToString());
   }
   REEVE_LOG_INFO("master stops signal={}", signal);
+  systemd.Send("STOPPING=1\nSTATUS=stops");
   (*server)->Stop();
   loop.Stop();
   collector.Stop();
@@ -494,6 +499,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  SystemdNotify systemd = SystemdNotify::FromEnvironment();
   // Blocked before any thread exists, so that sigwait below gets them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -506,5 +512,5 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   InitLog("reeve-master");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
-  return Serve(flags);
+  return Serve(flags, systemd);
 }
