@@ -72,6 +72,7 @@ struct Flags {
   std::string state_dir;
   std::string token_file;
   bool init = false;
+  bool init_only = false;
   bool check = false;
   std::string advertise_collector;
   uint64_t max_memory_mib = 4096;
@@ -284,6 +285,10 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
       OpenSqliteStore({.path = (*folder)->database(), .create = flags.init, .check = check});
   if (durable.ok()) (*folder)->Unmark(kCheckMark);
   if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
+  if (flags.init_only) {
+    std::printf("The store is ready in %s\n", (*folder)->path().c_str());
+    return 0;
+  }
   auto memory = NewMemoryStore({});
   auto image = (*durable)->Load();
   if (!image.ok()) return Fail(kExitFault, image.status());
@@ -472,6 +477,7 @@ int main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the token of root; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
+  app.add_flag("--init-only", flags.init_only, "As --init, and end without serving");
   app.add_flag(
       "--check", flags.check,
       "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
@@ -499,6 +505,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  flags.init = flags.init || flags.init_only;
   SystemdNotify systemd = SystemdNotify::FromEnvironment();
   // Blocked before any thread exists, so that sigwait below gets them.
   sigset_t signals;
