@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import socket
 import subprocess
 import tempfile
@@ -184,6 +185,88 @@ class PackagesTest(unittest.TestCase):
                                   capture_output=True, text=True, timeout=60)
             unit = (DEPLOY / "systemd/reeve-master.service").read_text()
             self.assertIn(str(done.returncode), re.search(r"RestartPreventExitStatus=(.*)", unit).group(1).split(), done.stderr)
+
+
+    def test_the_container_file_builds_and_its_master_is_healthy(self):
+        image = ContainerFile(DEPLOY / "container/Containerfile", {"packages/": self.out})
+        done = subprocess.run([*as_root_of_a_namespace(), "/bin/bash", "-euc", image.script()], capture_output=True, text=True, timeout=300,
+                              stdin=subprocess.DEVNULL, env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        said = done.stdout.splitlines()
+        self.assertIn("user reeve", said)
+        self.assertIn("unhealthy before the start", said)
+        self.assertIn("healthy", said)
+        self.assertIn("stopped with 0", said)
+        ports = sorted(line.split()[1].rsplit(":", 1)[1] for line in said if line.startswith("listens "))
+        self.assertEqual(ports, sorted(image.exposed))
+
+
+def as_root_of_a_namespace():
+    """Mounts, network and processes of its own; all of it is gone with its first process."""
+    mapped = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
+    return ["unshare", *mapped, "--mount", "--net", "--pid", "--fork", "--kill-child"]
+
+
+class ContainerFile:
+    """Does what a container file says, without a container engine: its base is this machine's Debian 12 below a layer of its own."""
+
+    def __init__(self, path, context):
+        self.context, self.steps, self.environment = context, [], ""
+        self.user, self.folder, self.exposed, self.command, self.health = "root", "/", [], None, None
+        for line in path.read_text().replace("\\\n", " ").splitlines():
+            if line and not line.startswith("#"):
+                getattr(self, "on_" + line.split()[0].lower())(line.split(None, 1)[1])
+
+    def on_from(self, image):
+        assert image.endswith("/debian:12-slim") and "VERSION_ID=\"12\"" in pathlib.Path("/etc/os-release").read_text(), image
+
+    def on_copy(self, text):
+        source, target = text.split()
+        self.steps.append(f"mkdir -p $root{target}; cp {self.context[source]}/* $root{target}")
+
+    def on_run(self, text):
+        self.steps.append(f"chroot $root /bin/sh -c {shlex.quote(text)} >&2")
+
+    def on_env(self, text):
+        self.environment += " " + text
+
+    def on_user(self, text):
+        self.user = text
+
+    def on_workdir(self, text):
+        self.folder = text
+
+    def on_volume(self, text):
+        self.steps.append(f"test -d $root{text}")
+
+    def on_expose(self, text):
+        self.exposed += text.split()
+
+    def on_healthcheck(self, text):
+        self.health = json.loads(text.split(" CMD ", 1)[1])
+
+    def on_cmd(self, text):
+        self.command = json.loads(text)
+
+    def inside(self, argv):
+        return (f"chroot --userspec={self.user}:{self.user} $root env -i PATH=/usr/bin:/bin{self.environment} "
+                f"/bin/sh -c {shlex.quote(f'cd {self.folder} && exec ' + shlex.join(argv))}")
+
+    def script(self):
+        healthy = self.inside(self.health) + " >/dev/null 2>&1"
+        return "\n".join([
+            "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/root; root=/mnt/root; ip link set lo up",
+            "mount -t overlay none -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work $root",
+            "mount --rbind /dev $root/dev; mount -t proc none $root/proc",
+            *self.steps,
+            f"echo user $({self.inside(['id', '-un'])})",
+            self.inside([*self.command, "--init-only"]),
+            f"if {healthy}; then echo healthy too early; exit 1; fi; echo unhealthy before the start",
+            f"{self.inside(self.command)} & master=$!",
+            f"for try in $(seq 300); do if {healthy}; then echo healthy; break; fi; kill -0 $master; sleep 0.1; done",
+            "ss -Hltn | while read -r _ _ _ local _; do echo listens $local; done",
+            "kill -TERM $master; wait $master; echo stopped with $?",
+        ])
 
 
 class HardeningTest(unittest.TestCase):
