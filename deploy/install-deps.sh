@@ -14,7 +14,7 @@ build=(
 )
 test=(
   clang libclang-rt-14-dev libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf
-  iproute2 mount nftables pkg-config postgresql-15 strace util-linux
+  binutils dpkg-dev iproute2 mount nftables pkg-config postgresql-15 strace systemd util-linux
 )
 
 wanted=("${build[@]}")

@@ -27,6 +27,7 @@
 #include "base/named_thread.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
+#include "base/systemd_notify.h"
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
@@ -73,6 +74,7 @@ struct Flags {
   std::string state_dir;
   std::string token_file;
   bool init = false;
+  bool init_only = false;
   bool check = false;
   std::string advertise_collector;
   uint64_t max_memory_mib = 4096;
@@ -254,7 +256,7 @@ class Housekeeper {
   std::thread thread_;
 };
 
-int Serve(const Flags& flags) {
+int Serve(const Flags& flags, SystemdNotify& systemd) {
   if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
   WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
               static_cast<uint16_t>(flags.port + 2));
@@ -289,6 +291,10 @@ int Serve(const Flags& flags) {
       OpenSqliteStore({.path = (*folder)->database(), .create = flags.init, .check = check});
   if (durable.ok()) (*folder)->Unmark(kCheckMark);
   if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
+  if (flags.init_only) {
+    std::printf("The store is ready in %s\n", (*folder)->path().c_str());
+    return 0;
+  }
   auto memory = NewMemoryStore({});
   auto image = (*durable)->Load();
   if (!image.ok()) return Fail(kExitFault, image.status());
@@ -362,6 +368,7 @@ int Serve(const Flags& flags) {
   parts.api = &hub;
   parts.disk_is_low = [&room](uint64_t waiting) { return room.is_low(waiting); };
   parts.on_fault = on_fault;
+  parts.on_turn = [&systemd](absl::Duration now) { systemd.Alive(now); };
 
   if (absl::Status s = collector.Start(); !s.ok()) return Fail(ExitCodeOf(s), s);
   store_thread.Start();
@@ -428,6 +435,8 @@ int Serve(const Flags& flags) {
   REEVE_LOG_INFO("master serves address={} epoch={} state={} encrypted={}",
                  listening->Addresses(flags.port).front(), epoch.value, (*folder)->path(),
                  listening->is_protected);
+  systemd.Send(StrCat("READY=1\nSTATUS=serves ", listening->Addresses(flags.port).front(),
+                      ", epoch ", epoch.value));
 
   sigset_t signals;
   sigemptyset(&signals);
@@ -440,6 +449,7 @@ int Serve(const Flags& flags) {
     REEVE_LOG_INFO("the access file was read again result={}", read.ToString());
   }
   REEVE_LOG_INFO("master stops signal={}", signal);
+  systemd.Send("STOPPING=1\nSTATUS=stops");
   (*server)->Stop();
   loop.Stop();
   collector.Stop();
@@ -474,6 +484,7 @@ int main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the token of root; default: `token` in the state folder");
   app.add_flag("--init", flags.init, "Make the state folder and store if they are not there");
+  app.add_flag("--init-only", flags.init_only, "As --init, and end without serving");
   app.add_flag(
       "--check", flags.check,
       "Read the whole store before serving (0.6 s per 128 MiB); always done after a fault");
@@ -501,6 +512,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  flags.init = flags.init || flags.init_only;
+  SystemdNotify systemd = SystemdNotify::FromEnvironment();
   // Blocked before any thread exists, so that sigwait below gets them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -513,5 +526,5 @@ int main(int argc, char** argv) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   InitLog("reeve-master");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
-  return Serve(flags);
+  return Serve(flags, systemd);
 }

@@ -211,6 +211,7 @@ bool MasterLoop::Impl::Turn() {
   Failpoint("loop.turn");
   bool did = false;
   const Now now = TurnClocks();
+  if (parts.on_turn != nullptr) parts.on_turn(now.monotonic);
   StepAll(now, std::exchange(own, {}), &did);
   StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;

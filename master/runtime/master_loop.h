@@ -56,6 +56,8 @@ class MasterLoop {
     std::function<bool(uint64_t waiting_bytes)> disk_is_low;
     // Reading the store failed for another reason than damage: does not return.
     std::function<void(const absl::Status&)> on_fault;
+    // Each turn, at least once a second: the loop lives. May be empty.
+    std::function<void(absl::Duration monotonic)> on_turn;
   };
 
   MasterLoop();

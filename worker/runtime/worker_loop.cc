@@ -206,6 +206,7 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
       return;
     }
     REEVE_LOG_INFO("worker joined name={} epoch={}", wire.worker(), message.head.epoch.value);
+    if (options.on_joined != nullptr) options.on_joined();
   }
   agent.Step(now, *std::move(welcome));
 }

@@ -35,6 +35,8 @@ class WorkerLoop {
     // Tasks that ran when the process before this one died, and what to do once a master knows.
     agent::Begin before;
     std::function<void()> on_before_told;
+    // A master took the worker in, each time. May be empty.
+    std::function<void()> on_joined;
     // What connections the worker has, at most 32; asked for with each heartbeat.
     std::function<std::vector<v1::PoolStatus>()> pools;
   };

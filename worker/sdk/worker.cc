@@ -1,6 +1,7 @@
 #include "worker/sdk/worker.h"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "base/log.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
+#include "base/systemd_notify.h"
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
@@ -252,7 +254,8 @@ absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
 // The worker proper: in the forked child of the supervisor.
 int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& keys,
           const std::string& dispatch, HandlerRegistry handlers,
-          const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes) {
+          const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes,
+          int joined) {
   if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
@@ -300,6 +303,7 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
   options.before.process_id = kept.process_id;
   notes.SetProcess(options.identity.process_id);
   options.on_before_told = [&notes] { notes.Forget(); };
+  options.on_joined = [joined] { eventfd_write(joined, 1); };
 
   WorkerLoop loop(std::move(options));
   draining_loop = &loop;
@@ -446,6 +450,7 @@ int Worker::Main(int argc, char** argv) {
   }
   const auto dispatch = DispatchEndpoint(flags);
   if (!dispatch.ok()) return Fail(kExitConfig, dispatch.status());
+  const SystemdNotify systemd = SystemdNotify::FromEnvironment();
   InitLog("reeve-worker");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
   if (flags.idle_links > 0) return HoldIdleLinks(flags, *dispatch);
@@ -462,7 +467,13 @@ int Worker::Main(int argc, char** argv) {
   const auto keys = MakeLinkKeys(flags, *worker_id);
   if (!keys.ok()) return Fail(kExitConfig, keys.status());
   CrashNotes notes(flags.slots + flags.process_slots + 1);  // One for the async lane.
-  SupervisorOptions supervision{.notes = &notes};
+  const int joined = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  SupervisorOptions supervision{.notes = &notes, .joined = joined};
+  // Ready means joined: a worker that finds no master ends, so its start has failed then.
+  supervision.on_joined = [&] {
+    systemd.Send(StrCat("READY=1\nSTATUS=joined the master at ", flags.master));
+  };
+  supervision.on_stopping = [&] { systemd.Send("STOPPING=1\nSTATUS=drains"); };
   // Divided as the master's grace for a closed connection is: a crash note that comes after it
   // finds the tasks given to others, and charges nobody.
   for (absl::Duration* time : {&supervision.first_backoff, &supervision.longest_backoff})
@@ -470,7 +481,8 @@ int Worker::Main(int argc, char** argv) {
   std::vector<std::string> child_argv(argv, argv + argc);
   child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
-    return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes);
+    return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes,
+                 joined);
   });
 }
 

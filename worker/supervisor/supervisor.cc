@@ -149,6 +149,7 @@ class Supervisor {
  private:
   void StartWorker();
   void OnSignals();
+  void OnJoined();
   void Reap();
   void OnSocket();
   void OnRecord(SpawnMessage type, const std::string& body);
@@ -304,10 +305,16 @@ void Supervisor::OnSignals() {
       children = true;
       continue;
     }
-    stopping_ = true;
+    if (!std::exchange(stopping_, true) && options_.on_stopping != nullptr) options_.on_stopping();
     if (worker_pid_ > 0) kill(worker_pid_, SIGTERM);
   }
   if (children) Reap();
+}
+
+void Supervisor::OnJoined() {
+  uint64_t times = 0;
+  if (read(options_.joined, &times, sizeof times) != sizeof times) return;
+  if (!stopping_ && options_.on_joined != nullptr) options_.on_joined();
 }
 
 void Supervisor::Tell(const SpawnEvent& event) { outgoing_ += EncodeEvent(event); }
@@ -459,11 +466,14 @@ int Supervisor::Run() {
   backoff_ = options_.first_backoff;
   StartWorker();
   while (!exit_.has_value()) {
-    pollfd fds[2] = {{signals_, POLLIN, 0},
-                     {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0}};
-    poll(fds, socket_ >= 0 ? 2 : 1, PollTimeout());
+    // Negative ones are not looked at.
+    pollfd fds[3] = {{signals_, POLLIN, 0},
+                     {socket_, static_cast<short>(POLLIN | (outgoing_.empty() ? 0 : POLLOUT)), 0},
+                     {options_.joined, POLLIN, 0}};
+    poll(fds, 3, PollTimeout());
     Fence();
     if (fds[0].revents != 0) OnSignals();
+    if (fds[2].revents != 0) OnJoined();
     if (socket_ >= 0 && (fds[1].revents & POLLIN) != 0) OnSocket();
     SendTold();
   }

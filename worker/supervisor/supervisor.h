@@ -97,6 +97,12 @@ struct SupervisorOptions {
   // second.
   absl::Duration first_backoff = absl::Milliseconds(200);
   absl::Duration longest_backoff = absl::Seconds(10);
+  // An eventfd that the worker proper adds to when a master has taken it in; -1: none. Who watches
+  // the service listens to its main process alone, which is the supervisor.
+  int joined = -1;
+  // On the supervisor's thread: after `joined` was added to; at the first SIGTERM or SIGINT.
+  std::function<void()> on_joined;
+  std::function<void()> on_stopping;
 };
 
 // Exit codes of the worker proper after which it is not started again: 0, 2, 3, 73, 78.
