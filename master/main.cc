@@ -1,6 +1,7 @@
 // reeve-master: takes jobs, gives them to workers, keeps what comes back.
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -463,6 +464,7 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
 
 int main(int argc, char** argv) {
   using namespace reeve;
+  umask(077);  // Whatever is made here is for the owner alone.
   Flags flags;
   flags.state_dir = DefaultStateDir();
   CLI::App app("reeve-master: takes jobs, gives them to workers, keeps what comes back.");
