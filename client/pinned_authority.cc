@@ -95,15 +95,14 @@ std::string PemOf(X509* certificate) {
   return std::string(bytes, static_cast<size_t>(size));
 }
 
-}  // namespace
-
-absl::StatusOr<std::string> FetchAuthority(const Address& address, const std::string& fingerprint) {
+// The certificates that the master shows, its own first.
+absl::StatusOr<std::vector<std::string>> FetchChain(const Address& address) {
   const auto connected = Connect(address);
   if (!connected.ok()) return connected.status();
   const Descriptor fd(*connected);
   const std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>> context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
-  // What the chain is worth is decided below, by the fingerprint.
+  // What the chain is worth is decided by who asked for it.
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
   const std::unique_ptr<SSL, Freed<SSL_free>> ssl(SSL_new(context.get()));
   constexpr unsigned char kProtocols[] = {2, 'h', '2'};
@@ -112,11 +111,34 @@ absl::StatusOr<std::string> FetchAuthority(const Address& address, const std::st
   SSL_set_fd(ssl.get(), fd.get());
   if (SSL_connect(ssl.get()) != 1)
     return Unreachable(address, "it does not speak TLS there; is it a master with --listen?");
-  const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl.get());
-  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
-    std::string pem = PemOf(sk_X509_value(chain, i));
+  std::vector<std::string> chain;
+  const STACK_OF(X509)* shown = SSL_get_peer_cert_chain(ssl.get());
+  for (int i = 0; shown != nullptr && i < sk_X509_num(shown); ++i)
+    chain.push_back(PemOf(sk_X509_value(shown, i)));
+  if (chain.empty()) return Unreachable(address, "it shows no certificate");
+  return chain;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> FetchCertificate(const Address& address) {
+  auto chain = FetchChain(address);
+  if (!chain.ok()) return chain.status();
+  return std::move(chain->front());
+}
+
+absl::Status TryConnect(const Address& address) {
+  const auto connected = Connect(address);
+  if (connected.ok()) close(*connected);
+  return connected.status();
+}
+
+absl::StatusOr<std::string> FetchAuthority(const Address& address, const std::string& fingerprint) {
+  auto chain = FetchChain(address);
+  if (!chain.ok()) return chain.status();
+  for (std::string& pem : *chain) {
     const auto seen = Fingerprint(pem);
-    if (seen.ok() && SameSecret(*seen, fingerprint)) return pem;
+    if (seen.ok() && SameSecret(*seen, fingerprint)) return std::move(pem);
   }
   return MakeError(absl::StatusCode::kUnauthenticated, "BAD_CERTIFICATE",
                    StrCat("the master at ", address.ToString(),

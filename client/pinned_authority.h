@@ -19,6 +19,13 @@ namespace reeve {
 //         UNAUTHENTICATED  BAD_CERTIFICATE: it shows another authority.
 absl::StatusOr<std::string> FetchAuthority(const Address& address, const std::string& fingerprint);
 
+// The certificate that the master shows, PEM. What it is worth is not looked at.
+// Errors: UNAVAILABLE  not reached, or it speaks no TLS.
+absl::StatusOr<std::string> FetchCertificate(const Address& address);
+
+// Whether something answers at this port of the host. Errors: UNAVAILABLE, with the reason.
+absl::Status TryConnect(const Address& address);
+
 }  // namespace reeve
 
 #endif  // REEVE_CLIENT_PINNED_AUTHORITY_H_

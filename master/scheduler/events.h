@@ -46,6 +46,7 @@ struct JobOptions {
   // max_tasks (1 to kMaxTasksPerJob).
   bool accepts_inputs = false;
   uint32_t max_tasks = 0;
+  std::string owner;  // Whose bounds the job counts against; empty: only those of all.
 };
 
 // ---- From the API ----

@@ -92,6 +92,14 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
       queued_bytes + event.input_bytes > options.max_queued_bytes) {
     return Full("too many tasks or bytes are waiting");
   }
+  if (const auto share = shares.find(event.options.owner); share != shares.end()) {
+    if (share->second.jobs >= options.max_active_jobs_per_owner)
+      return Full("this principal has too many unfinished jobs");
+    if (share->second.tasks + event.input_count > options.max_queued_payload_tasks_per_owner ||
+        share->second.bytes + event.input_bytes > options.max_queued_bytes_per_owner) {
+      return Full("this principal has too many tasks or bytes waiting");
+    }
+  }
   if (event.options.ephemeral &&
       ephemeral_inputs + event.input_bytes > options.ephemeral_bytes / 2) {
     return Full("ephemeral jobs hold as many bytes as they may");
@@ -117,8 +125,7 @@ void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   if (known != requests.end() && !REEVE_BUG(kNoDedupe)) {
     if (known->second.content_hash != event.content_hash) {
       return RefuseJob(event.call, MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
-                                             StrCat("request_id ", event.request_id,
-                                                    " came before with other content")));
+                                             "this request_id came before with other content"));
     }
     if (const Job* job = FindJob(known->second.job)) return ReplyJob(event.call, *job);
     // Ended: the service reads it from the store.
@@ -154,6 +161,7 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     job.known = std::make_unique<KnownInputs>();
     reserved_keys += job.options.max_tasks;
   }
+  Enlist(job);
   jobs.emplace(job.id, std::move(owned));
   if (event.array_count > 0) {
     PutJob put{ViewOf(job), job.options, event.array_count, event.request_id, event.content_hash};
@@ -207,9 +215,7 @@ void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint
                 std::move(tasks.positions), std::move(tasks.keys)},
       bytes);
   job.total += count;
-  job.queued_bytes += bytes;
-  queued_tasks += count;
-  queued_bytes += bytes;
+  CountQueued(job, static_cast<int64_t>(count), static_cast<int64_t>(bytes));
   if (job.options.ephemeral) ephemeral_inputs += bytes;
   const Run run = chunk.run;
   job.chunks.push_back(std::move(chunk));
@@ -247,6 +253,11 @@ bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) co
   if (job.options.ephemeral && job.queued_bytes > 0 &&
       (ephemeral_inputs + bytes > options.ephemeral_bytes / 2 ||
        job.queued_bytes + bytes > options.ephemeral_job_bytes / 2)) {
+    return false;
+  }
+  if (job.share != nullptr && job.share->tasks > 0 &&
+      (job.share->tasks + count > options.max_queued_payload_tasks_per_owner ||
+       job.share->bytes + bytes > options.max_queued_bytes_per_owner)) {
     return false;
   }
   return queued_tasks == 0 || (queued_tasks + count <= options.max_queued_payload_tasks &&
@@ -440,7 +451,29 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   frontier_waits.erase(job.id);
   changed_jobs.erase(job.id);
   solo_jobs.erase(job.id);
+  Delist(job);
   jobs.erase(job.id);
+}
+
+void Scheduler::Impl::Enlist(Job& job) {
+  if (job.options.owner.empty()) return;
+  job.share = &shares[job.options.owner];
+  ++job.share->jobs;
+}
+
+void Scheduler::Impl::Delist(Job& job) {
+  if (job.share == nullptr) return;
+  if (--job.share->jobs == 0) shares.erase(job.options.owner);
+  job.share = nullptr;
+}
+
+void Scheduler::Impl::CountQueued(Job& job, int64_t tasks, int64_t bytes) {
+  job.queued_bytes += static_cast<uint64_t>(bytes);
+  queued_tasks += static_cast<uint64_t>(tasks);
+  queued_bytes += static_cast<uint64_t>(bytes);
+  if (job.share == nullptr) return;
+  job.share->tasks += static_cast<uint64_t>(tasks);
+  job.share->bytes += static_cast<uint64_t>(bytes);
 }
 
 void Scheduler::Impl::FinishInChunks(Job& job, Run run) {
@@ -459,9 +492,7 @@ void Scheduler::Impl::FinishInChunks(Job& job, Run run) {
 
 void Scheduler::Impl::ForgetChunk(Job& job, Chunk& chunk) {
   if (!chunk.has_inputs) return;
-  queued_tasks -= chunk.run.count;
-  queued_bytes -= chunk.bytes;
-  job.queued_bytes -= chunk.bytes;
+  CountQueued(job, -static_cast<int64_t>(chunk.run.count), -static_cast<int64_t>(chunk.bytes));
   if (job.options.ephemeral) ephemeral_inputs -= chunk.bytes;
   room_changed = true;
 }

@@ -32,6 +32,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   Job& job = *owned;
   job.id = image.job.view.job;
   job.options = image.job.options;
+  Enlist(job);
   job.record = image.job.view.record;
   job.state = image.state;
   job.create_time = image.job.view.create_time;
@@ -47,9 +48,8 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     chunk.left = stored.run.count;
     job.total = stored.run.end();
     if (chunk.has_inputs) {
-      job.queued_bytes += stored.bytes;
-      queued_bytes += stored.bytes;
-      queued_tasks += stored.run.count;
+      CountQueued(job, static_cast<int64_t>(stored.run.count),
+                  static_cast<int64_t>(stored.bytes));
     }
     job.chunks.push_back(std::move(chunk));
   }

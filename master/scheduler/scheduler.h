@@ -48,6 +48,10 @@ struct SchedulerOptions {
   uint64_t max_queued_payload_tasks = 200'000'000;
   uint64_t max_queued_bytes = 64ull << 30;
   uint64_t max_active_jobs = 1'000'000;
+  // The same for the jobs of each owner. Beyond: likewise; appends wait.
+  uint64_t max_queued_payload_tasks_per_owner = 20'000'000;
+  uint64_t max_queued_bytes_per_owner = 8ull << 30;
+  uint64_t max_active_jobs_per_owner = 100'000;
   // Sum of max_tasks of the jobs that accept inputs: so many keys may have to be remembered.
   // Beyond: QUEUE_FULL.
   uint64_t max_known_keys = kMaxTasksPerJob;

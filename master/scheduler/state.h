@@ -74,6 +74,12 @@ struct Blame {
   std::vector<RunningTask> running;  // What ran when it died.
 };
 
+// What the jobs of one owner have waiting.
+struct Share {
+  uint64_t jobs = 0, tasks = 0, bytes = 0;
+  bool operator==(const Share&) const = default;
+};
+
 struct Appender {
   uint64_t offset = 0;  // Accepted: committed, or in a commit under way.
   CallId stream;        // Open stream, or none.
@@ -136,6 +142,7 @@ struct Job {
   std::map<std::string, Appender> appenders;
   std::unique_ptr<KnownInputs> known;  // Null: the job does not accept inputs.
   uint64_t queued_bytes = 0;           // Payload of chunks with tasks left.
+  Share* share = nullptr;              // Of its owner; null: it has none.
   // EPHEMERAL: results not yet passed by every cursor, as (seq, bytes).
   std::deque<std::pair<uint64_t, uint64_t>> kept_results;
   uint64_t result_bytes = 0;
@@ -235,6 +242,10 @@ struct Scheduler::Impl {
   void AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
                 const std::string& appender, uint64_t offset);
   // An append without room waits here, and with it whatever its stream sent later.
+  // A job begins or ends to count; tasks with inputs begin or end to wait.
+  void Enlist(Job& job);
+  void Delist(Job& job);
+  void CountQueued(Job& job, int64_t tasks, int64_t bytes);
   bool HasRoom(const Job& job, uint64_t count, uint64_t bytes) const;
   void Append(const Now& now, AppendTasks& event);
   void RetryParked(const Now& now);
@@ -449,6 +460,7 @@ struct Scheduler::Impl {
   // while a crash could still undo the record of the one before.
   std::map<std::pair<absl::Time, JobId>, After> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
+  std::map<std::string, Share> shares;  // By owner; of those with jobs. They stay where they are.
   uint64_t reserved_keys = 0;  // Sum of max_tasks of the jobs that accept inputs.
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.
   std::set<JobId> ephemeral_jobs;

@@ -236,6 +236,7 @@ void Scheduler::Impl::CheckInvariants() const {
     }
   }
   uint64_t resident = 0, queued = 0, results = 0, reserved = 0;
+  std::map<std::string, Share> counted;
   for (const auto& [id, job] : jobs) {
     IntervalSet seen;
     const auto once = [&seen, id = id](const IntervalSet& set) {
@@ -289,9 +290,15 @@ void Scheduler::Impl::CheckInvariants() const {
     Require(job->listed == (!job->ready.empty() && !limited && !ResultsFull(*job) &&
                             job->state != JobState::kCancelling),
             "listed exactly if it has work to place", id);
-    uint64_t waiting = 0;
+    uint64_t waiting = 0, tasks = 0;
     for (const Chunk& chunk : job->chunks) {
-      if (chunk.left > 0 && chunk.has_inputs) waiting += chunk.bytes;
+      if (chunk.left == 0 || !chunk.has_inputs) continue;
+      waiting += chunk.bytes;
+      tasks += chunk.run.count;
+    }
+    if (!job->options.owner.empty()) {
+      Share& share = counted[job->options.owner];
+      share = {share.jobs + 1, share.tasks + tasks, share.bytes + waiting};
     }
     Require(waiting == job->queued_bytes, "queued bytes are those of chunks with tasks left", id);
     queued += waiting;
@@ -302,6 +309,7 @@ void Scheduler::Impl::CheckInvariants() const {
   }
   Require(resident == resident_bytes, "resident bytes", {});
   Require(queued == queued_bytes, "queued bytes", {});
+  Require(counted == shares, "shares of owners are those of their jobs", {});
   Require(reserved == reserved_keys, "reserved keys", {});
   Require(results == ephemeral_results, "ephemeral result bytes", {});
 }

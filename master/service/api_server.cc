@@ -133,6 +133,7 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
     response->set_pid(static_cast<uint32_t>(getpid()));
     response->set_resident_bytes(ResidentBytes());
     response->set_state_directory(options_.state_directory);
+    *response->mutable_current_time() = ToProto(absl::Now());
     const absl::Status asked = parts_.loop->Query(
         [response](Scheduler& scheduler, const Now&) {
           const Scheduler::Totals totals = scheduler.totals();

@@ -4,8 +4,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "base/wire.h"
-#include "reeve/store/v1/store.pb.h"
+#include "master/store/job_record.h"
 
 namespace reeve {
 namespace {
@@ -61,20 +60,6 @@ void FindAnyJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListene
 }
 
 }  // namespace
-
-std::string OwnerOf(const Buffer& record) {
-  constexpr uint32_t kOwnerField = store::v1::JobRecord::kOwnerFieldNumber;
-  std::string_view owner;
-  wire::Reader reader(record.view());
-  while (reader.Next()) {
-    if (reader.field() == kOwnerField) {
-      reader.Bytes(&owner);
-    } else {
-      reader.Skip();
-    }
-  }
-  return std::string(owner);
-}
 
 // Who owns a job never changes, so looking first is no race.
 void CheckJob(const ServiceParts& parts, JobId job, Wish wish,

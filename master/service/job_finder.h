@@ -43,9 +43,6 @@ enum class Wish { kSee, kControl };
 void CheckJob(const ServiceParts& parts, JobId job, Wish wish,
               std::function<void(absl::Status)> done);
 
-// The principal that created the job of a reeve.store.v1.JobRecord.
-std::string OwnerOf(const Buffer& record);
-
 }  // namespace reeve
 
 #endif  // REEVE_MASTER_SERVICE_JOB_FINDER_H_

@@ -14,6 +14,7 @@
 #include "master/service/result_stream.h"
 #include "master/service/validate.h"
 #include "master/service/watch_stream.h"
+#include "master/store/job_record.h"
 #include "reeve/v1/services.grpc.pb.h"
 
 namespace reeve {

@@ -220,6 +220,7 @@ absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::
   if (absl::Status s = TakeTasks(&request, &event); !s.ok()) return s;
   const v1::JobSpec& spec = request.spec();
   event.open = request.open();
+  event.options.owner = owner;
   event.options.handler = spec.handler();
   event.options.max_attempts = spec.max_attempts();
   event.options.max_in_flight = spec.max_in_flight();

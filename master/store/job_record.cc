@@ -1,0 +1,24 @@
+#include "master/store/job_record.h"
+
+#include <string_view>
+
+#include "base/wire.h"
+#include "reeve/store/v1/store.pb.h"
+
+namespace reeve {
+
+std::string OwnerOf(const Buffer& record) {
+  constexpr uint32_t kOwnerField = store::v1::JobRecord::kOwnerFieldNumber;
+  std::string_view owner;
+  wire::Reader reader(record.view());
+  while (reader.Next()) {
+    if (reader.field() == kOwnerField) {
+      reader.Bytes(&owner);
+    } else {
+      reader.Skip();
+    }
+  }
+  return std::string(owner);
+}
+
+}  // namespace reeve
