@@ -20,10 +20,12 @@ namespace reeve {
 Template TemplateOf(const CommandSpec& command);
 
 // All of the request but its id and descriptors. `scratch`: the attempt's folder, where the command
-// runs unless the job names another. Errors: INVALID_ARGUMENT  the input gives no command.
+// runs unless the job names another. `most`: what the worker's owner lets commands use.
+// Errors: INVALID_ARGUMENT  the input gives no command.
 absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
                                               TaskIndex index, std::string_view input,
-                                              const std::string& scratch);
+                                              const std::string& scratch,
+                                              const CommandSpec::Limits& most = {});
 
 // What the command left in its result file ($REEVE_RESULT_FILE); "" if there is none.
 // Errors: RESOURCE_EXHAUSTED  over 3 MiB; FAILED_PRECONDITION  it cannot be read.
