@@ -1,7 +1,6 @@
 #include "worker/lanes/command_setup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,14 +10,16 @@
 #include <utility>
 
 #include "base/result_batch.h"
+#include "base/secret_name.h"
 #include "base/strings.h"
+#include "worker/lanes/secrets_folder.h"
 #include "worker/supervisor/command_basics.h"
 
 namespace reeve {
 namespace {
 
 // Hidden, because the scratch folder is the working directory of most commands.
-std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
+std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/", kResultFile); }
 
 // As select(2) can take; a program that needs more raises it itself, if nobody set one.
 constexpr uint64_t kUsualOpenFiles = 1024;
@@ -87,6 +88,17 @@ std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
   return environment;
 }
 
+absl::Status AddSecrets(const JobContext& job, const SecretsFolder* secrets,
+                        std::vector<std::string>* environment) {
+  static const SecretsFolder none;
+  for (const std::string& name : job.secrets) {
+    const auto path = (secrets == nullptr ? none : *secrets).PathOf(name);
+    if (!path.ok()) return path.status();
+    environment->push_back(StrCat(SecretVariable(name), "=", *path));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Template TemplateOf(const CommandSpec& command) {
@@ -97,13 +109,15 @@ Template TemplateOf(const CommandSpec& command) {
 absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
                                               TaskIndex index, std::string_view input,
                                               const std::string& scratch,
-                                              const CommandSpec::Limits& most) {
+                                              const CommandSpec::Limits& most,
+                                              const SecretsFolder* secrets) {
   const CommandSpec& command = span.job->command;
   auto argv = ArgvOf(command, words, index, input);
   if (!argv.ok()) return argv.status();
   SpawnRequest request;
   request.argv = *std::move(argv);
   request.environment = EnvironmentOf(span, index, scratch);
+  if (absl::Status s = AddSecrets(*span.job, secrets, &request.environment); !s.ok()) return s;
   request.working_directory =
       command.working_directory.empty() ? scratch : command.working_directory;
   request.limits = LimitsOf(command.limits, most);
@@ -111,9 +125,7 @@ absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Templa
   return request;
 }
 
-absl::StatusOr<std::string> ReadResultFile(const std::string& scratch) {
-  const std::string path = ResultFileOf(scratch);
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+absl::StatusOr<std::string> ReadResultFile(int fd) {
   if (fd < 0 && errno == ENOENT) return "";
   struct stat found {};
   if (fd < 0 || fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {

@@ -151,7 +151,7 @@ struct ProcessLane::Impl {
   void OnEvent(const SpawnEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void OnExit(Attempt& attempt, int status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   static void TakeStatus(const Attempt& attempt, int status, Finished* result);
-  static void TakeResultFile(const Attempt& attempt, Finished* result);
+  void TakeResultFile(const Attempt& attempt, Finished* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TakeStreams(Attempt& attempt, Finished* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Finish(Attempt& attempt, Finished result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -202,9 +202,12 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   char digits[24];
   const std::string_view input = InputOf(work->span, index, digits);
   auto request = MakeSpawnRequest(work->span, *work->words, index, input, attempt->scratch->path,
-                                  options.limits);
+                                  options.limits, options.secrets);
   if (!request.ok())
-    return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(request.status().message())));
+    return FailNow(
+        *attempt,
+        absl::IsPermissionDenied(request.status()) ? Reason::kNotAllowed : Reason::kBadInput,
+        std::string(ToStd(request.status().message())));
   request->id = attempt->id;
   attempt->program = request->argv.front();
   if (job.time_limit != absl::InfiniteDuration())
@@ -383,7 +386,7 @@ void ProcessLane::Impl::TakeStatus(const Attempt& attempt, int status, Finished*
 }
 
 void ProcessLane::Impl::TakeResultFile(const Attempt& attempt, Finished* result) {
-  auto content = ReadResultFile(attempt.scratch->path);
+  auto content = ReadResultFile(scratch->OpenFile(*attempt.scratch, kResultFile));
   if (content.ok()) {
     result->result_file = *std::move(content);
     return;

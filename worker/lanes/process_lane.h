@@ -16,6 +16,7 @@
 namespace reeve {
 
 class CrashNotes;
+class SecretsFolder;
 class SpawnChannel;
 
 struct ProcessLaneOptions {
@@ -32,6 +33,7 @@ struct ProcessLaneOptions {
   bool allow_commands = true;
   bool allow_shell = true;
   CommandSpec::Limits limits;  // Of every command; the lower of them and of its job's counts.
+  const SecretsFolder* secrets = nullptr;  // Null: there are none. Outlives the lane.
 };
 
 class ProcessLane final : public TaskLane {

@@ -39,12 +39,14 @@
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/scratch_folders.h"
+#include "worker/lanes/secrets_folder.h"
 #include "worker/lanes/thread_lane.h"
 #include "worker/plugin/plugin_loader.h"
 #include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
 #include "worker/sdk/worker_policy.h"
+#include "worker/sdk/yaml_config.h"
 #include "worker/sql/sql_handler.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
@@ -258,7 +260,7 @@ absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
 int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& keys,
           const std::string& dispatch, HandlerRegistry handlers,
           const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes,
-          int joined) {
+          int joined, const SecretsFolder& secrets) {
   if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
@@ -340,7 +342,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
                          .first_note = flags.slots,
                          .allow_commands = flags.policy.Offers("exec"),
                          .allow_shell = flags.policy.allows_shell(),
-                         .limits = flags.policy.limits},
+                         .limits = flags.policy.limits,
+                         .secrets = &secrets},
                         &channel, loop.sink());
   loop.AddLane(Lane::kThread, threads.get());
   loop.AddLane(Lane::kAsync, coroutines.get());
@@ -429,6 +432,7 @@ int Worker::Main(int argc, char** argv) {
                  "only, and it can be "
                  "killed; may be repeated");
   AddPolicyFlags(&app, &flags.policy);
+  AddYamlConfig(&app);
   app.add_flag("--isolated-child", flags.isolated_child)
       ->group("");  // How a worker starts a child.
   app.add_flag("--acknowledge-only", flags.acknowledge_only,
@@ -481,6 +485,10 @@ int Worker::Main(int argc, char** argv) {
   identity->worker_id = *worker_id;
   const auto keys = MakeLinkKeys(flags, *worker_id);
   if (!keys.ok()) return Fail(kExitConfig, keys.status());
+  const auto secrets = flags.policy.secrets_dir.empty()
+                           ? absl::StatusOr<SecretsFolder>(SecretsFolder())
+                           : SecretsFolder::Open(flags.policy.secrets_dir);
+  if (!secrets.ok()) return Fail(kExitConfig, secrets.status());
   CrashNotes notes(flags.slots + flags.process_slots + 1);  // One for the async lane.
   const int joined = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   SupervisorOptions supervision{.notes = &notes, .joined = joined};
@@ -497,7 +505,7 @@ int Worker::Main(int argc, char** argv) {
   child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
     return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes,
-                 joined);
+                 joined, *secrets);
   });
 }
 

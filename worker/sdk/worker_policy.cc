@@ -61,6 +61,8 @@ void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy) {
   app->add_flag("--no-shell", policy->no_shell, "They may not, wherever the master is");
   app->add_flag("--allow-root", policy->allow_root,
                 "Run as root though the master is on another machine");
+  app->add_option("--secrets-dir", policy->secrets_dir,
+                  "Folder with a file for each secret that commands may name (700, files 600)");
   CommandSpec::Limits* limits = &policy->limits;
   app->add_option("--limit-cpu", limits->cpu_seconds, "Seconds of CPU time of a command's process")
       ->check(CLI::Range(uint64_t{1}, uint64_t{31'536'000}));

@@ -29,6 +29,7 @@ struct WorkerPolicy {
   // offered.
   std::vector<std::string> handlers;
   bool allow_shell = false, no_shell = false, allow_root = false;
+  std::string secrets_dir;     // Empty: none.
   CommandSpec::Limits limits;  // Of every command, beside those of its job.
 
   // Settled by Settle().
