@@ -56,13 +56,19 @@ class SecretsTest(unittest.TestCase):
         lines = self.cluster.reeve("results", "last", "--json").stdout.splitlines()
         return done, json.loads(lines[0])
 
+    def go(self):
+        """A command that reads it ends when it is written."""
+        path = self.cluster.folder / "go"
+        os.mkfifo(path)
+        return path
+
     def pids(self):
         return [pid for process in self.cluster.processes.values() for pid in with_children(process.pid)]
 
     def test_a_secret_is_in_its_file_and_nowhere_else(self):
         self.worker("--secrets-dir", self.secrets)
-        ready, go = self.cluster.folder / "ready", self.cluster.folder / "go"
-        script = f'test "$(cat $REEVE_SECRET_DB_PASSWORD_FILE)" = "$(cat {self.file})" && touch {ready}; until test -e {go}; do sleep 0.02; done'
+        ready, go = self.cluster.folder / "ready", self.go()
+        script = f'test "$(cat $REEVE_SECRET_DB_PASSWORD_FILE)" = "$(cat {self.file})" && touch {ready} && exec cat {go}'
         running = self.cluster.popen("run", "--secret", "db-password", "--", "sh", "-c", script)
         wait_for(ready.exists, "the command has read its secret")
         pids = self.pids() + [running.pid]
@@ -75,21 +81,20 @@ class SecretsTest(unittest.TestCase):
         for pid in pids[:-1]:
             limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
             self.assertRegex(limits, r"Max core file size +0 ", f"of {pid}")
-        go.touch()
-        self.assertEqual(running.wait(60), 0, running.stderr.read())
-        running.stdout.close(), running.stderr.close()
+        go.write_bytes(b"")
+        _, said = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 0, said)
 
     def test_the_search_finds_what_is_planted(self):
         self.worker()
-        go = self.cluster.folder / "go"
-        wait = f"until test -e {go}; do sleep 0.02; done"
-        running = self.cluster.popen("run", "--env", f"PLANTED={CANARY}", "--", "sh", "-c", wait)
+        go = self.go()
+        running = self.cluster.popen("run", "--env", f"PLANTED={CANARY}", "--", "cat", go)
         wait_for(lambda: any("environ" in where for where in occurrences(CANARY, self.pids(), self.cluster.folder, {self.file})), "planted")
         found = occurrences(CANARY, self.pids(), self.cluster.folder, {self.file})
         self.assertTrue(any("/state/" in where for where in found), found)
-        go.touch()
-        self.assertEqual(running.wait(60), 0)
-        running.stdout.close(), running.stderr.close()
+        go.write_bytes(b"")
+        running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 0)
         planted = subprocess.Popen(["sh", "-c", "read line", CANARY], stdin=subprocess.PIPE)
         self.assertIn(f"/proc/{planted.pid}/cmdline", occurrences(CANARY, [planted.pid], self.cluster.folder, {self.file}))
         planted.communicate(b"\n")
@@ -121,7 +126,7 @@ class SecretsTest(unittest.TestCase):
         config = self.cluster.folder / "worker.yaml"
         config.write_text("handlers: [http, echo]\nslots: 3\n")
         self.worker("--config", config)
-        worker = json.loads(self.cluster.reeve("worker", "list", "--json").stdout.splitlines()[0])
+        worker = json.loads(self.cluster.reeve("worker", "list", "--json").stdout)["workers"][0]
         self.assertEqual(sorted(handler["name"] for handler in worker["handlers"]), ["echo", "http"])
         for name in ("../sh", "sh -c", "еcho", "Echo"):
             self.assertIn("spec.handler", self.cluster.reeve("run", "--handler", name).stderr)
