@@ -1,11 +1,10 @@
 #include "worker/sdk/worker_policy.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 
 #include "CLI/CLI.hpp"
+#include "base/host_address.h"
 #include "base/strings.h"
 
 namespace reeve {
@@ -24,24 +23,7 @@ std::string BuiltinNames() {
   return names;
 }
 
-// Without the port, and without the brackets of an IPv6 address.
-std::string_view HostOf(std::string_view address) {
-  if (address.rfind('[', 0) == 0) return address.substr(1, address.find(']') - 1);
-  const size_t colon = address.find(':');
-  // More than one: an IPv6 address alone.
-  return colon == address.rfind(':') ? address.substr(0, colon) : address;
-}
-
 }  // namespace
-
-bool IsLoopbackAddress(std::string_view address) {
-  const std::string host(HostOf(address));
-  in_addr v4{};
-  in6_addr v6{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-  if (inet_pton(AF_INET6, host.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return host == "localhost";
-}
 
 bool WorkerPolicy::Offers(std::string_view handler) const {
   return handlers.empty() ? is_local || handler != "exec" : Contains(handlers, handler);
@@ -83,7 +65,9 @@ void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy) {
 }
 
 absl::Status Settle(std::string_view master, WorkerPolicy* policy) {
-  policy->is_local = IsLoopbackAddress(master);
+  const auto address = ParseHostPort(master);
+  // What is no address is refused later, and with it the worker.
+  policy->is_local = !address.ok() || IsLoopbackHost(address->host);
   for (const std::string& name : policy->handlers) {
     if (!Contains(kBuiltin, name)) {
       return absl::InvalidArgumentError(StrCat("--handlers: there is no built-in handler `", name,

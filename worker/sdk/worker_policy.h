@@ -43,10 +43,6 @@ struct WorkerPolicy {
 // Adds the flags that set it. `policy` outlives the parsing.
 void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy);
 
-// Whether HOST:PORT, or HOST, is this machine and no other: localhost, 127.0.0.0/8, ::1. Names are
-// not looked up: what one means may change.
-bool IsLoopbackAddress(std::string_view address);
-
 // To be called once the flags are parsed. Errors: INVALID_ARGUMENT  an unknown handler; flags that
 // contradict each other.
 absl::Status Settle(std::string_view master, WorkerPolicy* policy);
