@@ -142,7 +142,7 @@ class SecretsTest(unittest.TestCase):
 
     def test_root_for_another_machine_is_refused(self):
         as_root = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
-        argv = [*as_root, str(WORKER), "--master", "192.0.2.1:7520", "--state-dir", str(self.cluster.folder / "w")]
+        argv = [*as_root, str(WORKER), "--master", "192.0.2.1:7520", "--key-file", "/nowhere", "--state-dir", str(self.cluster.folder / "w")]
         done = subprocess.run(argv, env=self.cluster.env, capture_output=True, text=True)
         self.assertEqual(done.returncode, 78)
         self.assertIn("--allow-root", done.stderr)
