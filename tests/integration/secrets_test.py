@@ -96,7 +96,8 @@ class SecretsTest(unittest.TestCase):
         running.communicate(timeout=60)
         self.assertEqual(running.returncode, 0)
         planted = subprocess.Popen(["sh", "-c", "read line", CANARY], stdin=subprocess.PIPE)
-        self.assertIn(f"/proc/{planted.pid}/cmdline", occurrences(CANARY, [planted.pid], self.cluster.folder, {self.file}))
+        # The kernel shows the arguments a moment after the start.
+        wait_for(lambda: f"/proc/{planted.pid}/cmdline" in occurrences(CANARY, [planted.pid], self.cluster.folder, {self.file}), "planted")
         planted.communicate(b"\n")
 
     def test_a_secret_that_the_worker_does_not_have_fails_for_good(self):
