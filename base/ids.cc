@@ -20,6 +20,7 @@ std::string_view ToString(Reason reason) {
     case Reason::kBadInput: return "BAD_INPUT";
     case Reason::kResources: return "RESOURCES";
     case Reason::kDataLoss: return "DATA_LOSS";
+    case Reason::kNotAllowed: return "NOT_ALLOWED";
   }
   return "UNKNOWN";
 }

@@ -167,6 +167,7 @@ enum class Reason : uint8_t {
   kBadInput = 11,
   kResources = 12,
   kDataLoss = 13,
+  kNotAllowed = 14,
 };
 
 // Name as published: `EXIT_NONZERO`, `SUCCEEDED`, …; `UNKNOWN` for a value that is none.

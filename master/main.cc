@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
+#include "base/private_memory.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "base/systemd_notify.h"
@@ -516,6 +517,7 @@ int main(int argc, char** argv) {
   }
   flags.init = flags.init || flags.init_only;
   SystemdNotify systemd = SystemdNotify::FromEnvironment();
+  KeepMemoryPrivate();
   // Blocked before any thread exists, so that sigwait below gets them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -100,7 +100,6 @@ absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& 
   if (const absl::Status status = CheckArgv(use, command); !status.ok()) return status;
   if (use == InputUse::kNone) {
     command->set_input_mode(v1::Command::ARGV);
-    command->set_shell(false);  // SingleInput spells the shell out.
   } else if (use != InputUse::kArgument) {
     command->set_input_mode(v1::Command::JSON);
   }
@@ -190,6 +189,12 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use
     return UsageError(StrCat("the handler '", options.handler, "' takes no command"));
   } else if (!options.limits.empty()) {
     return UsageError("--limit: only for commands");
+  } else if (!options.secrets.empty()) {
+    return UsageError("--secret: only for commands");
+  }
+  for (const std::string& name : options.secrets) {
+    if (!IsUtf8(name)) return UsageError("--secret: not UTF-8");
+    spec.add_secrets(name);
   }
   if (const absl::Status status = SetLimits(options, &spec); !status.ok()) return status;
   const absl::Status status = AddPairs("--param", options.params, false, spec.mutable_params());
@@ -202,7 +207,7 @@ std::string SingleInput(const JobOptions& options) {
   if (!IsCommand(options)) return input;
   std::vector<std::string> words;
   if (options.shell.has_value()) {
-    words = {"/bin/sh", "-c", *options.shell};
+    words = {*options.shell};  // The worker adds the shell, if it allows one.
   } else if (options.command.has_value()) {
     words = *options.command;
   }

@@ -26,8 +26,9 @@ struct JobOptions {
   std::optional<std::string> workdir;    // "" is a scratch directory.
   std::optional<uint32_t> retries;       // Further attempts.
   std::string time_limit;
-  std::vector<std::string> limits;  // NAME=VALUE, see client/input/command_limit.h.
-  std::string durability;           // `durable`, `ephemeral`.
+  std::vector<std::string> secrets;  // Names.
+  std::vector<std::string> limits;   // NAME=VALUE, see client/input/command_limit.h.
+  std::string durability;            // `durable`, `ephemeral`.
   int32_t priority = 0;
   uint32_t max_in_flight = 0;
   uint32_t max_tasks =

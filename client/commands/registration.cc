@@ -85,6 +85,11 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
                    "NAME=VALUE, or NAME for its value here; may be repeated")
       ->expected(1)
       ->take_all();
+  verb->add_option("--secret", job->secrets,
+                   "A secret of the worker that the command needs; its file is "
+                   "$REEVE_SECRET_NAME_FILE; may be repeated")
+      ->expected(1)
+      ->take_all();
   verb->add_option("--workdir", job->workdir, "Working directory; \"\" for a scratch directory");
   verb->add_option("--retries", job->retries, "Further attempts of a task that fails")
       ->check(CLI::Range(0, 999));

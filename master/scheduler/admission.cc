@@ -36,7 +36,8 @@ absl::Time RoundUp(absl::Time time) {
 
 // Trying again cannot help.
 bool IsFinal(Reason reason) {
-  return reason == Reason::kBadInput || reason == Reason::kResultTooLarge;
+  return reason == Reason::kBadInput || reason == Reason::kResultTooLarge ||
+         reason == Reason::kNotAllowed;
 }
 
 void AppendRun(std::vector<ResultRun>* runs, PositionedRun run, TaskState state) {

@@ -1,9 +1,12 @@
 #include "master/service/validate.h"
 
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
 #include "base/input_batch.h"
+#include "base/secret_name.h"
 #include "base/strings.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
@@ -96,6 +99,21 @@ absl::Status CheckCommand(const v1::Command& command) {
   return CheckLimits(command.limits());
 }
 
+absl::Status CheckSecrets(const v1::JobSpec& spec) {
+  if (spec.secrets().empty()) return absl::OkStatus();
+  if (spec.handler() != "exec") return Bad("spec.secrets: only for the handler `exec`");
+  if (spec.secrets_size() > kMaxSecretsOfJob) return Bad("spec.secrets: at most 32");
+  std::set<std::string> variables;
+  for (const std::string& name : spec.secrets()) {
+    if (!IsSecretName(name)) {
+      return Bad("spec.secrets: a name is 1 to 128 characters of A-Z, a-z, 0-9, `.`, `_` and `-`");
+    }
+    if (!variables.insert(SecretVariable(name)).second)
+      return Bad(StrCat("spec.secrets: two give the variable ", SecretVariable(name)));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSpec(v1::JobSpec* spec) {
   if (spec->name().size() > kMaxNameBytes) return Bad("spec.name: at most 200 bytes");
   if (!IsHandlerName(spec->handler())) {
@@ -109,6 +127,7 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   if (exec) {
     if (absl::Status s = CheckCommand(spec->command()); !s.ok()) return s;
   }
+  if (absl::Status s = CheckSecrets(*spec); !s.ok()) return s;
   if (spec->params_size() > static_cast<int>(kMaxParams)) return Bad("spec.params: at most 1,000");
   for (const auto& [name, value] : spec->params()) {
     if (name.empty() || name.size() + value.size() > kMaxParamBytes) {

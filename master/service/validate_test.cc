@@ -239,5 +239,24 @@ TEST(ConvertTest, BytesInSeveralPiecesAreOneBuffer) {
   EXPECT_EQ(ToBuffer(ToByteBuffer("head", Buffer(std::string("body")))).view(), "headbody");
 }
 
+TEST(ValidateTest, SecretsAreNamesForCommandsThatGiveDifferentVariables) {
+  const auto with = [](const std::vector<std::string>& names) {
+    v1::CreateJobRequest request = Command();
+    for (const std::string& name : names) request.mutable_spec()->add_secrets(name);
+    return Check(std::move(request)).ok();
+  };
+  EXPECT_TRUE(with({"db-password", "A.b_1"}));
+  for (const std::string& name :
+       {std::string(), std::string(".x"), std::string("../x"), std::string("a/b"),
+        std::string("a\0b", 3), std::string("a b"), std::string("\xd0\xb5"), std::string(129, 'a')})
+    EXPECT_FALSE(with({name})) << name;
+  EXPECT_FALSE(with({"a-b", "A.B"}));
+  std::vector<std::string> many;
+  for (int i = 0; i < 33; ++i) many.push_back("s" + std::to_string(i));
+  EXPECT_FALSE(with(many));
+  many.pop_back();
+  EXPECT_TRUE(with(many));
+}
+
 }  // namespace
 }  // namespace reeve

@@ -73,7 +73,7 @@ def bring_up(hosts):
         (hosts.home(host) / "join_token").write_bytes((state / "join_token").read_bytes())
         joined = [REEVE, "worker", "join", line.group(1).replace("10.81.1.2", master), "--token-file", "join_token"]
         if host == "plain":  # As printed: it goes on as the worker.
-            hosts.keep_running("join-plain", host, *joined, "--", "--slots", 2)
+            hosts.keep_running("join-plain", host, *joined, "--", "--slots", 2, "--allow-root")
             wait_for(lambda: "worker joined" in hosts.log("join-plain"), "the printed line makes a worker\n" + hosts.log("join-plain"))
             hosts.processes["join-plain"].terminate()
             assert hosts.processes["join-plain"].wait(30) == 0, hosts.log("join-plain")
@@ -82,7 +82,7 @@ def bring_up(hosts):
         (hosts.home(host) / "join_token").unlink()  # Not needed any more.
         folder = hosts.home(host) / ".local/state/reeve-worker"
         hosts.keep_running(f"worker-{host}", host, JOURNAL_WORKER, "--master", f"{master}:{hosts.port}", "--key-file",
-                           folder / "worker.key", "--state-dir", folder, "--slots", 2)
+                           folder / "worker.key", "--state-dir", folder, "--slots", 2, "--allow-root")
     root = (state / "token").read_text().strip()
     hosts.on("master", REEVE, "token", "create", "tester", "--role", "submit", "--role", "read", "--out", "tester.token")
     (hosts.home("client") / "tester.token").write_bytes((hosts.home("master") / "tester.token").read_bytes())

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "base/json_text.h"
@@ -86,11 +87,13 @@ absl::StatusOr<std::string> Digest(TaskContext& task, std::string_view input) {
 
 }  // namespace
 
-void AddBuiltinHandlers(HandlerRegistry* registry) {
-  registry->Add("echo", Echo);
-  registry->Add("sleep", Sleep);
-  registry->Add("digest", Digest);
-  registry->Add("jq", RunJq);
+void AddBuiltinHandlers(const std::function<bool(std::string_view)>& offered,
+                        HandlerRegistry* registry) {
+  const std::pair<const char*, ThreadHandler> builtin[] = {
+      {"echo", Echo}, {"sleep", Sleep}, {"digest", Digest}, {"jq", RunJq}};
+  for (const auto& [name, handler] : builtin) {
+    if (offered(name) && !registry->has(name)) registry->Add(name, handler);
+  }
 }
 
 }  // namespace reeve

@@ -1,7 +1,10 @@
-// The handlers every worker offers on the thread lane: `echo`, `sleep`, `digest`, `jq`.
+// The handlers that workers offer on the thread lane: `echo`, `sleep`, `digest`, `jq`.
 
 #ifndef REEVE_WORKER_HANDLERS_BUILTIN_H_
 #define REEVE_WORKER_HANDLERS_BUILTIN_H_
+
+#include <functional>
+#include <string_view>
 
 #include "worker/sdk/handler_registry.h"
 
@@ -12,7 +15,10 @@ namespace reeve {
 //         nothing.
 // digest  reads the file its input names; returns a JSON object with path, sha256, lines and bytes.
 // jq      applies a program to JSON lines (jq.h).
-void AddBuiltinHandlers(HandlerRegistry* registry);
+//
+// Adds those that `offered` names and that the registry does not have.
+void AddBuiltinHandlers(const std::function<bool(std::string_view)>& offered,
+                        HandlerRegistry* registry);
 
 }  // namespace reeve
 

@@ -1,33 +1,45 @@
 #include "worker/lanes/command_setup.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "base/result_batch.h"
+#include "base/secret_name.h"
 #include "base/strings.h"
+#include "worker/lanes/secrets_folder.h"
 #include "worker/supervisor/command_basics.h"
 
 namespace reeve {
 namespace {
 
 // Hidden, because the scratch folder is the working directory of most commands.
-std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/.reeve-result"); }
+std::string ResultFileOf(const std::string& scratch) { return StrCat(scratch, "/", kResultFile); }
 
-std::vector<ResourceLimit> LimitsOf(const CommandSpec::Limits& wanted) {
+// As select(2) can take; a program that needs more raises it itself, if nobody set one.
+constexpr uint64_t kUsualOpenFiles = 1024;
+
+// The lower one; 0: none.
+uint64_t Lower(uint64_t a, uint64_t b) { return a == 0 || b == 0 ? a + b : std::min(a, b); }
+
+std::vector<ResourceLimit> LimitsOf(const CommandSpec::Limits& wanted,
+                                    const CommandSpec::Limits& most) {
   std::vector<ResourceLimit> limits = {{RLIMIT_CORE, wanted.core_bytes, wanted.core_bytes}};
   // A second to act on SIGXCPU.
-  if (wanted.cpu_seconds > 0)
-    limits.push_back({RLIMIT_CPU, wanted.cpu_seconds, wanted.cpu_seconds + 1});
-  for (const auto& [resource, value] : {std::pair<int, uint64_t>{RLIMIT_AS, wanted.memory_bytes},
-                                        {RLIMIT_FSIZE, wanted.file_size_bytes},
-                                        {RLIMIT_NOFILE, wanted.open_files},
-                                        {RLIMIT_NPROC, wanted.processes}}) {
+  if (const uint64_t cpu = Lower(wanted.cpu_seconds, most.cpu_seconds); cpu > 0)
+    limits.push_back({RLIMIT_CPU, cpu, cpu + 1});
+  if (wanted.open_files == 0 && most.open_files == 0)
+    limits.push_back({RLIMIT_NOFILE, kUsualOpenFiles, RLIM_INFINITY});
+  for (const auto& [resource, value] :
+       {std::pair<int, uint64_t>{RLIMIT_AS, Lower(wanted.memory_bytes, most.memory_bytes)},
+        {RLIMIT_FSIZE, Lower(wanted.file_size_bytes, most.file_size_bytes)},
+        {RLIMIT_NOFILE, Lower(wanted.open_files, most.open_files)},
+        {RLIMIT_NPROC, Lower(wanted.processes, most.processes)}}) {
     if (value > 0) limits.push_back({resource, value, value});
   }
   return limits;
@@ -76,6 +88,17 @@ std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
   return environment;
 }
 
+absl::Status AddSecrets(const JobContext& job, const SecretsFolder* secrets,
+                        std::vector<std::string>* environment) {
+  static const SecretsFolder none;
+  for (const std::string& name : job.secrets) {
+    const auto path = (secrets == nullptr ? none : *secrets).PathOf(name);
+    if (!path.ok()) return path.status();
+    environment->push_back(StrCat(SecretVariable(name), "=", *path));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 Template TemplateOf(const CommandSpec& command) {
@@ -85,23 +108,24 @@ Template TemplateOf(const CommandSpec& command) {
 
 absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
                                               TaskIndex index, std::string_view input,
-                                              const std::string& scratch) {
+                                              const std::string& scratch,
+                                              const CommandSpec::Limits& most,
+                                              const SecretsFolder* secrets) {
   const CommandSpec& command = span.job->command;
   auto argv = ArgvOf(command, words, index, input);
   if (!argv.ok()) return argv.status();
   SpawnRequest request;
   request.argv = *std::move(argv);
   request.environment = EnvironmentOf(span, index, scratch);
+  if (absl::Status s = AddSecrets(*span.job, secrets, &request.environment); !s.ok()) return s;
   request.working_directory =
       command.working_directory.empty() ? scratch : command.working_directory;
-  request.limits = LimitsOf(command.limits);
+  request.limits = LimitsOf(command.limits, most);
   request.exclusive = span.job->exclusive;
   return request;
 }
 
-absl::StatusOr<std::string> ReadResultFile(const std::string& scratch) {
-  const std::string path = ResultFileOf(scratch);
-  const int fd = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+absl::StatusOr<std::string> ReadResultFile(int fd) {
   if (fd < 0 && errno == ENOENT) return "";
   struct stat found {};
   if (fd < 0 || fstat(fd, &found) != 0 || !S_ISREG(found.st_mode)) {

@@ -17,17 +17,27 @@
 
 namespace reeve {
 
+class SecretsFolder;
+
 Template TemplateOf(const CommandSpec& command);
 
 // All of the request but its id and descriptors. `scratch`: the attempt's folder, where the command
-// runs unless the job names another. Errors: INVALID_ARGUMENT  the input gives no command.
+// runs unless the job names another. `most`: what the worker's owner lets commands use; `secrets`:
+// what it keeps for them, null: nothing. Errors: INVALID_ARGUMENT  the input gives no command;
+// PERMISSION_DENIED  a secret that the worker does not have.
 absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
                                               TaskIndex index, std::string_view input,
-                                              const std::string& scratch);
+                                              const std::string& scratch,
+                                              const CommandSpec::Limits& most = {},
+                                              const SecretsFolder* secrets = nullptr);
 
-// What the command left in its result file ($REEVE_RESULT_FILE); "" if there is none.
-// Errors: RESOURCE_EXHAUSTED  over 3 MiB; FAILED_PRECONDITION  it cannot be read.
-absl::StatusOr<std::string> ReadResultFile(const std::string& scratch);
+// Of the result file ($REEVE_RESULT_FILE), in the scratch folder.
+inline constexpr std::string_view kResultFile = ".reeve-result";
+
+// What the command left in its result file, opened as `fd`, which is closed; -1 with errno ENOENT:
+// there is none, "". Errors: RESOURCE_EXHAUSTED  over 3 MiB; FAILED_PRECONDITION  it cannot be
+// read.
+absl::StatusOr<std::string> ReadResultFile(int fd);
 
 }  // namespace reeve
 

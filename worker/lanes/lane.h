@@ -56,9 +56,10 @@ struct JobContext {
   int64_t array_start = 0, array_step = 1;
   bool has_shared_input = false;
   std::string shared_input;
-  bool local_cluster = false;   // The client's working directory may be used.
-  bool accepts_inputs = false;  // Attempts may add new ones.
-  bool exclusive = false;       // See TaskLane::SetExclusiveDeadline.
+  bool local_cluster = false;        // The client's working directory may be used.
+  bool accepts_inputs = false;       // Attempts may add new ones.
+  bool exclusive = false;            // See TaskLane::SetExclusiveDeadline.
+  std::vector<std::string> secrets;  // That a command needs, by name.
 };
 
 // Inputs of a span, in order, as they came in one Assign.

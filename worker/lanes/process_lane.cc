@@ -140,6 +140,7 @@ struct ProcessLane::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Launch(std::unique_ptr<Attempt> attempt, SpawnRequest request, std::string_view input)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  std::string WhyNotAllowed(const CommandSpec& command) const;
   void FailNow(Attempt& attempt, Reason reason, std::string message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   int TakeProgressPipe(Attempt& attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -150,7 +151,7 @@ struct ProcessLane::Impl {
   void OnEvent(const SpawnEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void OnExit(Attempt& attempt, int status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   static void TakeStatus(const Attempt& attempt, int status, Finished* result);
-  static void TakeResultFile(const Attempt& attempt, Finished* result);
+  void TakeResultFile(const Attempt& attempt, Finished* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TakeStreams(Attempt& attempt, Finished* result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Finish(Attempt& attempt, Finished result) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Report() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -172,6 +173,14 @@ void ProcessLane::Impl::FailNow(Attempt& attempt, Reason reason, std::string mes
   Finish(attempt, std::move(result));
 }
 
+// Returns: "" if the worker's owner allows it.
+std::string ProcessLane::Impl::WhyNotAllowed(const CommandSpec& command) const {
+  if (!options.allow_commands) return "the worker does not run commands (see its --handlers)";
+  if (command.shell && !options.allow_shell)
+    return "the worker does not run shells: its owner has not said --allow-shell";
+  return {};
+}
+
 void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex index) {
   const JobContext& job = *work->span.job;
   auto attempt = std::make_unique<Attempt>();
@@ -184,15 +193,21 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   attempt->began = Monotonic();
   attempt->began_wall = absl::Now();
   ++work->running;
+  if (std::string why = WhyNotAllowed(job.command); !why.empty())
+    return FailNow(*attempt, Reason::kNotAllowed, std::move(why));
   auto folder = scratch->Take();
   if (!folder.ok())
     return FailNow(*attempt, Reason::kResources, std::string(ToStd(folder.status().message())));
   attempt->scratch = *std::move(folder);
   char digits[24];
   const std::string_view input = InputOf(work->span, index, digits);
-  auto request = MakeSpawnRequest(work->span, *work->words, index, input, attempt->scratch->path);
+  auto request = MakeSpawnRequest(work->span, *work->words, index, input, attempt->scratch->path,
+                                  options.limits, options.secrets);
   if (!request.ok())
-    return FailNow(*attempt, Reason::kBadInput, std::string(ToStd(request.status().message())));
+    return FailNow(
+        *attempt,
+        absl::IsPermissionDenied(request.status()) ? Reason::kNotAllowed : Reason::kBadInput,
+        std::string(ToStd(request.status().message())));
   request->id = attempt->id;
   attempt->program = request->argv.front();
   if (job.time_limit != absl::InfiniteDuration())
@@ -371,7 +386,7 @@ void ProcessLane::Impl::TakeStatus(const Attempt& attempt, int status, Finished*
 }
 
 void ProcessLane::Impl::TakeResultFile(const Attempt& attempt, Finished* result) {
-  auto content = ReadResultFile(attempt.scratch->path);
+  auto content = ReadResultFile(scratch->OpenFile(*attempt.scratch, kResultFile));
   if (content.ok()) {
     result->result_file = *std::move(content);
     return;

@@ -16,6 +16,7 @@
 namespace reeve {
 
 class CrashNotes;
+class SecretsFolder;
 class SpawnChannel;
 
 struct ProcessLaneOptions {
@@ -27,6 +28,12 @@ struct ProcessLaneOptions {
   uint32_t first_note = 0;
   // From SIGTERM to SIGKILL.
   absl::Duration kill_grace = absl::Seconds(5);
+  // What the worker's owner lets commands do; others fail with NOT_ALLOWED. Asked here, too, though
+  // such a worker does not offer `exec`: a master need not be right.
+  bool allow_commands = true;
+  bool allow_shell = true;
+  CommandSpec::Limits limits;  // Of every command; the lower of them and of its job's counts.
+  const SecretsFolder* secrets = nullptr;  // Null: there are none. Outlives the lane.
 };
 
 class ProcessLane final : public TaskLane {

@@ -76,13 +76,14 @@ class Sink final : public LaneSink {
 
 // Runs `body` as a worker proper under a supervisor. Returns: true if all its expectations held.
 bool Supervised(const std::function<void(ProcessLane&, Sink&)>& body,
-                absl::Duration grace = absl::Milliseconds(300)) {
+                ProcessLaneOptions options = {.kill_grace = absl::Milliseconds(300)}) {
   const pid_t pid = fork();
   if (pid == 0) {
     const int code = RunSupervised({}, [&](SpawnChannel& channel) {
       Sink sink;
-      const std::string scratch = testing::TempDir() + "/scratch." + std::to_string(getpid());
-      ProcessLane lane({.slots = 2, .scratch_root = scratch, .kill_grace = grace}, &channel, &sink);
+      options.slots = 2;
+      options.scratch_root = testing::TempDir() + "/scratch." + std::to_string(getpid());
+      ProcessLane lane(options, &channel, &sink);
       body(lane, sink);
       lane.Stop(absl::ZeroDuration());
       std::fflush(nullptr);
@@ -432,6 +433,61 @@ TEST(ProcessLaneTest, AnExclusiveCommandDoesNotBeginWithoutADeadlineAndEndsAtIt)
     const Outcome fenced = sink.WaitFor(2).at(1);
     EXPECT_EQ(fenced.state, TaskState::kCancelled);
     EXPECT_EQ(fenced.output, "begun\n");
+  }));
+}
+
+TEST(ProcessLaneTest, WhatTheOwnerDoesNotAllowFailsAndSaysWhoCouldAllowIt) {
+  EXPECT_TRUE(Supervised(
+      [](ProcessLane& lane, Sink& sink) {
+        lane.Start(With(Command({"echo $0"}), [](JobContext& job) { job.command.shell = true; }));
+        const Outcome outcome = sink.WaitFor(1).at(0);
+        EXPECT_EQ(outcome.reason, Reason::kNotAllowed);
+        EXPECT_EQ(outcome.message,
+                  "the worker does not run shells: its owner has not said --allow-shell");
+      },
+      {.allow_shell = false}));
+  EXPECT_TRUE(Supervised(
+      [](ProcessLane& lane, Sink& sink) {
+        lane.Start(Command({"true"}));
+        EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kNotAllowed);
+      },
+      {.allow_commands = false}));
+}
+
+TEST(ProcessLaneTest, TheLowerLimitOfOwnerAndJobCounts) {
+  EXPECT_TRUE(Supervised(
+      [](ProcessLane& lane, Sink& sink) {
+        lane.Start(With(
+            Command({"sh", "-c", "ulimit -n; ulimit -Hn; ulimit -t; ulimit -v"}),
+            [](JobContext& job) { job.command.limits = {.cpu_seconds = 7, .open_files = 500}; }));
+        EXPECT_EQ(sink.WaitFor(1).at(0).output, "100\n100\n7\n1048576\n");
+      },
+      {.limits = {.cpu_seconds = 50, .memory_bytes = 1 << 30, .open_files = 100}}));
+}
+
+TEST(ProcessLaneTest, ACommandInheritsNoDescriptorsPrivilegesOrOpenModes) {
+  // Not closed by an exec, as a parent may leave it to a worker.
+  const int left = dup2(STDERR_FILENO, 77);
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    // The supervisor sets the last one once the command runs.
+    lane.Start(Command({"sh", "-c",
+                        "ls /proc/$$/fd; umask; ulimit -Sn; grep NoNewPrivs /proc/$$/status; "
+                        "until grep -x 500 /proc/$$/oom_score_adj; do :; done"}));
+    EXPECT_EQ(sink.WaitFor(1).at(0).output, "0\n1\n2\n3\n0077\n1024\nNoNewPrivs:\t1\n500\n");
+  }));
+  close(left);
+}
+
+// The variables that make a program load code, and those that tell where secrets are.
+TEST(ProcessLaneTest, OfTheWorkersEnvironmentOnlyHarmlessVariablesReachACommand) {
+  for (const char* name :
+       {"LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "REEVE_TOKEN_FILE", "PGPASSWORD"})
+    setenv(name, "leaked", 1);
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"/usr/bin/env"}));
+    const std::string seen = sink.WaitFor(1).at(0).output;
+    EXPECT_EQ(seen.find("leaked"), std::string::npos) << seen;
+    EXPECT_NE(seen.find("REEVE_JOB_ID=1"), std::string::npos) << seen;
   }));
 }
 

@@ -9,16 +9,11 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/beneath.h"
 #include "base/strings.h"
 
 namespace reeve {
 namespace {
-
-void Remove(const std::string& path) {
-  if (rmdir(path.c_str()) == 0) return;
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
-}
 
 bool IsEmpty(int folder) {
   alignas(dirent64) char entries[1024];
@@ -41,25 +36,44 @@ ScratchFolders::ScratchFolders(const std::string& root) : root_(root) {
   std::error_code ignored;
   std::filesystem::remove_all(root_, ignored);
   std::filesystem::create_directories(root_, ignored);
+  root_fd_ = open(root_.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 ScratchFolders::~ScratchFolders() {
-  MutexLock lock(&mu_);
-  for (const Folder& folder : unused_) Remove(folder.path);
+  {
+    MutexLock lock(&mu_);
+    for (const Folder& folder : unused_) Remove(folder);
+  }
+  if (root_fd_ >= 0) close(root_fd_);
+}
+
+void ScratchFolders::Remove(const Folder& folder) const {
+  if (root_fd_ < 0 || unlinkat(root_fd_, folder.name.c_str(), AT_REMOVEDIR) == 0) return;
+  std::error_code ignored;
+  // Through the descriptor, because the root's own name may mean something else by now. What is
+  // below is removed by descriptors, too, and links are removed themselves.
+  std::filesystem::remove_all(StrCat("/proc/self/fd/", root_fd_, "/", folder.name), ignored);
 }
 
 absl::StatusOr<ScratchFolders::Folder> ScratchFolders::Take() {
   Folder folder;
-  {
-    MutexLock lock(&mu_);
-    if (!unused_.empty()) {
+  for (;;) {
+    {
+      MutexLock lock(&mu_);
+      if (unused_.empty()) {
+        folder.name = StrCat(next_++);
+        break;
+      }
       folder = std::move(unused_.back());
       unused_.pop_back();
-      return folder;
     }
-    folder.path = StrCat(root_, "/", next_++);
+    // It lay there for a while, and other tasks are of the same user.
+    if (IsUntouched(folder)) return folder;
+    Remove(folder);
   }
-  if (mkdir(folder.path.c_str(), 0700) != 0 || stat(folder.path.c_str(), &folder.made) != 0) {
+  folder.path = StrCat(root_, "/", folder.name);
+  if (mkdirat(root_fd_, folder.name.c_str(), 0700) != 0 ||
+      fstatat(root_fd_, folder.name.c_str(), &folder.made, AT_SYMLINK_NOFOLLOW) != 0) {
     return absl::InternalError(
         StrCat("cannot make the scratch folder ", folder.path, ": ", strerror(errno)));
   }
@@ -71,14 +85,18 @@ void ScratchFolders::GiveBack(Folder folder) {
     MutexLock lock(&mu_);
     unused_.push_back(std::move(folder));
   } else {
-    Remove(folder.path);
+    Remove(folder);
   }
+}
+
+int ScratchFolders::OpenFile(const Folder& folder, std::string_view file) const {
+  return OpenBeneath(root_fd_, StrCat(folder.name, "/", file), O_RDONLY | O_NONBLOCK | O_NOCTTY);
 }
 
 // Its last change tells of entries, modes, owners, attributes and names; that it is empty must be
 // seen, too, because two changes within a tick of the clock may carry the same time.
-bool ScratchFolders::IsUntouched(const Folder& folder) {
-  const int fd = open(folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+bool ScratchFolders::IsUntouched(const Folder& folder) const {
+  const int fd = OpenBeneath(root_fd_, folder.name, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return false;
   struct stat now {};
   const bool same = fstat(fd, &now) == 0 && now.st_ino == folder.made.st_ino &&

@@ -4,6 +4,10 @@
 // Most commands leave theirs as it was, and making and removing a folder costs more than all else a
 // lane does for a command. A folder that nothing has touched is therefore handed to the next one.
 //
+// A task may put anything in the place of its folder, a symbolic link too. The root is opened once,
+// and all else is done beneath it without following links, so nothing elsewhere is read, written or
+// removed.
+//
 // Thread: any.
 
 #ifndef REEVE_WORKER_LANES_SCRATCH_FOLDERS_H_
@@ -13,6 +17,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,7 +28,7 @@ namespace reeve {
 class ScratchFolders {
  public:
   struct Folder {
-    std::string path;
+    std::string name, path;
     struct stat made {};  // As it was when it was handed out.
   };
 
@@ -38,11 +43,15 @@ class ScratchFolders {
   absl::StatusOr<Folder> Take();
   // The attempt has ended, and nobody is in the folder any more.
   void GiveBack(Folder folder);
+  // A file in it, for reading, without waiting for a writer. Returns: -1 with errno.
+  int OpenFile(const Folder& folder, std::string_view file) const;
 
  private:
-  static bool IsUntouched(const Folder& folder);
+  bool IsUntouched(const Folder& folder) const;
+  void Remove(const Folder& folder) const;
 
   const std::string root_;
+  int root_fd_ = -1;
   Mutex mu_;
   uint64_t next_ ABSL_GUARDED_BY(mu_) = 1;
   std::vector<Folder> unused_ ABSL_GUARDED_BY(mu_);  // At most as many as were out at once.

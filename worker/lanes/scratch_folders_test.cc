@@ -1,5 +1,6 @@
 #include "worker/lanes/scratch_folders.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,48 @@ TEST(ScratchFoldersTest, WhatACommandDidToItsFolderIsNotSeenByTheNext) {
     EXPECT_EQ(made.st_mode & 07777, 0700u);
     folders.GiveBack(*next);
   }
+}
+
+// A task of the same user may do so. Names as in the folders that they stand for.
+TEST(ScratchFoldersTest, LinksInThePlaceOfFoldersLeadTheWorkerNowhereElse) {
+  const std::string elsewhere = Root() + ".elsewhere", root = Root();
+  std::filesystem::create_directories(elsewhere + "/1/kept");
+  std::filesystem::create_directories(elsewhere + "/2");
+  std::ofstream(elsewhere + "/1/.result") << "secret";
+  {
+    ScratchFolders folders(root);
+    auto one = folders.Take();
+    auto two = folders.Take();
+    // A link within, one instead of a folder, one instead of the root.
+    ASSERT_EQ(symlink(elsewhere.c_str(), (one->path + "/within").c_str()), 0);
+    ASSERT_EQ(rmdir(two->path.c_str()), 0);
+    ASSERT_EQ(symlink((elsewhere + "/1").c_str(), two->path.c_str()), 0);
+    std::filesystem::rename(root, root + ".moved");
+    ASSERT_EQ(symlink(elsewhere.c_str(), root.c_str()), 0);
+    EXPECT_EQ(folders.OpenFile(*two, ".result"), -1);
+    EXPECT_EQ(errno, ELOOP);
+    EXPECT_EQ(folders.OpenFile(*one, ".result"), -1);
+    EXPECT_EQ(errno, ENOENT);
+    folders.GiveBack(*one);
+    folders.GiveBack(*two);
+  }
+  EXPECT_TRUE(std::filesystem::exists(elsewhere + "/1/kept"));
+  EXPECT_TRUE(std::filesystem::exists(elsewhere + "/1/.result"));
+  EXPECT_TRUE(std::filesystem::exists(elsewhere + "/2"));
+  EXPECT_TRUE(IsEmptyFolder(root + ".moved"));
+  std::filesystem::remove(root);
+}
+
+TEST(ScratchFoldersTest, AFolderThatWasReplacedWhileNobodyHadItIsNotHandedOut) {
+  ScratchFolders folders(Root());
+  const auto one = folders.Take();
+  folders.GiveBack(*one);
+  ASSERT_EQ(rmdir(one->path.c_str()), 0);
+  ASSERT_EQ(symlink("/", one->path.c_str()), 0);
+  const auto next = folders.Take();
+  ASSERT_TRUE(next.ok());
+  EXPECT_TRUE(IsEmptyFolder(next->path));
+  EXPECT_FALSE(std::filesystem::is_symlink(one->path));
 }
 
 TEST(ScratchFoldersTest, NothingIsLeftAtTheEndNorOfTheProcessBefore) {

@@ -63,6 +63,7 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   job->local_cluster = local_cluster;
   job->accepts_inputs = wire.spec().accepts_new_inputs();
   job->exclusive = wire.spec().exclusive();
+  job->secrets.assign(wire.spec().secrets().begin(), wire.spec().secrets().end());
   return job;
 }
 

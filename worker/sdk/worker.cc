@@ -20,6 +20,7 @@
 #include "base/json_text.h"
 #include "base/link_keys.h"
 #include "base/log.h"
+#include "base/private_memory.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "base/systemd_notify.h"
@@ -38,11 +39,14 @@
 #include "worker/lanes/null_lane.h"
 #include "worker/lanes/process_lane.h"
 #include "worker/lanes/scratch_folders.h"
+#include "worker/lanes/secrets_folder.h"
 #include "worker/lanes/thread_lane.h"
 #include "worker/plugin/plugin_loader.h"
 #include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
+#include "worker/sdk/worker_policy.h"
+#include "worker/sdk/yaml_config.h"
 #include "worker/sql/sql_handler.h"
 #include "worker/supervisor/crash_notes.h"
 #include "worker/supervisor/supervisor.h"
@@ -77,6 +81,7 @@ struct Flags {
   bool isolated_child = false;
   bool acknowledge_only = false;
   uint32_t idle_links = 0;
+  WorkerPolicy policy;
 };
 
 std::string DefaultStateDir() {
@@ -255,7 +260,7 @@ absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
 int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& keys,
           const std::string& dispatch, HandlerRegistry handlers,
           const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes,
-          int joined) {
+          int joined, const SecretsFolder& secrets) {
   if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
@@ -284,17 +289,19 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
   public_only.public_only = true;
   HttpClient public_http(&event_loop, public_only);
   HandlerRegistry registry = Isolated(handlers, &children);
-  if (!registry.has("http"))
+  if (!registry.has("http") && flags.policy.Offers("http"))
     registry.AddAsync("http", MakeHttpHandler(&http, {.files_root = flags.http_files}));
   const SqlPools sql = MakeSqlPools(flags, &event_loop);
-  if (!registry.has("sql") && !sql.empty()) registry.AddAsync("sql", MakeSqlHandler(&sql));
+  if (!registry.has("sql") && !sql.empty() && flags.policy.Offers("sql"))
+    registry.AddAsync("sql", MakeSqlHandler(&sql));
   options.pools = [&sql, &flags] { return StatusOf(sql, flags); };
-  if (!registry.has("crawl")) registry.AddAsync("crawl", MakeCrawlHandler(&http, &public_http));
+  if (!registry.has("crawl") && flags.policy.Offers("crawl"))
+    registry.AddAsync("crawl", MakeCrawlHandler(&http, &public_http));
   for (const std::string& name : registry.names())
     options.identity.handlers.emplace_back(name, Lane::kThread);
   for (const std::string& name : registry.async_names())
     options.identity.handlers.emplace_back(name, Lane::kAsync);
-  options.identity.handlers.emplace_back("exec", Lane::kProcess);
+  if (flags.policy.Offers("exec")) options.identity.handlers.emplace_back("exec", Lane::kProcess);
 
   const CrashNotes::Kept kept = notes.kept();
   for (const CrashNotes::Task& task : kept.tasks)
@@ -332,7 +339,11 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
   ProcessLane processes({.slots = flags.process_slots,
                          .scratch_root = StrCat(flags.state_dir, "/scratch"),
                          .notes = &notes,
-                         .first_note = flags.slots},
+                         .first_note = flags.slots,
+                         .allow_commands = flags.policy.Offers("exec"),
+                         .allow_shell = flags.policy.allows_shell(),
+                         .limits = flags.policy.limits,
+                         .secrets = &secrets},
                         &channel, loop.sink());
   loop.AddLane(Lane::kThread, threads.get());
   loop.AddLane(Lane::kAsync, coroutines.get());
@@ -353,7 +364,7 @@ struct Worker::Impl {
   HandlerRegistry registry;
 };
 
-Worker::Worker() : impl_(std::make_unique<Impl>()) { AddBuiltinHandlers(&impl_->registry); }
+Worker::Worker() : impl_(std::make_unique<Impl>()) {}
 Worker::~Worker() = default;
 
 void Worker::Handle(std::string name, ThreadHandler handler, HandlerOptions options) {
@@ -420,6 +431,8 @@ int Worker::Main(int argc, char** argv) {
                  "Run this handler of the thread lane in child processes: a crash costs its task "
                  "only, and it can be "
                  "killed; may be repeated");
+  AddPolicyFlags(&app, &flags.policy);
+  AddYamlConfig(&app);
   app.add_flag("--isolated-child", flags.isolated_child)
       ->group("");  // How a worker starts a child.
   app.add_flag("--acknowledge-only", flags.acknowledge_only,
@@ -437,10 +450,16 @@ int Worker::Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
+  if (absl::Status s = Settle(flags.master, &flags.policy); !s.ok()) return Fail(kExitUsage, s);
+  AddBuiltinHandlers([&](std::string_view name) { return flags.policy.Offers(name); },
+                     &impl_->registry);
   if (flags.isolated_child) {
     const absl::Status added = AddPlugins(flags, &impl_->registry);
     return added.ok() ? ServeIsolated(impl_->registry, STDIN_FILENO) : Fail(kExitConfig, added);
   }
+  if (absl::Status s = CheckUser(flags.policy, geteuid() == 0); !s.ok())
+    return Fail(kExitConfig, s);
+  KeepMemoryPrivate();
   if (absl::Status s = CheckSql(flags.sql); !s.ok()) return Fail(kExitConfig, s);
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
   if (flags.process_slots == 0) flags.process_slots = flags.slots;
@@ -466,6 +485,10 @@ int Worker::Main(int argc, char** argv) {
   identity->worker_id = *worker_id;
   const auto keys = MakeLinkKeys(flags, *worker_id);
   if (!keys.ok()) return Fail(kExitConfig, keys.status());
+  const auto secrets = flags.policy.secrets_dir.empty()
+                           ? absl::StatusOr<SecretsFolder>(SecretsFolder())
+                           : SecretsFolder::Open(flags.policy.secrets_dir);
+  if (!secrets.ok()) return Fail(kExitConfig, secrets.status());
   CrashNotes notes(flags.slots + flags.process_slots + 1);  // One for the async lane.
   const int joined = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   SupervisorOptions supervision{.notes = &notes, .joined = joined};
@@ -482,7 +505,7 @@ int Worker::Main(int argc, char** argv) {
   child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
     return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes,
-                 joined);
+                 joined, *secrets);
   });
 }
 

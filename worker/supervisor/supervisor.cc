@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,8 +108,13 @@ bool SetLimit(const ResourceLimit& limit) {
 
 // Runs in the vforked child: only system calls.
 [[noreturn]] void ExecChild(ExecPlan& plan, const SpawnRequest& request,
-                            const std::vector<int>& ignored_signals, volatile SpawnFault* fault) {
+                            const std::vector<int>& ignored_signals, pid_t parent,
+                            volatile SpawnFault* fault) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(127);  // It died before it was asked for.
+  // No set-user-ID program gives a task more than the worker has.
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  umask(077);
   setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
@@ -124,6 +130,9 @@ bool SetLimit(const ResourceLimit& limit) {
   // Last: it may replace one of those above. In its place already, it only has to stay.
   if (request.progress == kProgressFd) fcntl(kProgressFd, F_SETFD, 0);
   if (request.progress >= 0) dup2(request.progress, kProgressFd);
+  // All of ours close by themselves. What the worker itself inherited does not.
+  const int first_unwanted = request.progress >= 0 ? kProgressFd + 1 : kProgressFd;
+  if (close_range(static_cast<unsigned>(first_unwanted), ~0U, 0) != 0) GiveUp(fault, errno, false);
   for (const ResourceLimit& limit : request.limits) {
     if (!SetLimit(limit)) GiveUp(fault, errno, false);
   }
@@ -137,6 +146,15 @@ bool SetLimit(const ResourceLimit& limit) {
     if (errno != ENOENT && errno != ENOTDIR) worst = errno;
   }
   GiveUp(fault, worst, false);
+}
+
+// If memory runs out the command goes, not the worker. Not by the child itself: as a vforked child
+// of a process whose memory is private it may not.
+void LetGoFirst(pid_t pid) {
+  const int fd = open(StrCat("/proc/", pid, "/oom_score_adj").c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (write(fd, "500", 3) != 3) REEVE_LOG_DEBUG("no oom_score_adj errno={}", errno);
+  close(fd);
 }
 
 class Supervisor {
@@ -347,8 +365,9 @@ void Supervisor::Spawn(SpawnRequest request) {
   ExecPlan plan = MakePlan(request);
   pid_t pid = -1;
   if (fault.error == 0) {
+    const pid_t own = getpid();
     pid = vfork();
-    if (pid == 0) ExecChild(plan, request, ignored_signals_, &fault);
+    if (pid == 0) ExecChild(plan, request, ignored_signals_, own, &fault);
     if (pid < 0) fault.error = errno;
   }
   for (const int fd : {fds[0], request.progress}) {
@@ -362,6 +381,7 @@ void Supervisor::Spawn(SpawnRequest request) {
     event.directory = fault.at_directory;
     return Tell(event);
   }
+  LetGoFirst(pid);
   running_[request.id] = pid;
   commands_[pid] = {.id = request.id,
                     .mark = mark,

@@ -1,0 +1,54 @@
+// A file says what flags say, and nothing else.
+
+#include "worker/sdk/yaml_config.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include "CLI/CLI.hpp"
+#include "gtest/gtest.h"
+
+namespace reeve {
+namespace {
+
+struct Settings {
+  uint32_t slots = 1;
+  std::vector<std::string> handlers;
+  bool no_shell = false;
+};
+
+Settings Parsed(const std::string& yaml, const std::string& flags = "") {
+  const std::string path = testing::TempDir() + "/worker." + std::to_string(getpid()) + ".yaml";
+  std::ofstream(path) << yaml;
+  Settings settings;
+  CLI::App app;
+  app.add_option("--slots", settings.slots);
+  app.add_option("--handlers", settings.handlers)->delimiter(',');
+  app.add_flag("--no-shell", settings.no_shell);
+  AddYamlConfig(&app);
+  app.parse("--config " + path + " " + flags);
+  return settings;
+}
+
+TEST(YamlConfigTest, AFileSetsFlagsByName) {
+  const Settings settings = Parsed("slots: 8\nhandlers: [exec, http]\nno-shell: true\n");
+  EXPECT_EQ(settings.slots, 8u);
+  EXPECT_EQ(settings.handlers, (std::vector<std::string>{"exec", "http"}));
+  EXPECT_TRUE(settings.no_shell);
+  EXPECT_EQ(Parsed("").slots, 1u);
+}
+
+TEST(YamlConfigTest, TheCommandLineCountsMore) {
+  EXPECT_EQ(Parsed("slots: 8\n", "--slots 3").slots, 3u);
+}
+
+TEST(YamlConfigTest, WhatIsNoFlagOrNoValueIsAnError) {
+  for (const char* yaml : {"slot: 8", "slots: {a: 1}", "slots: [[1]]", "- slots", "slots: 'x",
+                           "slots: many", "slots:", "slots: []"}) {
+    EXPECT_THROW(Parsed(yaml), CLI::ParseError) << yaml;
+  }
+}
+
+}  // namespace
+}  // namespace reeve
