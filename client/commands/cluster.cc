@@ -44,6 +44,11 @@ std::string Pools(const v1::Worker& worker) {
   return lines;
 }
 
+std::string HostOf(const v1::Worker& worker) {
+  return worker.name().empty() ? worker.hostname()
+                               : StrCat(worker.hostname(), " (", worker.name(), ")");
+}
+
 std::string Handlers(const v1::Worker& worker) {
   std::string names;
   for (const v1::HandlerOffer& offer : worker.handlers()) {
@@ -64,10 +69,10 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
   std::string messages;
   for (const v1::Worker& worker : workers->workers()) {
     table.Add({worker.worker().empty() ? "-" : worker.worker(),
-               v1::Worker::State_Name(worker.state()), worker.hostname(), StrCat(worker.pid()),
-               Slots(worker, v1::THREAD), Slots(worker, v1::ASYNC), Slots(worker, v1::PROCESS),
-               StrCat(worker.held_count()), StrCat(worker.finished_count()),
-               Ago(worker.last_seen_time()), Handlers(worker)});
+               v1::Worker::State_Name(worker.state()), Printable(HostOf(worker), 60),
+               StrCat(worker.pid()), Slots(worker, v1::THREAD), Slots(worker, v1::ASYNC),
+               Slots(worker, v1::PROCESS), StrCat(worker.held_count()),
+               StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Handlers(worker)});
     messages += Pools(worker);
     if (!worker.message().empty()) {
       const std::string who = worker.worker().empty() ? "refused" : worker.worker();

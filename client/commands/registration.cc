@@ -150,6 +150,12 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
   up->add_option("--listen", p->up.listen,
                  "An address of this machine for workers and clients on others; may be repeated. "
                  "Everything is encrypted then, and asks for keys");
+  up->add_option(
+        "--handlers", p->up.handlers,
+        "Built-in handlers that the workers offer; default: all, with --listen all but exec")
+      ->type_name("NAME,…");
+  up->add_flag("--allow-shell", p->up.allow_shell,
+               "With --listen: commands may be scripts for a shell");
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
   up->callback([p] {
     p->action = [p] { return WithoutMaster(p, "up", [p] { return RunUp(p->session, p->up); }); };

@@ -64,8 +64,13 @@ void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOp
                                   : StrCat("started ", absl::StrJoin(cluster.started(), ", "));
   console.Out(StrCat("Reeve is up at ", address, " with ", options.workers, " workers (", started,
                      ").\n", "state: ", options.state_folder, "\n", "next:  reeve", master,
-                     " map -- wc -c {} ::: /etc/*.conf\n"));
+                     cluster.listen().empty() ? " map -- wc -c {}" : " map --handler digest",
+                     " ::: /etc/*.conf\n"));
   if (cluster.listen().empty()) return;
+  if (options.worker_flags.empty()) {
+    console.Out(
+        "commands: these workers run none for others, unless you allow it: --handlers exec,echo\n");
+  }
   console.Out(StrCat("other machines: copy ", cluster.join_token_file(),
                      " there (it is good for a week), and run\n       reeve worker join ",
                      WithPort(NameForOthers(cluster), cluster.address().port),
@@ -87,6 +92,8 @@ absl::StatusOr<int> RunUp(Session& session, const UpOptions& options) {
   local.process_slots = options.process_slots;
   local.async_slots = options.async_slots;
   local.listen = options.listen;
+  if (!options.handlers.empty()) local.worker_flags = {"--handlers", options.handlers};
+  if (options.allow_shell) local.worker_flags.push_back("--allow-shell");
   local.is_detached = options.detach;
   const auto cluster = LocalCluster::Start(local, canceller);
   if (!cluster.ok()) return cluster.status();

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/input_batch.h"
+#include "base/json_text.h"
+#include "base/label.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "base/wire.h"
@@ -173,6 +175,13 @@ absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch) {
       hello.process_id.size() > 64 || hello.hostname.size() > 256 || hello.version.size() > 64) {
     return Malformed("worker_id, process_id, hostname or version out of bounds");
   }
+  if (wire.name().size() > 64 || !IsUtf8(wire.name())) return Malformed("name out of bounds");
+  if (wire.labels_size() > 64) return Malformed("more than 64 labels");
+  for (const auto& [label, value] : wire.labels()) {
+    if (!IsLabel(label, value)) return Malformed("label out of bounds");
+  }
+  hello.name = wire.name();
+  hello.labels.insert(wire.labels().begin(), wire.labels().end());
   if (wire.handlers_size() > 1000) return Malformed("more than 1,000 handlers");
   for (const v1::HandlerOffer& offer : wire.handlers()) {
     if (offer.name().empty() || offer.name().size() > 64 || offer.lane() < 1 ||

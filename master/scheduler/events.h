@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -136,6 +137,8 @@ struct Hello {
   std::string worker_id;
   std::string process_id;
   std::string hostname;
+  std::string name;                           // As its owner calls it.
+  std::map<std::string, std::string> labels;  // What its owner says of it.
   std::string version;
   uint32_t pid = 0;
   std::vector<HandlerOffer> handlers;

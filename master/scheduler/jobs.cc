@@ -92,11 +92,13 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
       queued_bytes + event.input_bytes > options.max_queued_bytes) {
     return Full("too many tasks or bytes are waiting");
   }
-  if (const auto share = shares.find(event.options.owner); share != shares.end()) {
-    if (share->second.jobs >= options.max_active_jobs_per_owner)
+  if (const std::string& owner = event.options.owner; !owner.empty()) {
+    const auto found = shares.find(owner);
+    const Share share = found == shares.end() ? Share() : found->second;
+    if (share.jobs >= options.max_active_jobs_per_owner)
       return Full("this principal has too many unfinished jobs");
-    if (share->second.tasks + event.input_count > options.max_queued_payload_tasks_per_owner ||
-        share->second.bytes + event.input_bytes > options.max_queued_bytes_per_owner) {
+    if (share.tasks + event.input_count > options.max_queued_payload_tasks_per_owner ||
+        share.bytes + event.input_bytes > options.max_queued_bytes_per_owner) {
       return Full("this principal has too many tasks or bytes waiting");
     }
   }

@@ -48,8 +48,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     chunk.left = stored.run.count;
     job.total = stored.run.end();
     if (chunk.has_inputs) {
-      CountQueued(job, static_cast<int64_t>(stored.run.count),
-                  static_cast<int64_t>(stored.bytes));
+      CountQueued(job, static_cast<int64_t>(stored.run.count), static_cast<int64_t>(stored.bytes));
     }
     job.chunks.push_back(std::move(chunk));
   }

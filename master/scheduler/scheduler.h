@@ -76,7 +76,8 @@ struct SchedulerOptions {
 // A worker as people see it.
 struct WorkerView {
   WorkerNumber number;
-  std::string worker_id, hostname, version;
+  std::string worker_id, hostname, version, name;
+  std::map<std::string, std::string> labels;
   uint32_t pid = 0;
   enum class State : uint8_t { kOnline = 1, kSuspect = 2, kDraining = 3 } state = State::kOnline;
   std::vector<HandlerOffer> handlers;

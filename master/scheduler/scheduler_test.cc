@@ -667,5 +667,34 @@ TEST(Scheduler, ATaskIsHeldByTheSessionThatItWasGivenToUntilItsOutcomeIsAdmitted
   EXPECT_FALSE(h.scheduler_.IsHeldBy(SessionId(1), job, mine.run.first));
 }
 
+TEST(Scheduler, AnOwnerHasBoundsOfItsOwnAndOthersDoNotNotice) {
+  SchedulerOptions options;
+  options.max_active_jobs_per_owner = 2;
+  options.max_queued_payload_tasks_per_owner = 5;
+  Harness h(Harness::Fresh(), options);
+  int requests = 0;
+  const auto create = [&](const std::string& owner, uint32_t inputs) {
+    CreateJob event;
+    event.call = CallId(++requests);
+    event.request_id = std::to_string(requests);
+    event.options.handler = "echo";
+    event.options.owner = owner;
+    event.input_count = inputs;
+    event.input_bytes = inputs;
+    if (inputs > 0) event.inputs = std::shared_ptr<const InputBatch>(nullptr);
+    event.array_count = inputs > 0 ? 0 : 1;
+    h.Step(std::move(event));
+    return std::get<JobReply>(h.replies.back().body);
+  };
+  const JobId first = create("alice", 0).view.job;
+  EXPECT_TRUE(create("alice", 0).status.ok());
+  EXPECT_EQ(create("alice", 0).status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(create("bob", 0).status.ok());
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(create("", 0).status.ok());
+  EXPECT_EQ(create("bob", 6).status.code(), absl::StatusCode::kResourceExhausted);
+  h.Step(CancelJob{CallId(99), first});
+  EXPECT_TRUE(create("alice", 0).status.ok());
+}
+
 }  // namespace
 }  // namespace reeve

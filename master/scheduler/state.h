@@ -186,7 +186,8 @@ struct Pace {
 struct WorkerRecord {
   SessionId session;
   WorkerNumber number;
-  std::string worker_id, process_id, hostname, version;
+  std::string worker_id, process_id, hostname, version, name;
+  std::map<std::string, std::string> labels;
   uint32_t pid = 0;
   std::vector<HandlerOffer> handlers;
   LaneRooms lanes{};
@@ -461,7 +462,7 @@ struct Scheduler::Impl {
   std::map<std::pair<absl::Time, JobId>, After> due;
   uint64_t queued_tasks = 0, queued_bytes = 0, resident_bytes = 0;
   std::map<std::string, Share> shares;  // By owner; of those with jobs. They stay where they are.
-  uint64_t reserved_keys = 0;  // Sum of max_tasks of the jobs that accept inputs.
+  uint64_t reserved_keys = 0;           // Sum of max_tasks of the jobs that accept inputs.
   uint64_t ephemeral_inputs = 0, ephemeral_results = 0;  // Bytes.
   std::set<JobId> ephemeral_jobs;
   std::deque<AppendTasks> parked;  // Appends without room, in order of arrival.

@@ -52,6 +52,8 @@ std::vector<WorkerView> Scheduler::ListWorkers() const {
     view.number = worker->number;
     view.worker_id = worker->worker_id;
     view.hostname = worker->hostname;
+    view.name = worker->name;
+    view.labels = worker->labels;
     view.version = worker->version;
     view.pid = worker->pid;
     view.state = worker->draining     ? WorkerView::State::kDraining

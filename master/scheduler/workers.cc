@@ -77,6 +77,8 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
   worker.worker_id = event.worker_id;
   worker.process_id = event.process_id;
   worker.hostname = event.hostname;
+  worker.name = event.name;
+  worker.labels = event.labels;
   worker.version = event.version;
   worker.pid = event.pid;
   worker.handlers = event.handlers;

@@ -70,6 +70,8 @@ void ToProto(const WorkerView& view, v1::Worker* worker) {
   worker->set_worker_id(view.worker_id);
   worker->set_state(static_cast<v1::Worker::State>(view.state));
   worker->set_hostname(view.hostname);
+  worker->set_name(view.name);
+  worker->mutable_labels()->insert(view.labels.begin(), view.labels.end());
   worker->set_pid(view.pid);
   worker->set_version(view.version);
   for (const HandlerOffer& offer : view.handlers) {

@@ -10,6 +10,7 @@
 #include "base/input_key.h"
 #include "base/strings.h"
 #include "base/uuid.h"
+#include "master/store/job_record.h"
 #include "master/store/row_codec.h"
 #include "master/store/sqlite.h"
 #include "master/store/sqlite_reader.h"
@@ -263,6 +264,7 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.request_id = jobs->Bytes(8);
     job.job.content_hash = static_cast<uint64_t>(jobs->Int(9));
     job.job.view.record = Buffer(std::string(jobs->Bytes(11)));
+    job.job.options.owner = OwnerOf(job.job.view.record);
     if (Checksum({}, job.job.view.record.view()) != jobs->Int(10))
       return Damaged("record", job.job.view.job);
     TaskCounts counts;

@@ -1,5 +1,6 @@
 """The encrypted link and API: who is kept out, and what a worker that was let in may not do."""
 
+import json
 import os
 import pathlib
 import re
@@ -40,7 +41,7 @@ class Encrypted(Cluster):
 
     def start_joined(self, name, key_file=None, program=WORKER, flags=()):
         return self.spawn(name, [program, "--master", self.address, "--state-dir", self.folder / name, "--slots", 2, "--key-file",
-                                 key_file or self.folder / name / "worker.key", *flags])
+                                 key_file or self.folder / name / "worker.key", "--handlers", "exec,echo", *flags])
 
     def online(self):
         return self.reeve("worker", "list").stdout.count("ONLINE")
@@ -190,6 +191,18 @@ class LinkTest(unittest.TestCase):
         again = self.cluster.start_joined("gone", flags=["--connect-timeout", "3"])
         self.assertNotEqual(again.wait(30), 0)
         self.assertEqual(self.cluster.online(), 2)
+
+    def test_a_worker_is_shown_with_the_name_and_labels_of_its_owner(self):
+        self.assertEqual(self.cluster.join("named").returncode, 0)
+        worker = self.cluster.start_joined("named", flags=["--name", "rack 7", "--label", "zone=b", "--label", "gpu="])
+        wait_for(lambda: self.cluster.online() == 3, "a third worker")
+        listed = json.loads(self.cluster.reeve("--json", "worker", "list").stdout)["workers"]
+        self.assertEqual([(w["name"], w["labels"]) for w in listed if w.get("name")], [("rack 7", {"zone": "b", "gpu": ""})])
+        self.assertIn("(rack 7)", self.cluster.reeve("worker", "list").stdout)
+        worker.terminate()
+        self.assertEqual(worker.wait(30), 0)
+        wrong = self.cluster.start_joined("named", flags=["--label", "Zone B"])
+        self.assertEqual(wrong.wait(30), 2)
 
     def test_a_drained_worker_finishes_and_leaves(self):
         self.assertEqual(self.cluster.join("tired").returncode, 0)

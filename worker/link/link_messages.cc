@@ -192,6 +192,8 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
     wire.set_worker_id(identity.worker_id);
     wire.set_process_id(identity.process_id);
     wire.set_hostname(identity.hostname);
+    wire.set_name(identity.name);
+    wire.mutable_labels()->insert(identity.labels.begin(), identity.labels.end());
     wire.set_pid(identity.pid);
     wire.set_version(identity.version);
     wire.set_min_protocol(kLinkProtocol);

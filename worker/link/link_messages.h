@@ -6,6 +6,7 @@
 #ifndef REEVE_WORKER_LINK_LINK_MESSAGES_H_
 #define REEVE_WORKER_LINK_LINK_MESSAGES_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@ namespace reeve {
 
 // What a worker says of itself in Hello.
 struct WorkerIdentity {
-  std::string token, worker_id, process_id, hostname, version, host_key;
+  std::string token, worker_id, process_id, hostname, version, host_key, name;
+  std::map<std::string, std::string> labels;
   uint32_t pid = 0;
   std::vector<std::pair<std::string, Lane>> handlers;
 };

@@ -18,6 +18,7 @@
 #include "base/host_address.h"
 #include "base/host_key.h"
 #include "base/json_text.h"
+#include "base/label.h"
 #include "base/link_keys.h"
 #include "base/log.h"
 #include "base/private_memory.h"
@@ -74,6 +75,8 @@ struct Flags {
   std::string state_dir;
   std::string token_file;
   std::string key_file;
+  std::string name;
+  std::vector<std::string> labels;  // NAME=VALUE.
   double connect_timeout = 30;
   double drain_timeout = 10;
   std::vector<std::string> plugins;
@@ -160,6 +163,24 @@ absl::Status CheckSql(const std::vector<std::string>& sql) {
   return absl::OkStatus();
 }
 
+// Errors: INVALID_ARGUMENT  a name or label that is none, or too many.
+absl::Status CheckNames(const Flags& flags) {
+  if (flags.name.size() > 64 || !IsUtf8(flags.name))
+    return absl::InvalidArgumentError("--name: at most 64 bytes of UTF-8");
+  if (flags.labels.size() > 64) return absl::InvalidArgumentError("--label: at most 64");
+  for (const std::string& label : flags.labels) {
+    const size_t equals = label.find('=');
+    if (equals == std::string::npos || !IsLabel(std::string_view(label).substr(0, equals),
+                                                std::string_view(label).substr(equals + 1))) {
+      return absl::InvalidArgumentError(
+          StrCat("--label ", label,
+                 ": NAME=VALUE is wanted, the name of 1 to 63 of a-z, 0-9, ., _, "
+                 "-, /, the value at most 63 printable characters"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 WorkerLoop* draining_loop = nullptr;
 IdleLinks* draining_links = nullptr;
 
@@ -188,6 +209,11 @@ absl::StatusOr<WorkerIdentity> MakeIdentity(const Flags& flags) {
     identity.token = *token;
   }
   identity.hostname = HostName();
+  identity.name = flags.name;
+  for (const std::string& label : flags.labels) {
+    const size_t equals = label.find('=');
+    identity.labels[label.substr(0, equals)] = label.substr(equals + 1);
+  }
   identity.version = kVersion;
   identity.host_key = HostKey();
   return identity;
@@ -414,6 +440,11 @@ int Worker::Main(int argc, char** argv) {
   app.add_option("--token-file", flags.token_file,
                  "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters "
                  "folder of the configuration");
+  app.add_option("--name", flags.name, "What to call this worker, beside its number");
+  app.add_option("--label", flags.labels,
+                 "NAME=VALUE: something to know about it; may be repeated, shown by `reeve worker "
+                 "list --json`")
+      ->type_name("NAME=VALUE");
   app.add_option("--key-file", flags.key_file,
                  "The worker's keys for an encrypted link, as `reeve worker join` makes them; "
                  "needed for a master on another machine");
@@ -450,7 +481,8 @@ int Worker::Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (absl::Status s = Settle(flags.master, &flags.policy); !s.ok()) return Fail(kExitUsage, s);
+  if (absl::Status s = Settle(flags.master, !flags.key_file.empty(), &flags.policy); !s.ok())
+    return Fail(kExitUsage, s);
   AddBuiltinHandlers([&](std::string_view name) { return flags.policy.Offers(name); },
                      &impl_->registry);
   if (flags.isolated_child) {
@@ -461,6 +493,7 @@ int Worker::Main(int argc, char** argv) {
     return Fail(kExitConfig, s);
   KeepMemoryPrivate();
   if (absl::Status s = CheckSql(flags.sql); !s.ok()) return Fail(kExitConfig, s);
+  if (absl::Status s = CheckNames(flags); !s.ok()) return Fail(kExitUsage, s);
   if (flags.slots == 0) flags.slots = std::max(1u, std::thread::hardware_concurrency());
   if (flags.process_slots == 0) flags.process_slots = flags.slots;
   if (flags.slots > 10'000 || flags.process_slots > 10'000) {

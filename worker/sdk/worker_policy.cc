@@ -26,10 +26,10 @@ std::string BuiltinNames() {
 }  // namespace
 
 bool WorkerPolicy::Offers(std::string_view handler) const {
-  return handlers.empty() ? is_local || handler != "exec" : Contains(handlers, handler);
+  return handlers.empty() ? is_private || handler != "exec" : Contains(handlers, handler);
 }
 
-bool WorkerPolicy::allows_shell() const { return !no_shell && (allow_shell || is_local); }
+bool WorkerPolicy::allows_shell() const { return !no_shell && (allow_shell || is_private); }
 
 void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy) {
   constexpr uint64_t kMost = uint64_t{1} << 60;
@@ -64,10 +64,11 @@ void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{4'194'304}));
 }
 
-absl::Status Settle(std::string_view master, WorkerPolicy* policy) {
+absl::Status Settle(std::string_view master, bool has_keys, WorkerPolicy* policy) {
   const auto address = ParseHostPort(master);
   // What is no address is refused later, and with it the worker.
   policy->is_local = !address.ok() || IsLoopbackHost(address->host);
+  policy->is_private = policy->is_local && !has_keys;
   for (const std::string& name : policy->handlers) {
     if (!Contains(kBuiltin, name)) {
       return absl::InvalidArgumentError(StrCat("--handlers: there is no built-in handler `", name,

@@ -33,7 +33,8 @@ struct WorkerPolicy {
   CommandSpec::Limits limits;  // Of every command, beside those of its job.
 
   // Settled by Settle().
-  bool is_local = true;
+  bool is_local = true;    // The master is on this machine.
+  bool is_private = true;  // And nobody else's jobs come from it: the link has no keys.
 
   // A built-in handler, named exactly.
   bool Offers(std::string_view handler) const;
@@ -43,9 +44,10 @@ struct WorkerPolicy {
 // Adds the flags that set it. `policy` outlives the parsing.
 void AddPolicyFlags(CLI::App* app, WorkerPolicy* policy);
 
-// To be called once the flags are parsed. Errors: INVALID_ARGUMENT  an unknown handler; flags that
+// To be called once the flags are parsed. `has_keys`: the link is encrypted, so the master listens
+// to other machines, too, or may. Errors: INVALID_ARGUMENT  an unknown handler; flags that
 // contradict each other.
-absl::Status Settle(std::string_view master, WorkerPolicy* policy);
+absl::Status Settle(std::string_view master, bool has_keys, WorkerPolicy* policy);
 
 // Errors: FAILED_PRECONDITION  the worker would run as root for a master elsewhere, unasked.
 absl::Status CheckUser(const WorkerPolicy& policy, bool is_root);

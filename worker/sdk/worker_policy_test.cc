@@ -13,7 +13,7 @@ WorkerPolicy Settled(const std::string& master, const std::string& flags = "") {
   CLI::App app;
   AddPolicyFlags(&app, &policy);
   app.parse(flags);
-  EXPECT_TRUE(Settle(master, &policy).ok());
+  EXPECT_TRUE(Settle(master, false, &policy).ok());
   return policy;
 }
 
@@ -38,11 +38,11 @@ TEST(WorkerPolicyTest, HandlerNamesAreMatchedExactly) {
 
 TEST(WorkerPolicyTest, AnUnknownHandlerAndContradictionsAreErrors) {
   WorkerPolicy unknown{.handlers = {"exec", "shell"}};
-  EXPECT_EQ(Settle("127.0.0.1:1", &unknown).message(),
+  EXPECT_EQ(Settle("127.0.0.1:1", false, &unknown).message(),
             "--handlers: there is no built-in handler `shell`; there are: exec, http, crawl, sql, "
             "jq, echo, sleep, digest");
   WorkerPolicy both{.allow_shell = true, .no_shell = true};
-  EXPECT_FALSE(Settle("127.0.0.1:1", &both).ok());
+  EXPECT_FALSE(Settle("127.0.0.1:1", false, &both).ok());
 }
 
 TEST(WorkerPolicyTest, RootForAnotherMachineIsRefusedUnlessAllowed) {
@@ -56,6 +56,17 @@ TEST(WorkerPolicyTest, LimitsAreTakenWithUnits) {
   const WorkerPolicy policy = Settled("127.0.0.1:1", "--limit-memory 4G --limit-cpu 60");
   EXPECT_EQ(policy.limits.memory_bytes, uint64_t{4} << 30);
   EXPECT_EQ(policy.limits.cpu_seconds, 60u);
+}
+
+TEST(WorkerPolicy, OnALinkWithKeysCommandsNeedTheOwnersWordAlsoOnLoopback) {
+  WorkerPolicy policy;
+  ASSERT_TRUE(Settle("127.0.0.1:7520", true, &policy).ok());
+  EXPECT_FALSE(policy.Offers("exec"));
+  EXPECT_FALSE(policy.allows_shell());
+  EXPECT_TRUE(policy.Offers("echo"));
+  EXPECT_TRUE(CheckUser(policy, true).ok());
+  policy.handlers = {"exec"};
+  EXPECT_TRUE(policy.Offers("exec"));
 }
 
 }  // namespace
