@@ -240,6 +240,37 @@ TEST(ResultBatch, RefusesColumnsThatDoNotFit) {
   EXPECT_FALSE(ResultBatch::Parse(Buffer(proto.SerializeAsString())).ok());
 }
 
+std::vector<TimeCount> RunTimes(const std::string& wire) {
+  const auto batch = ResultBatch::Parse(Buffer(wire));
+  EXPECT_TRUE(batch.ok()) << batch.status();
+  return batch.ok() ? (*batch)->RunTimes() : std::vector<TimeCount>{};
+}
+
+TEST(ResultBatch, RunTimesOfEqualLengthAreOneBucket) {
+  ResultBatchBuilder builder;
+  for (TaskIndex i = 0; i < 5; ++i) builder.Add({.index = i, .run_us = 1'000});
+  EXPECT_EQ(RunTimes(builder.Finish("w-1")),
+            (std::vector<TimeCount>{{TimeHistogram::BucketOf(1'000), 5}}));
+}
+
+TEST(ResultBatch, RunTimesThatAreNotOnTheWireAreZero) {
+  EXPECT_EQ(RunTimes(EncodeEmptyResults({3, 7}, 1, 0, "w-1")), (std::vector<TimeCount>{{0, 7}}));
+  const std::vector<TimeCount> none = RunTimes("");
+  uint32_t count = 0;
+  for (const TimeCount& times : none) count += times.count;
+  EXPECT_EQ(count, 0u);
+}
+
+TEST(ResultBatch, RunTimesOfEachEntryAreInAscendingBuckets) {
+  ResultBatchBuilder builder;
+  const uint32_t times[] = {70'000, 3, UINT32_MAX, 70'001, 0, 3};
+  for (TaskIndex i = 0; i < 6; ++i) builder.Add({.index = i, .run_us = times[i]});
+  EXPECT_EQ(
+      RunTimes(builder.Finish("w-1")),
+      (std::vector<TimeCount>{
+          {0, 1}, {3, 2}, {TimeHistogram::BucketOf(70'000), 2}, {TimeHistogram::kBuckets - 1, 1}}));
+}
+
 TEST(Batches, SurviveRandomBytes) {
   std::mt19937 random(3);
   InputBatchBuilder inputs;

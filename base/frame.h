@@ -48,8 +48,10 @@ enum class FrameType : uint16_t {
   kOutput = 13,
   kDrain = 14,
   kGoodbye = 15,
+  kRelayed = 16,
+  kRelayedAck = 17,
 };
-inline constexpr uint16_t kLastFrameType = 15;
+inline constexpr uint16_t kLastFrameType = 17;
 
 struct FrameHead {
   FrameType type = FrameType::kHello;

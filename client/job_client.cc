@@ -170,6 +170,7 @@ absl::StatusOr<v1::Cluster> JobClient::GetCluster() {
 absl::StatusOr<v1::Statistics> JobClient::GetStatistics(bool reset) {
   v1::GetStatisticsRequest request;
   request.set_reset(reset);
+  if (reset) request.set_request_id(MakeUuid());
   return Call(cluster_.get(), &v1::ClusterService::Stub::GetStatistics, request);
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -18,12 +17,12 @@
 #include "absl/time/clock.h"
 #include "base/accept_guard.h"
 #include "base/clock.h"
-#include "base/connection_watch.h"
 #include "base/descriptor_limit.h"
 #include "base/failpoint.h"
 #include "base/host_address.h"
 #include "base/host_key.h"
 #include "base/log.h"
+#include "base/memory_watch.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
 #include "base/private_memory.h"
@@ -117,37 +116,6 @@ absl::Status MakeRoomForConnections() {
   if (limit >= kLeastDescriptors) return absl::OkStatus();
   return absl::FailedPreconditionError(StrCat("only ", limit, " open files are allowed, at least ",
                                               kLeastDescriptors, " are needed (ulimit -n)"));
-}
-
-uint64_t ResidentBytes() {
-  uint64_t pages = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-// Below this nobody looks who sends without end.
-constexpr uint64_t kModestBytes = 128 << 20;
-// What a connection may bring without a message: a worker sends again what is not acknowledged, 16
-// MiB at most, also while nobody receives.
-constexpr uint64_t kEndlessBytes = 64 << 20;
-
-// A message without end grows inside libzmq: its connection is cut. If memory grows all the same,
-// ending here and going on from the store is better than what the kernel would choose to kill.
-void WatchMemory(uint64_t most_bytes, uint16_t dispatch_port, uint16_t collector_port) {
-  NamedThread("memory-watch", [most_bytes, watch = ConnectionWatch({dispatch_port, collector_port},
-                                                                   kEndlessBytes)]() mutable {
-    for (;;) {
-      const uint64_t resident = ResidentBytes();
-      if (resident > most_bytes) {
-        REEVE_LOG_ERROR("memory is above its bound, ending resident_bytes={} most_bytes={}",
-                        resident, most_bytes);
-        _exit(kExitFault);
-      }
-      if (const size_t ended = resident > kModestBytes ? watch.EndEndless() : 0; ended > 0)
-        REEVE_LOG_ERROR("connections cut that sent without end count={}", ended);
-      absl::SleepFor(absl::Milliseconds(50));
-    }
-  }).detach();
 }
 
 SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
@@ -260,8 +228,9 @@ class Housekeeper {
 
 int Serve(const Flags& flags, SystemdNotify& systemd) {
   if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
-  WatchMemory(flags.max_memory_mib << 20, static_cast<uint16_t>(flags.port + 1),
-              static_cast<uint16_t>(flags.port + 2));
+  WatchMemory(flags.max_memory_mib << 20,
+              {static_cast<uint16_t>(flags.port + 1), static_cast<uint16_t>(flags.port + 2)},
+              kExitFault);
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
   const auto listening = DecideListening(flags);

@@ -19,12 +19,15 @@
 #include "base/named_thread.h"
 #include "master/dispatch/link_messages.h"
 #include "master/dispatch/session_registry.h"
+#include "relay/relayed.h"
 
 namespace reeve {
 namespace {
 constexpr int kFramesPerTurn = 64;
 constexpr int kPollMs = 1000;
 constexpr int kExitFault = 70;
+// A frame of acknowledgements to a relay takes no more once it holds so much.
+constexpr size_t kFullBytes = 1u << 20, kFullCount = 256;
 }  // namespace
 
 struct Collector::Impl {
@@ -36,7 +39,13 @@ struct Collector::Impl {
   std::atomic<bool> stopping{false};
   std::thread thread;
   std::unique_ptr<ZmqSocket> socket;
-  absl::flat_hash_map<SessionId, std::string> routes;
+  // By which connection a session last spoke; through a relay, that of the relay, and the relay's
+  // word for the worker's own.
+  struct Route {
+    std::string connection;
+    std::string beyond_relay;
+  };
+  absl::flat_hash_map<SessionId, Route> routes;
   uint64_t dropped = 0;
 
   Mutex keys_mu;
@@ -48,8 +57,11 @@ struct Collector::Impl {
   void Run(std::promise<absl::Status>* started);
   bool ReceiveSome();
   void OnMessage(LinkMessage& message);
+  void OnRelayed(const LinkMessage& message);
+  void OnWorker(LinkMessage& message, std::string beyond_relay);
   void OnOutput(const LinkMessage& message);
   void SendAcks();
+  void SendRelayed(const std::string& relay, std::vector<RelayedPart> acks);
 };
 
 void Collector::Impl::SendAcks() {
@@ -61,15 +73,41 @@ void Collector::Impl::SendAcks() {
     into.recorded.insert(into.recorded.end(), ack.recorded.begin(), ack.recorded.end());
     into.superseded.insert(into.superseded.end(), ack.superseded.begin(), ack.superseded.end());
   }
+  std::map<std::string, std::vector<RelayedPart>> of_relays;
   for (const auto& [session, ack] : merged) {
-    const auto route = routes.find(session);
-    if (route == routes.end()) continue;
+    const auto found = routes.find(session);
+    if (found == routes.end()) continue;
+    const Route& route = found->second;
     FrameHead head;
     head.type = FrameType::kResultAck;
     head.epoch = options.epoch;
     head.session = session;
+    if (!route.beyond_relay.empty()) {
+      of_relays[route.connection].push_back(
+          {head, route.beyond_relay, "", Buffer(ToWire(ack)), Buffer()});
+      continue;
+    }
     // A lost one is asked for again: the worker sends its batch once more.
-    (void)socket->Send(route->second, head, ToWire(ack));
+    (void)socket->Send(route.connection, head, ToWire(ack));
+  }
+  for (auto& [relay, parts] : of_relays) SendRelayed(relay, std::move(parts));
+}
+
+void Collector::Impl::SendRelayed(const std::string& relay, std::vector<RelayedPart> acks) {
+  FrameHead head;
+  head.type = FrameType::kRelayedAck;
+  head.epoch = options.epoch;
+  std::vector<RelayedPart> some;
+  size_t bytes = 0;
+  for (size_t i = 0; i < acks.size(); ++i) {
+    bytes += acks[i].bytes();
+    some.push_back(std::move(acks[i]));
+    const bool last = i + 1 == acks.size();
+    if (!last && some.size() < kFullCount && bytes + acks[i + 1].bytes() <= kFullBytes) continue;
+    RelayedFrame frame = EncodeRelayed(some);
+    (void)socket->Send(relay, head, std::move(frame.body), std::move(frame.blob));
+    some.clear();
+    bytes = 0;
   }
 }
 
@@ -86,12 +124,35 @@ void Collector::Impl::OnOutput(const LinkMessage& message) {
 }
 
 void Collector::Impl::OnMessage(LinkMessage& message) {
+  if (message.head.type == FrameType::kRelayed) return OnRelayed(message);
+  OnWorker(message, "");
+}
+
+void Collector::Impl::OnRelayed(const LinkMessage& message) {
+  // What a relay says of the workers' keys is believed, so not everybody may be one.
+  const bool believed =
+      message.user == kLocalUser || (options.is_relay && options.is_relay(message.user));
+  auto parts = believed ? DecodeRelayed(message.body, message.blob)
+                        : absl::PermissionDeniedError("not of an enrolled relay");
+  if (!parts.ok()) {
+    ++dropped;
+    REEVE_LOG_WARNING("a relay's message was refused why={}", parts.status().ToString());
+    return;
+  }
+  for (RelayedPart& part : *parts) {
+    LinkMessage of_worker{message.route, part.user.empty() ? kLocalUser : std::move(part.user),
+                          part.head, std::move(part.body), std::move(part.blob)};
+    OnWorker(of_worker, std::move(part.connection));
+  }
+}
+
+void Collector::Impl::OnWorker(LinkMessage& message, std::string beyond_relay) {
   const SessionId session = message.head.session;
   if (message.head.epoch != options.epoch || !options.sessions->Contains(session, message.user)) {
     ++dropped;
     return;
   }
-  routes[session] = message.route;
+  routes[session] = {message.route, std::move(beyond_relay)};
   if (message.head.type == FrameType::kOutput) return OnOutput(message);
   link::v1::Results wire;
   if (message.head.type != FrameType::kResults ||

@@ -6,6 +6,8 @@
 // acknowledgements as the loop hands them over. It decides nothing: the one fence is
 // Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands
 // takes the same way, in order with the results: the loop knows whether the session holds the task.
+// What comes through a relay (relay/relay.h) is taken apart and handled as if each worker had sent
+// its own.
 //
 // Thread: its own; Acknowledge and ChangeKeys from any.
 
@@ -34,6 +36,9 @@ class Collector {
     CurveKeys curve;                     // Empty: connections are not encrypted.
     Epoch epoch;                         // Results of another are dropped and counted.
     const SessionRegistry* sessions = nullptr;
+    // Whether the owner of this public key may relay messages of others. Connections that are not
+    // encrypted may, too: they come from this machine.
+    std::function<bool(const std::string& user)> is_relay;
   };
   struct Sinks {
     // Waits while the loop is full; false: stopping.

@@ -40,6 +40,9 @@ bool IsFinal(Reason reason) {
          reason == Reason::kNotAllowed;
 }
 
+// Stopped by its worker for a drain, not by the job: no call.
+bool IsGivenBack(const FailedEntry& entry) { return entry.state == TaskState::kCancelled; }
+
 void AppendRun(std::vector<ResultRun>* runs, PositionedRun run, TaskState state) {
   if (!runs->empty()) {
     ResultRun& last = runs->back();
@@ -131,7 +134,8 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     position += leased.run.count;
   }
   worker.finished += count;
-  if (count == position && job->state != JobState::kCancelling) {
+  const bool called = std::none_of(batch.failed.begin(), batch.failed.end(), IsGivenBack);
+  if (count == position && called && job->state != JobState::kCancelling) {
     HandlerStats& stats = StatsOf(*job);
     for (const TimeCount& times : batch.run_times) stats.times.Add(times);
     stats.run_time += batch.run_time;
@@ -223,8 +227,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq le
 void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, LeaseSeq lease,
                                     uint32_t position, const FailedEntry& entry,
                                     PutResults* write) {
-  // Stopped by its worker for a drain, not by the job: it did not fail.
-  if (entry.state == TaskState::kCancelled) return LoseRuns(now, job, {{index, 1}});
+  if (IsGivenBack(entry)) return LoseRuns(now, job, {{index, 1}});
   ++StatsOf(job).failed[entry.reason];
   Budget& budget = job.budgets[index];
   ++budget.failed_attempts;

@@ -89,7 +89,7 @@ class Harness {
     hello.number = ++hellos_;
     hello.worker_id = "worker" + std::to_string(session % 100);
     hello.process_id = process;
-    hello.handlers = {{"echo", Lane::kThread}};
+    hello.handlers = offers;
     hello.lanes[static_cast<int>(Lane::kThread)] = {slots, 0};
     hello.held = std::move(held);
     hello.suspects = std::move(suspects);
@@ -141,8 +141,9 @@ class Harness {
   }
 
   bool auto_commit = true;
-  size_t result_bytes = 0;  // Of each batch.
-  NewInputs adding;         // With the next batch, as what follows.
+  std::vector<HandlerOffer> offers = {{"echo", Lane::kThread}};  // Of workers that join.
+  size_t result_bytes = 0;                                       // Of each batch.
+  NewInputs adding;  // With the next batch, as what follows.
   std::vector<CountedEntry> counting;
   std::array<uint64_t, kStoreCount> last_commit{};
   std::vector<Write> writes;

@@ -30,6 +30,7 @@
 #include "master/service/doorkeeper.h"
 #include "master/service/grpc_pulse.h"
 #include "master/service/job_service.h"
+#include "master/service/kept_answers.h"
 #include "master/service/task_reads.h"
 #include "master/service/validate.h"
 #include "master/service/worker_service.h"
@@ -177,13 +178,21 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
                                     v1::Statistics* response) override {
     const auto caller = door_.Admit(*context, Method::kClusterServiceGetStatistics);
     if (!caller.ok()) return Finished(context, caller.status());
+    const std::string id = request->reset() ? request->request_id() : "";
+    if (absl::Status s = ValidateRequestId(id); request->reset() && !s.ok())
+      return Finished(context, s);
     ServerUnaryReactor* reactor = context->DefaultReactor();
     const absl::Status asked = parts_.loop->Query(
-        [this, response, reset = request->reset()](Scheduler& scheduler, const Now& now) {
+        [this, response, id](Scheduler& scheduler, const Now& now) {
+          if (const v1::Statistics* answer = resets_.Find(id)) {
+            *response = *answer;
+            return;
+          }
           for (const auto& [handler, stats] : scheduler.Statistics())
             ToProto(handler, stats, response->add_handlers());
           *response->mutable_since_time() = ToProto(since_);
-          if (!reset) return;
+          if (id.empty()) return;
+          resets_.Keep(id, *response);
           scheduler.ResetStatistics();
           since_ = now.wall;
         },
@@ -196,7 +205,9 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
   const ServiceParts parts_;
   Doorkeeper& door_;
   const ApiServer::Options& options_;
-  absl::Time since_ = options_.start_time;  // The loop's.
+  // The loop's:
+  absl::Time since_ = options_.start_time;
+  KeptAnswers<v1::Statistics> resets_{16};
 };
 
 // gRPC does not say why a port could not be had, so try first.

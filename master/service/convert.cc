@@ -118,7 +118,8 @@ void ToProto(const std::string& handler, const HandlerStats& stats,
   statistics->set_succeeded_count(stats.succeeded);
   uint64_t failed = 0;
   for (const auto& [reason, count] : stats.failed) {
-    (*statistics->mutable_failed_by_reason())[std::string(ToString(reason))] = count;
+    // Reasons that this master does not know have one name.
+    (*statistics->mutable_failed_by_reason())[std::string(ToString(reason))] += count;
     failed += count;
   }
   statistics->set_failed_count(failed);

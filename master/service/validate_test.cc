@@ -6,6 +6,7 @@
 #include "google/rpc/status.pb.h"
 #include "gtest/gtest.h"
 #include "master/service/convert.h"
+#include "master/service/kept_answers.h"
 #include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
@@ -256,6 +257,31 @@ TEST(ValidateTest, SecretsAreNamesForCommandsThatGiveDifferentVariables) {
   EXPECT_FALSE(with(many));
   many.pop_back();
   EXPECT_TRUE(with(many));
+}
+
+// They overwrote each other.
+TEST(ConvertTest, FailuresOfReasonsThatShareANameAreAddedUp) {
+  HandlerStats stats;
+  stats.failed[static_cast<Reason>(200)] = 2;
+  stats.failed[static_cast<Reason>(201)] = 3;
+  stats.failed[Reason::kTimeout] = 1;
+  v1::HandlerStatistics statistics;
+  ToProto("echo", stats, &statistics);
+  EXPECT_EQ(statistics.failed_count(), 6u);
+  EXPECT_EQ(statistics.failed_by_reason().at("UNKNOWN"), 5u);
+  EXPECT_EQ(statistics.failed_by_reason().at("TIMEOUT"), 1u);
+}
+
+TEST(KeptAnswersTest, AnAnswerIsKeptUntilSoManyCameAfterIt) {
+  KeptAnswers<int> answers(2);
+  EXPECT_EQ(answers.Find("a"), nullptr);
+  answers.Keep("a", 1);
+  answers.Keep("b", 2);
+  ASSERT_NE(answers.Find("a"), nullptr);
+  EXPECT_EQ(*answers.Find("a"), 1);
+  answers.Keep("c", 3);
+  EXPECT_EQ(answers.Find("a"), nullptr);
+  EXPECT_EQ(*answers.Find("c"), 3);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ import api  # noqa: E402
 import cluster as base  # noqa: E402
 import oracle  # noqa: E402
 
+RELAY = base.RUNFILES / "relay/reeve-collector"
 JOURNAL_WORKER = base.RUNFILES / "tests/faults/journal_worker"
 ROWS = {}
 
@@ -78,6 +79,14 @@ class FaultCluster(base.Cluster):
                                  slots or self.slots, "--state-dir", self.folder / name, "--token-file", self.state / "token",
                                  *self.worker_flags, *flags], self.worker_env if env is None else env, prefix)
 
+    def start_relay(self):
+        """For workers with `--collector` and `self.relay`."""
+        return self.spawn("relay", [RELAY, "--master", f"127.0.0.1:{self.port + 2}", "--port", self.port + 3])
+
+    @property
+    def relay(self):
+        return f"tcp://127.0.0.1:{self.port + 3}"
+
     def start(self):
         self.start_unattended()
         self.wait_for_workers(self.workers)
@@ -120,7 +129,8 @@ class FaultCluster(base.Cluster):
 
     def living(self):
         """Process ids of the workers proper."""
-        return {self.proper(name) for name, process in self.processes.items() if name != "master" and process.poll() is None}
+        return {self.proper(name) for name, process in self.processes.items()
+                if name not in ("master", "relay") and process.poll() is None}
 
     def restart_master(self, env=()):
         self.processes["master"].wait(30)

@@ -122,6 +122,28 @@ class PythonClientTest(unittest.TestCase):
                 self.assertEqual(refused.exception.code(), grpc.StatusCode.FAILED_PRECONDITION, "the job has ended")
                 self.assertEqual((watched[-1].state, watched[-1].counts.succeeded), (job_pb2.Job.SUCCEEDED, 10))
 
+    def test_a_reset_of_statistics_that_is_asked_for_again_gives_the_same_answer(self):
+        """The client does not know whether a call arrived that was broken off, and repeats it."""
+        import grpc
+        from reeve.v1 import services_pb2, services_pb2_grpc
+
+        with Cluster(workers=1) as cluster:
+            cluster.reeve("map", "--handler", "echo", ":::", *"abc")
+            metadata = [("authorization", f"Bearer {(cluster.state / 'token').read_text().strip()}")]
+            with grpc.insecure_channel(cluster.address) as channel:
+                stub = services_pb2_grpc.ClusterServiceStub(channel)
+
+                def reset(request_id):
+                    return stub.GetStatistics(services_pb2.GetStatisticsRequest(reset=True, request_id=request_id), metadata=metadata)
+
+                first = reset("a")
+                self.assertEqual([(h.handler, h.succeeded_count) for h in first.handlers], [("echo", 3)])
+                self.assertEqual(reset("a"), first)
+                self.assertEqual(list(reset("b").handlers), [])
+                with self.assertRaises(grpc.RpcError) as refused:
+                    reset("")
+                self.assertEqual(refused.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -16,6 +16,7 @@
 #include "base/strings.h"
 #include "base/uuid.h"
 #include "base/zmq_socket.h"
+#include "worker/runtime/collector_choice.h"
 
 namespace reeve {
 namespace {
@@ -31,6 +32,14 @@ constexpr size_t kMaxRunning = 1024;
 // A worker whose threads are stuck to this share (one in so many) starts anew.
 constexpr uint32_t kStuckShare = 2;
 constexpr int kExitStuck = 75;
+
+// In proportion to how often results are sent again.
+CollectorChoice::Options ChoiceOptions(absl::Duration repeat) {
+  return {.patience = 1.5 * repeat,
+          .unconnected = 0.5 * repeat,
+          .away = 6 * repeat,
+          .master_silent = 0.3 * repeat};
+}
 
 }  // namespace
 
@@ -53,9 +62,10 @@ struct WorkerLoop::Impl final : public LaneSink {
 
   int Run();
   bool Turn(absl::Duration now);
-  absl::StatusOr<std::unique_ptr<ZmqSocket>> Connect(const std::string& endpoint);
+  absl::StatusOr<std::unique_ptr<ZmqSocket>> Connect(const std::string& endpoint,
+                                                     const std::string& server_key);
   std::string CollectorAt(const std::string& told) const;
-  absl::Status ConnectCollector(const std::string& endpoint);
+  absl::Status ConnectCollector(absl::Duration now);
   void LearnKeys(const link::v1::Welcome& wire);
   void TryOtherKey(absl::Duration now);
   bool Receive(absl::Duration now, ZmqSocket& socket);
@@ -83,7 +93,9 @@ struct WorkerLoop::Impl final : public LaneSink {
   LinkKeys keys = options.keys;
   absl::Duration last_message = Monotonic();
   std::unique_ptr<ZmqSocket> dispatch, collector;
-  std::string collector_endpoint;
+  std::string collector_endpoint;  // Of `collector`.
+  std::string masters_collector;   // As the master told; empty before the first Welcome.
+  CollectorChoice choice{options.relay, ChoiceOptions(options.agent.results_repeat)};
   std::map<Lane, TaskLane*> lanes;
   std::map<std::string, Lane> lane_of_handler;
   std::map<SpanKey, TaskLane*> lane_of;
@@ -115,11 +127,12 @@ absl::Status WorkerLoop::Impl::Send(ZmqSocket& socket, FrameType type, std::stri
 
 // ---- Connections ----
 
-absl::StatusOr<std::unique_ptr<ZmqSocket>> WorkerLoop::Impl::Connect(const std::string& endpoint) {
+absl::StatusOr<std::unique_ptr<ZmqSocket>> WorkerLoop::Impl::Connect(
+    const std::string& endpoint, const std::string& server_key) {
   ZmqSocket::Options socket_options;
   socket_options.linger = absl::Milliseconds(500);
   socket_options.curve = keys.own;
-  socket_options.server_key = keys.server_key;
+  socket_options.server_key = server_key;
   return ZmqSocket::ConnectDealer(context, endpoint, socket_options);
 }
 
@@ -132,10 +145,15 @@ std::string WorkerLoop::Impl::CollectorAt(const std::string& told) const {
   return dispatcher.substr(0, dispatcher.rfind(':')) + told.substr(kAnyHost.size());
 }
 
-absl::Status WorkerLoop::Impl::ConnectCollector(const std::string& endpoint) {
+// To where results go now: a relay, or the master's own.
+absl::Status WorkerLoop::Impl::ConnectCollector(absl::Duration now) {
+  const std::string& endpoint = choice.Choose(now, masters_collector);
   if (collector != nullptr && collector_endpoint == endpoint) return absl::OkStatus();
+  if (collector != nullptr && !options.relay.empty())
+    REEVE_LOG_WARNING("results go another way from={} to={}", collector_endpoint, endpoint);
   collector.reset();
-  auto connected = Connect(endpoint);
+  auto connected =
+      Connect(endpoint, endpoint == options.relay ? options.relay_key : keys.server_key);
   if (!connected.ok()) return connected.status();
   collector = std::move(*connected);
   collector_endpoint = endpoint;
@@ -162,7 +180,7 @@ void WorkerLoop::Impl::TryOtherKey(absl::Duration now) {
   must_change_key = false;
   last_message = now;
   std::swap(keys.server_key, keys.next_server_key);
-  auto connected = Connect(options.dispatch_endpoint);
+  auto connected = Connect(options.dispatch_endpoint, keys.server_key);
   if (!connected.ok()) return;
   dispatch = std::move(*connected);
   collector.reset();  // Made again with the next Welcome.
@@ -201,7 +219,8 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
     local_cluster = wire.local_cluster();
     for (auto& [kind, lane] : lanes) lane->SetWorkerName(wire.worker());
     LearnKeys(wire);
-    if (absl::Status s = ConnectCollector(CollectorAt(wire.collector_endpoint())); !s.ok()) {
+    masters_collector = CollectorAt(wire.collector_endpoint());
+    if (absl::Status s = ConnectCollector(now); !s.ok()) {
       REEVE_LOG_ERROR("cannot connect to the collector why={}", s.ToString());
       return;
     }
@@ -253,6 +272,7 @@ void WorkerLoop::Impl::OnMessage(absl::Duration now, const LinkMessage& message)
     case FrameType::kResultAck: {
       link::v1::ResultAck wire;
       if (!parse(&wire)) return;
+      choice.Acknowledged();
       agent::ResultsAcked event;
       event.numbers.assign(wire.recorded().begin(), wire.recorded().end());
       event.numbers.insert(event.numbers.end(), wire.superseded().begin(), wire.superseded().end());
@@ -267,6 +287,7 @@ bool WorkerLoop::Impl::Receive(absl::Duration now, ZmqSocket& socket) {
     ReceiveResult result = socket.Receive();
     if (result.drained) return i > 0;
     if (result.message.has_value()) {
+      if (&socket == dispatch.get()) choice.MasterHeard(now);
       OnMessage(now, *result.message);
     } else if (absl::IsUnimplemented(result.rejected)) {
       REEVE_LOG_ERROR("the master speaks link protocol {}, this worker {}", result.protocol,
@@ -351,6 +372,8 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
 }
 
 void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, absl::Duration now) {
+  // One that was connected before is an endpoint.
+  if (!batches.empty() && collector != nullptr) (void)ConnectCollector(now);
   size_t next = 0;
   while (next < batches.size()) {
     link::v1::Results wire;
@@ -400,6 +423,7 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
                                   ? absl::UnavailableError("no collector")
                                   : Send(*collector, FrameType::kResults, wire.SerializeAsString(),
                                          only.empty() ? Buffer(std::move(blob)) : std::move(only));
+    choice.Sent(now, sent.ok());
     if (sent.ok()) {
       Failpoint("worker.results_sent");
       continue;
@@ -526,7 +550,7 @@ bool WorkerLoop::Impl::Turn(absl::Duration now) {
 }
 
 int WorkerLoop::Impl::Run() {
-  auto connected = Connect(options.dispatch_endpoint);
+  auto connected = Connect(options.dispatch_endpoint, keys.server_key);
   if (!connected.ok()) {
     std::fprintf(stderr, "reeve-worker: %s\n",
                  std::string(ToStd(connected.status().message())).c_str());

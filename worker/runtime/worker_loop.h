@@ -29,6 +29,9 @@ class WorkerLoop {
     LinkKeys keys;                  // Empty: the link is not encrypted, which is for loopback.
     // The master has told its keys anew; to be kept for the next start.
     std::function<void(const LinkKeys&)> on_keys;
+    // A relay that takes the results instead of the master's own collector, and its public key;
+    // empty: none.
+    std::string relay, relay_key;
     WorkerIdentity identity;
     AgentOptions agent;
     SpoolOptions spool;

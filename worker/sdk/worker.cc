@@ -28,6 +28,7 @@
 #include "base/time_scale.h"
 #include "base/uuid.h"
 #include "base/version.h"
+#include "base/zmq_curve.h"
 #include "worker/async/event_loop.h"
 #include "worker/async/processes.h"
 #include "worker/crawl/crawl_handler.h"
@@ -65,6 +66,7 @@ constexpr uint64_t kDescriptorsPerLink = 2, kOtherDescriptors = 64;
 
 struct Flags {
   std::string master = "127.0.0.1:7520";
+  std::string collector, collector_key;
   uint32_t slots = 0;
   uint32_t process_slots = 0;
   uint32_t async_slots = 1'000;
@@ -247,6 +249,28 @@ absl::StatusOr<LinkKeys> MakeLinkKeys(const Flags& flags, const std::string& wor
   return keys;
 }
 
+// Where results go instead of the master's collector, if anywhere.
+absl::Status CheckRelay(const Flags& flags) {
+  if (flags.collector.empty()) return absl::OkStatus();
+  constexpr std::string_view kScheme = "tcp://";
+  const auto relay = flags.collector.rfind(kScheme, 0) == 0
+                         ? ParseHostPort(flags.collector.substr(kScheme.size()))
+                         : absl::InvalidArgumentError("no scheme");
+  if (!relay.ok()) {
+    return absl::InvalidArgumentError(
+        StrCat("--collector ", flags.collector, ": tcp://HOST:PORT is wanted"));
+  }
+  if (!flags.key_file.empty() && !IsCurveKey(flags.collector_key)) {
+    return absl::InvalidArgumentError(
+        "--collector wants the relay's public key, which it logs when it starts: --collector-key");
+  }
+  if (flags.key_file.empty() && !IsLoopbackHost(relay->host)) {
+    return absl::FailedPreconditionError(
+        StrCat("--collector ", flags.collector, " is another machine, and no key file was given"));
+  }
+  return absl::OkStatus();
+}
+
 int HoldIdleLinks(const Flags& flags, const std::string& dispatch) {
   const uint64_t wanted = kDescriptorsPerLink * flags.idle_links + kOtherDescriptors;
   if (const uint64_t allowed = RaiseDescriptorLimit(); allowed < wanted) {
@@ -301,6 +325,8 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
     const absl::Status kept = WriteLinkKeys(flags.key_file, told);
     REEVE_LOG_INFO("the master told its keys anew kept={}", kept.ToString());
   };
+  options.relay = flags.collector;
+  options.relay_key = flags.collector_key;
   options.identity = identity;
   options.identity.process_id = MakeUuid();
   options.identity.pid = static_cast<uint32_t>(getpid());
@@ -409,6 +435,11 @@ int Worker::Main(int argc, char** argv) {
                  "HOST:PORT of the master's API; dispatch is the port after it")
       ->envname("REEVE_MASTER")
       ->capture_default_str();
+  app.add_option("--collector", flags.collector,
+                 "tcp://HOST:PORT of a relay (reeve-collector) that takes the results; default: "
+                 "the master's own collector, which also stands in for a relay that is silent");
+  app.add_option("--collector-key", flags.collector_key,
+                 "Public key of the relay, if links are encrypted");
   app.add_option("--slots", flags.slots,
                  "Threads of the thread lane; default: the number of cores");
   app.add_option("--process-slots", flags.process_slots, "Commands at once; default: as --slots");
@@ -502,6 +533,7 @@ int Worker::Main(int argc, char** argv) {
   }
   const auto dispatch = DispatchEndpoint(flags);
   if (!dispatch.ok()) return Fail(kExitConfig, dispatch.status());
+  if (absl::Status s = CheckRelay(flags); !s.ok()) return Fail(kExitConfig, s);
   const SystemdNotify systemd = SystemdNotify::FromEnvironment();
   InitLog("reeve-worker");
   if (absl::Status s = InitFailpoints(); !s.ok()) return Fail(kExitUsage, s);
