@@ -136,7 +136,8 @@ ZmqGate::~ZmqGate() {
   if (impl_->thread.joinable()) impl_->thread.join();
 }
 
-absl::StatusOr<std::unique_ptr<ZmqGate>> ZmqGate::Start(ZmqContext& context, Admit admit) {
+absl::StatusOr<std::unique_ptr<ZmqGate>> ZmqGate::Start(ZmqContext& context, Admit admit,
+                                                        Strangers strangers) {
   auto impl = std::make_unique<Impl>();
   impl->context = &context;
   impl->admit = std::move(admit);
@@ -146,7 +147,7 @@ absl::StatusOr<std::unique_ptr<ZmqGate>> ZmqGate::Start(ZmqContext& context, Adm
   auto gate = std::unique_ptr<ZmqGate>(new ZmqGate(std::move(impl)));
   if (!ready) return absl::InternalError("the gate of the link cannot be bound");
   const std::string stranger = gate->impl_->Ask(MakeCurveKeys().public_key, kSelfTest);
-  if (stranger != "400" || !gate->Answers(kSelfTest))
+  if (stranger != (strangers == Strangers::kKeptOut ? "400" : "200") || !gate->Answers(kSelfTest))
     return absl::InternalError("the gate of the link failed its test of itself");
   return gate;
 }

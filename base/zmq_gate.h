@@ -25,11 +25,16 @@ class ZmqGate {
   // Whether the owner of this public key (Z85) may connect. Called on the gate's thread.
   using Admit = std::function<bool(const std::string& public_key)>;
 
+  // Whether strangers are kept out, or let in under the name of their key: for who passes on what
+  // they say together with that name, and decides nothing (a relay).
+  enum class Strangers { kKeptOut, kNamed };
+
   // Starts and tries itself. Connections without CURVE are let in as kLocalUser: only sockets that
   // were bound without keys, on loopback, have any.
   //
-  // Errors: INTERNAL  it does not answer, or says yes to a stranger.
-  static absl::StatusOr<std::unique_ptr<ZmqGate>> Start(ZmqContext& context, Admit admit);
+  // Errors: INTERNAL  it does not answer, or answers a stranger otherwise than it should.
+  static absl::StatusOr<std::unique_ptr<ZmqGate>> Start(ZmqContext& context, Admit admit,
+                                                        Strangers strangers = Strangers::kKeptOut);
   ~ZmqGate();
 
   // False: it is dead or stuck, and libzmq lets anybody in from now on; end the process.

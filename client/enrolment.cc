@@ -41,7 +41,7 @@ absl::StatusOr<CurveKeys> KeysFor(const std::string& key_file, const std::string
 }  // namespace
 
 absl::Status EnrolWorker(JobClient& client, const std::string& worker_folder,
-                         const std::string& key_file) {
+                         const std::string& key_file, bool is_relay) {
   const auto worker_id = WorkerIdIn(worker_folder);
   if (!worker_id.ok()) return worker_id.status();
   const auto own = KeysFor(key_file, *worker_id);
@@ -50,6 +50,7 @@ absl::Status EnrolWorker(JobClient& client, const std::string& worker_folder,
   v1::EnrolWorkerRequest request;
   request.set_worker_id(*worker_id);
   request.set_public_key(keys.own.public_key);
+  request.set_relay(is_relay);
   char hostname[256] = {};
   gethostname(hostname, sizeof hostname - 1);
   request.set_hostname(hostname);

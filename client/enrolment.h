@@ -17,7 +17,7 @@ namespace reeve {
 // the master knows the key. A worker that is enrolled keeps its key.
 // Errors: as JobClient::EnrolWorker; FAILED_PRECONDITION LOCAL  the folder.
 absl::Status EnrolWorker(JobClient& client, const std::string& worker_folder,
-                         const std::string& key_file);
+                         const std::string& key_file, bool is_relay = false);
 
 }  // namespace reeve
 

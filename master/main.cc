@@ -304,7 +304,16 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
       },
       on_fault);
   Collector collector(
-      context, {.endpoints = collect, .curve = link_keys, .epoch = epoch, .sessions = &sessions},
+      context,
+      {.endpoints = collect,
+       .curve = link_keys,
+       .epoch = epoch,
+       .sessions = &sessions,
+       .is_relay =
+           [&access](const std::string& key) {
+             const auto enrolled = (*access)->WorkerOf(key);
+             return enrolled.ok() && enrolled->is_relay;
+           }},
       {.results = [&loop](ResultsArrived results,
                           size_t bytes) { return loop.PostResults(std::move(results), bytes); },
        .output = [&loop](OutputArrived output,

@@ -13,6 +13,8 @@
 #include "CLI/CLI.hpp"
 #include "base/accept_guard.h"
 #include "base/descriptor_limit.h"
+#include "base/host_address.h"
+#include "base/link_keys.h"
 #include "base/log.h"
 #include "base/memory_watch.h"
 #include "base/strings.h"
@@ -35,6 +37,7 @@ struct Flags {
   std::string master = "127.0.0.1:7522";
   std::string listen = "127.0.0.1";
   int port = 7530;
+  std::string key_file;
   uint64_t max_memory_mib = 1024;
 };
 
@@ -43,15 +46,19 @@ int Fail(int code, std::string_view why) {
   return code;
 }
 
-bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
-}
-
-bool IsHostAndPort(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos || colon == 0) return false;
-  const int port = std::atoi(address.c_str() + colon + 1);
-  return port >= 1 && port <= 65'535;
+// Errors: INVALID_ARGUMENT; FAILED_PRECONDITION  beyond loopback without keys.
+absl::StatusOr<LinkKeys> KeysFor(const Flags& flags) {
+  const auto master = ParseHostPort(flags.master);
+  if (!master.ok()) return master.status();
+  if (!flags.key_file.empty()) return ReadLinkKeys(flags.key_file);
+  for (const std::string& host : {flags.listen, master->host}) {
+    if (IsLoopbackHost(host)) continue;
+    return absl::FailedPreconditionError(
+        StrCat(host,
+               " is beyond this machine, and no key file was given; run `reeve worker join "
+               "--relay MASTER:PORT --token-file FILE --state-dir DIR` once, which makes one"));
+  }
+  return LinkKeys();
 }
 
 // At its limit of descriptors libzmq spins in accept; see base/accept_guard.h.
@@ -82,13 +89,24 @@ int Serve(const Flags& flags, const sigset_t& signals) {
     return Fail(kExitConfig,
                 StrCat("at least ", kLeastDescriptors, " open files are needed (ulimit -n)"));
   WatchMemory(flags.max_memory_mib << 20, {static_cast<uint16_t>(flags.port)}, kExitFault);
+  const auto keys = KeysFor(flags);
+  if (!keys.ok()) return Fail(kExitConfig, ToStd(keys.status().message()));
+  const bool has_keys = !keys->own.secret_key.empty();
   ZmqContext context(1);
-  auto gate = ZmqGate::Start(context, [](const std::string&) { return false; });
+  // Who a worker is, is for the master to decide, which gets its key with all that it says.
+  auto gate = ZmqGate::Start(
+      context, [has_keys](const std::string&) { return has_keys; },
+      has_keys ? ZmqGate::Strangers::kNamed : ZmqGate::Strangers::kKeptOut);
   if (!gate.ok()) return Fail(kExitFault, ToStd(gate.status().message()));
-  Relay relay(context, {.listen = StrCat("tcp://", flags.listen, ":", flags.port),
-                        .master = StrCat("tcp://", flags.master)});
+  Relay relay(context, {.listen = StrCat("tcp://",
+                                         WithPort(flags.listen, static_cast<uint32_t>(flags.port))),
+                        .master = StrCat("tcp://", flags.master),
+                        .curve = keys->own,
+                        .server_key = keys->server_key,
+                        .next_server_key = keys->next_server_key});
   if (absl::Status s = relay.Start(); !s.ok()) return Fail(kExitConfig, ToStd(s.message()));
-  REEVE_LOG_INFO("relay serves endpoint={} master={}", relay.endpoint(), flags.master);
+  REEVE_LOG_INFO("relay serves endpoint={} master={} key={}", relay.endpoint(), flags.master,
+                 has_keys ? keys->own.public_key : "none");
   LookAfter(**gate, signals);
   relay.Stop();
   return 0;
@@ -110,6 +128,9 @@ int main(int argc, char** argv) {
   app.add_option("--port", flags.port, "Port to listen on")
       ->check(CLI::Range(1, 65'535))
       ->capture_default_str();
+  app.add_option("--key-file", flags.key_file,
+                 "The relay's keys for encrypted links, as `reeve worker join --relay` makes them; "
+                 "needed beyond loopback");
   app.add_option("--max-memory", flags.max_memory_mib,
                  "Resident memory in MiB above which it ends with 70; workers send again")
       ->check(CLI::Range(128, 1 << 24))
@@ -121,12 +142,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
-  if (!IsHostAndPort(flags.master))
-    return Fail(kExitConfig, StrCat("--master ", flags.master, ": HOST:PORT is wanted"));
-  if (!IsLoopback(flags.listen))
-    return Fail(kExitConfig,
-                StrCat("--listen ", flags.listen,
-                       ": only loopback addresses until the sockets can be encrypted"));
   // Blocked before any thread exists, so that sigtimedwait gets them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/doorbell.h"
@@ -22,6 +23,7 @@ constexpr int kFramesPerTurn = 64;
 constexpr absl::Duration kLongestSleep = absl::Seconds(1);
 // libzmq says when a queue has room again, but not when there is a connection.
 constexpr absl::Duration kTryAgain = absl::Milliseconds(10);
+constexpr absl::Duration kTryOtherKeyAfter = absl::Seconds(4);
 // Messages waiting of each worker, and frames to the master: of about a MiB, seldom 4.
 constexpr int kWorkerQueue = 64, kMasterQueue = 16;
 
@@ -31,7 +33,10 @@ bool IsRelayed(FrameType type) { return type == FrameType::kResults || type == F
 
 struct Relay::Impl {
   Impl(ZmqContext* context, Options given)
-      : context(context), options(std::move(given)), merger(options.merge) {}
+      : context(context), options(std::move(given)), merger(options.merge) {
+    server_keys = {options.server_key};
+    if (!options.next_server_key.empty()) server_keys.push_back(options.next_server_key);
+  }
 
   ZmqContext* const context;
   const Options options;
@@ -45,7 +50,13 @@ struct Relay::Impl {
   std::optional<RelayedFrame> unsent;  // The master did not take it.
   uint64_t dropped = 0, relayed = 0, frames = 0;
 
+  // Of the master: the one in use, then the other that is known, if any.
+  std::vector<std::string> server_keys;
+  absl::Duration taken = absl::InfiniteDuration();  // When the master last took a frame.
+
   absl::Status Open();
+  absl::Status ConnectMaster();
+  void TryOtherKey(absl::Duration now);
   void Run(std::promise<absl::Status>* started);
   bool wants_input() const { return !unsent.has_value() && !merger.is_full(); }
   bool TakeFromWorkers();
@@ -56,19 +67,27 @@ struct Relay::Impl {
   void Sleep();
 };
 
-absl::Status Relay::Impl::Open() {
+absl::Status Relay::Impl::ConnectMaster() {
   ZmqSocket::Options socket_options;
   socket_options.linger = absl::Milliseconds(200);
   socket_options.curve = options.curve;
-  socket_options.server_key = options.server_key;
+  socket_options.server_key = server_keys.front();
   socket_options.high_water_mark = kMasterQueue;
   auto connected = ZmqSocket::ConnectDealer(*context, options.master, socket_options);
   if (!connected.ok()) return connected.status();
+  master = std::move(*connected);
+  return absl::OkStatus();
+}
+
+absl::Status Relay::Impl::Open() {
+  if (absl::Status s = ConnectMaster(); !s.ok()) return s;
+  ZmqSocket::Options socket_options;
+  socket_options.linger = absl::Milliseconds(200);
+  socket_options.curve = options.curve;
   socket_options.high_water_mark = kWorkerQueue;
   socket_options.require_user = true;
   auto bound = ZmqSocket::BindRouter(*context, {options.listen}, socket_options);
   if (!bound.ok()) return bound.status();
-  master = std::move(*connected);
   workers = std::move(*bound);
   endpoint = workers->endpoint();
   return absl::OkStatus();
@@ -104,6 +123,17 @@ bool Relay::Impl::TakeFromWorkers() {
   return wants_input();
 }
 
+// A master that changed its key takes nothing by the old one.
+void Relay::Impl::TryOtherKey(absl::Duration now) {
+  if (server_keys.size() < 2 || now == absl::InfiniteDuration()) return;
+  if (taken == absl::InfiniteDuration()) taken = now;
+  if (now - taken < kTryOtherKeyAfter) return;
+  taken = now;
+  std::swap(server_keys[0], server_keys[1]);
+  if (absl::Status s = ConnectMaster(); !s.ok())
+    REEVE_LOG_ERROR("cannot connect to the master why={}", s.ToString());
+}
+
 // Returns: whether a frame went.
 bool Relay::Impl::SendToMaster(absl::Duration now) {
   if (!unsent.has_value()) {
@@ -114,7 +144,11 @@ bool Relay::Impl::SendToMaster(absl::Duration now) {
   }
   FrameHead head;
   head.type = FrameType::kRelayed;
-  if (!master->Send({}, head, unsent->body, unsent->blob).ok()) return false;
+  if (!master->Send({}, head, unsent->body, unsent->blob).ok()) {
+    TryOtherKey(now);
+    return false;
+  }
+  taken = now;
   ++frames;
   unsent.reset();
   return true;

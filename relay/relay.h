@@ -28,6 +28,7 @@ class Relay {
     // CURVE, unless empty: its own pair, for both sides, and the master's public key.
     CurveKeys curve;
     std::string server_key;
+    std::string next_server_key;  // Tried in turn while the master takes nothing; may be empty.
     MergerOptions merge;
   };
 

@@ -211,7 +211,14 @@ absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options) 
   const auto access = AccessFor(session, *address);
   if (!access.ok()) return access.status();
   JobClient client(address->ToString(), *access);
-  if (absl::Status s = EnrolWorker(client, folder, key_file); !s.ok()) return s;
+  if (absl::Status s = EnrolWorker(client, folder, key_file, options.relay); !s.ok()) return s;
+  if (options.relay) {
+    session.console().Note(
+        StrCat("enrolled; start it with: reeve-collector --master ",
+               Address{address->host, static_cast<uint16_t>(address->port + 2)}.ToString(),
+               " --key-file ", key_file, " --listen ADDRESS"));
+    return kExitOk;
+  }
   const auto program = FindProgram("reeve-worker", "worker");
   if (!program.ok()) return program.status();
   std::vector<std::string> words = {

@@ -30,6 +30,7 @@ struct JoinOptions {
   std::string address;
   std::string state_folder;        // Of the worker.
   bool no_start = false;           // Only make the key file.
+  bool relay = false;              // Of a relay, which is never started from here.
   std::vector<std::string> flags;  // Of reeve-worker, after `--`.
 };
 absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options);

@@ -485,6 +485,7 @@ void AddAccessVerbs(CLI::App* app, Program* p) {
                            "reeve worker join 10.0.0.5:7520 --token-file join_token -- --slots 8");
   join->add_option("address", p->join.address, "HOST:PORT of the master")->required();
   join->add_option("--state-dir", p->join.state_folder, "Folder that keeps the worker's identity");
+  join->add_flag("--relay", p->join.relay, "Enrol a relay (reeve-collector); say how to start it");
   join->add_flag("--no-start", p->join.no_start, "Only enrol; say how to start it");
   join->callback([p] {
     p->join.flags = p->line.command.value_or(std::vector<std::string>());

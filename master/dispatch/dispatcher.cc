@@ -132,6 +132,7 @@ std::string Dispatcher::Impl::WhyNot(const LinkMessage& message,
   }
   const auto enrolled = options.access->WorkerOf(message.user);
   if (!enrolled.ok()) return "its key is not enrolled, or was revoked; join again";
+  if (enrolled->is_relay) return "its key was enrolled for a relay; a worker needs one of its own";
   if (enrolled->worker_id != hello.worker_id())
     return "its key was enrolled for another worker; join with the state folder's own key";
   const auto known = connections.find(message.head.session);

@@ -178,6 +178,10 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
                                     v1::Statistics* response) override {
     const auto caller = door_.Admit(*context, Method::kClusterServiceGetStatistics);
     if (!caller.ok()) return Finished(context, caller.status());
+    if (request->reset() && !caller->principal.controls_all()) {
+      return Finished(context, MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                                         "reset changes what others see: it needs admin"));
+    }
     const std::string id = request->reset() ? request->request_id() : "";
     if (absl::Status s = ValidateRequestId(id); request->reset() && !s.ok())
       return Finished(context, s);

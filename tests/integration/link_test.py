@@ -16,7 +16,7 @@ import unittest
 import grpc
 
 from api_calls import Api
-from cluster import MASTER, REEVE, RUNFILES, WORKER, Cluster, wait_for
+from cluster import RUNFILES, WORKER, Cluster, free_ports, wait_for
 
 sys.path.insert(0, str(RUNFILES / "tests/faults"))
 import api as link_api  # noqa: E402
@@ -41,7 +41,7 @@ class Encrypted(Cluster):
 
     def start_joined(self, name, key_file=None, program=WORKER, flags=()):
         return self.spawn(name, [program, "--master", self.address, "--state-dir", self.folder / name, "--slots", 2, "--key-file",
-                                 key_file or self.folder / name / "worker.key", "--handlers", "exec,echo", *flags])
+                                 key_file or self.folder / name / "worker.key", *(() if "--handlers" in flags else ("--handlers", "exec,echo")), *flags])
 
     def online(self):
         return self.reeve("worker", "list").stdout.count("ONLINE")
@@ -247,6 +247,34 @@ class LinkTest(unittest.TestCase):
         self.assertEqual(one.wait(30), 0)
         self.cluster.start_joined("one")
         wait_for(lambda: self.cluster.online() == 2, "it is back after a restart")
+
+    def test_a_relay_hands_in_what_enrolled_workers_gave_it(self):
+        folder = self.cluster.folder / "relay"
+        joined = self.cluster.reeve("worker", "join", self.cluster.address, "--relay", "--token-file", self.cluster.state / "join_token",
+                                    "--state-dir", folder)
+        self.assertEqual(joined.returncode, 0, joined.stderr)
+        port = free_ports(1)
+        relay = self.cluster.spawn("relay", [RUNFILES / "relay/reeve-collector", "--master", f"127.0.0.1:{self.cluster.port + 2}",
+                                             "--key-file", folder / "worker.key", "--port", port])
+        key = wait_for(lambda: re.search(r"relay serves .* key=(\S+)", self.cluster.log("relay")), "the relay serves").group(1)
+        self.assertEqual(self.cluster.join("behind").returncode, 0)
+        worker = self.cluster.start_joined("behind", flags=["--collector", f"tcp://127.0.0.1:{port}", "--collector-key", key,
+                                                            "--handlers", "digest"])
+        wait_for(lambda: self.cluster.online() == 3, "a third worker\n" + self.cluster.log("behind"))
+        files = [str(self.cluster.state / name) for name in ("ca.pem", "cluster_id")]
+        done = self.cluster.reeve("map", "--handler", "digest", ":::", *files * 20)
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (0, 40), done.stderr)
+        relay.terminate()
+        self.assertEqual(relay.wait(20), 0)
+        said = re.search(r"relay ends messages=(\d+)", self.cluster.log("relay"))
+        self.assertGreater(int(said.group(1)), 0)
+        # A relay's key is no worker's.
+        (self.cluster.folder / "relay/worker_id").chmod(0o600)
+        posing = self.cluster.start_joined("relay")
+        self.assertEqual(posing.wait(30), 78)
+        self.assertIn("enrolled for a relay", self.cluster.log("relay"))
+        worker.terminate()
+        self.assertEqual(worker.wait(30), 0)
 
     def test_the_access_file_is_read_again_on_request(self):
         self.assertEqual(self.cluster.reeve("token", "create", "mallory", "--role", "read", "--out", "mallory.token").returncode, 0)
