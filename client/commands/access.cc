@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "base/certificate.h"
 #include "base/error.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -75,8 +76,15 @@ absl::StatusOr<std::string> Prompt(std::string_view question) {
 }
 
 // The way into `address` by --token-file or by asking, with the authority fetched.
-absl::StatusOr<ClusterAccess> AccessFor(Session& session, const Address& address) {
+absl::StatusOr<ClusterAccess> AccessFor(Session& session, const Address& address,
+                                        const std::string& authority_file = "") {
   ClusterAccess access;
+  if (!authority_file.empty()) {
+    const auto authority = ReadSmallFile(authority_file);
+    if (!authority.ok() || !Fingerprint(*authority).ok())
+      return UsageError(StrCat(authority_file, " holds no certificate"));
+    access.authority = *authority + "\n";
+  }
   const std::string file = session.settings().Get("token_file");
   const absl::StatusOr<std::string> token = file.empty() ? Prompt("token: ") : ReadSmallFile(file);
   if (!token.ok())
@@ -143,10 +151,11 @@ absl::StatusOr<int> RunTokenRevoke(Session& session, const std::string& token) {
   return kExitOk;
 }
 
-absl::StatusOr<int> RunContextAdd(Session& session, const std::string& text) {
+absl::StatusOr<int> RunContextAdd(Session& session, const std::string& text,
+                                  const std::string& authority_file) {
   const auto address = ParseAddress(text);
   if (!address.ok()) return address.status();
-  const auto access = AccessFor(session, *address);
+  const auto access = AccessFor(session, *address, authority_file);
   if (!access.ok()) return access.status();
   // A token that is refused is not kept; one that may not look is.
   JobClient client(address->ToString(), *access);

@@ -22,7 +22,9 @@ absl::StatusOr<int> RunTokenCreate(Session& session, const TokenOptions& options
 absl::StatusOr<int> RunTokenList(Session& session);
 absl::StatusOr<int> RunTokenRevoke(Session& session, const std::string& token);
 
-absl::StatusOr<int> RunContextAdd(Session& session, const std::string& address);
+// `authority_file`: PEM of what is to be trusted, for tokens that pin nothing; empty: none.
+absl::StatusOr<int> RunContextAdd(Session& session, const std::string& address,
+                                  const std::string& authority_file);
 absl::StatusOr<int> RunContextList(Session& session);
 absl::StatusOr<int> RunContextRemove(Session& session, const std::string& address);
 

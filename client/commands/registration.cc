@@ -59,7 +59,7 @@ struct Program {
   std::vector<std::string> states;
   JoinOptions join;
   TokenOptions new_token;
-  std::string worker, token, address, drain_timeout;
+  std::string worker, token, address, authority_file, drain_timeout;
   bool wait_for_drain = false;
 };
 
@@ -523,7 +523,11 @@ void AddAccessVerbs(CLI::App* app, Program* p) {
   CLI::App* add = AddVerb(context, "add", "Keep the way into a cluster",
                           "reeve context add 10.0.0.5:7520 --token-file alice.token");
   add->add_option("address", p->address, "HOST:PORT of the master")->required();
-  add->callback([p] { p->action = [p] { return RunContextAdd(p->session, p->address); }; });
+  add->add_option("--ca-file", p->authority_file,
+                  "What to trust, for a token that does not say: ca.pem of the master's state");
+  add->callback([p] {
+    p->action = [p] { return RunContextAdd(p->session, p->address, p->authority_file); };
+  });
   AddVerb(context, "list", "List the clusters that are known", "reeve context list")->callback([p] {
     p->action = [p] { return RunContextList(p->session); };
   });

@@ -209,7 +209,7 @@ class AccessTest(unittest.TestCase):
             self.assertIn("reeve-master --listen", done.stderr)
 
     def test_a_worker_does_not_go_to_another_machine_without_keys(self):
-        worker = self.cluster.spawn("outward", [MASTER.parent.parent / "worker/reeve-worker", "--master", "192.0.2.1:7520", "--state-dir",
+        worker = self.cluster.spawn("outward", [MASTER.parent.parent / "worker/reeve-worker", "--master", "192.0.2.1:7520", "--allow-root", "--state-dir",
                                                 self.cluster.folder / "outward", "--token-file", self.cluster.state / "token"])
         self.assertEqual(worker.wait(20), 78)
         self.assertIn("reeve worker join 192.0.2.1:7520", self.cluster.log("outward"))

@@ -34,7 +34,7 @@ class Encrypted(Cluster):
         del self.env["REEVE_TOKEN_FILE"]
 
     def context(self, name):
-        return self.reeve("context", "add", self.address, "--token-file", self.state / name)
+        return self.reeve("context", "add", self.address, "--token-file", self.state / name, "--ca-file", self.state / "ca.pem")
 
     def join(self, name, token="join_token"):
         return self.reeve("worker", "join", self.address, "--token-file", self.state / token, "--state-dir", self.folder / name, "--no-start")

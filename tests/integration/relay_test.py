@@ -85,7 +85,7 @@ class RelayTest(unittest.TestCase):
 
     def test_what_cannot_be_is_refused(self):
         with RelayedCluster(workers=0, relay=False, start=False) as cluster:
-            for flags, why in {("--listen", "0.0.0.0"): "loopback", ("--master", "nowhere"): "HOST:PORT"}.items():
+            for flags, why in {("--listen", "0.0.0.0"): "worker join --relay", ("--master", "nowhere"): "HOST:PORT"}.items():
                 relay = cluster.spawn("relay", [RELAY, *flags])
                 self.assertEqual(relay.wait(20), 78)
                 self.assertIn(why, cluster.log("relay"))
