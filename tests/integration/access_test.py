@@ -9,7 +9,7 @@ import unittest
 import grpc
 
 from api_calls import Api
-from cluster import Cluster, MASTER, wait_for
+from cluster import Cluster, MASTER, RUNFILES, wait_for
 
 DENIED = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 ROLES = ["SUBMIT", "READ", "ADMIN", "WORKER"]
@@ -192,6 +192,27 @@ class AccessTest(unittest.TestCase):
         self.assertIn(b"reeve.v1.JobService", answers[0])
         check = self.channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=lambda b: b, response_deserializer=lambda b: b)
         self.assertEqual(check(b"", timeout=10), b"\x08\x01")
+
+    def test_strings_of_clients_are_data_in_store_and_log(self):
+        evil = "'; DROP TABLE jobs; --\n2026-01-01T00:00:00.000 I reeve-master forged line\x1b[2J"
+        job = self.api.call(self.channel, "JobService/CreateJob", self.root, request_id="'; DROP TABLE requests; --", open=True,
+                            spec={"handler": "echo", "name": evil, "params": {evil: evil}}).job_id
+        for name, fields in {"JobService/AppendTasks": {"job_id": job, "appender_id": "'; DROP TABLE appenders; --"},
+                             "AccessService/RevokeToken": {"token": evil}, "WorkerService/RevokeWorker": {"worker": evil},
+                             "WorkerService/DrainWorker": {"worker": evil}}.items():
+            self.assertNotIn(self.outcome(name, self.root, **fields), {"INTERNAL", "UNKNOWN", "DATA_LOSS"}, name)
+        read = self.api.call(self.channel, "JobService/GetJob", self.root, job_id=job)
+        self.assertEqual((read.spec.name, dict(read.spec.params)), (evil, {evil: evil}))
+        self.assertEqual(self.outcome("JobService/CancelJob", self.root, job_id=job), "OK")
+        again = self.api.call(self.channel, "JobService/GetJob", self.root, job_id=job)  # From the store, now.
+        self.assertEqual(again.spec.name, evil)
+        written = self.cluster.log("master") + (self.cluster.state / "audit.log").read_text()
+        self.assertNotIn("\x1b", written)
+        self.assertFalse([line for line in written.splitlines() if line.startswith("2026-01-01")])
+
+    def test_the_page_on_security_says_first_what_matters_most(self):
+        page = (RUNFILES / "docs/security.md").read_text().splitlines()
+        self.assertIn("Who may submit a command job owns the account that the workers run as", page[2])
 
     def test_only_loopback_is_listened_on_by_default(self):
         ports = range(self.cluster.port, self.cluster.port + 4)
