@@ -151,5 +151,17 @@ TEST(CurveKeys, ArePairs) {
   EXPECT_EQ(PublicKeyOf("none"), "");
 }
 
+TEST_F(ZmqGateTest, AGateForAnyKeyNamesWhoCame) {
+  const auto gate = ZmqGate::Start(
+      context_, [](const std::string&) { return true; }, ZmqGate::Strangers::kNamed);
+  ASSERT_TRUE(gate.ok()) << gate.status();
+  const auto router = Router();
+  const CurveKeys stranger = MakeCurveKeys();
+  const auto dealer = Dealer(*router, stranger);
+  const ReceiveResult result = Exchange(*dealer, *router, 500);
+  ASSERT_TRUE(result.message.has_value()) << result.rejected;
+  EXPECT_EQ(result.message->user, stranger.public_key);
+}
+
 }  // namespace
 }  // namespace reeve

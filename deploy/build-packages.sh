@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the Debian packages reeve-master, reeve-worker and reeve (the command line) for this machine's architecture.
+# Builds the Debian packages reeve-master, reeve-worker (with reeve-collector) and reeve (the command line) for this machine's architecture.
 #
-#   deploy/build-packages.sh OUT [BIN]      BIN: where client/reeve, master/reeve-master and worker/reeve-worker are;
+#   deploy/build-packages.sh OUT [BIN]      BIN: where client/reeve, master/reeve-master, relay/… and worker/… are;
 #                                           default: builds them with Bazel
 #
 # The same programs give the same packages, byte for byte.
@@ -13,7 +13,7 @@ bin=${2:+$(cd "$2" && pwd)}
 cd "$(dirname "$0")/.."
 if [ -z "$bin" ]; then
   deploy/install-deps.sh
-  bazel build //client:reeve //master:reeve-master //worker:reeve-worker
+  bazel build //client:reeve //master:reeve-master //relay:reeve-collector //worker:reeve-worker
   bin=$(bazel info bazel-bin 2>/dev/null)
 fi
 
@@ -80,6 +80,7 @@ TEXT
 
 begin reeve-worker
 program "$bin/worker/reeve-worker"
+program "$bin/relay/reeve-collector"
 daemon reeve-worker reeve-worker reeve-worker
 finish "adduser, $(libraries)" "reeve" "job system: worker" <<'TEXT'
 Runs tasks for a Reeve master: commands, HTTP requests, queries, handlers of your

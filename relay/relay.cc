@@ -20,6 +20,7 @@ namespace reeve {
 namespace {
 
 constexpr int kFramesPerTurn = 64;
+constexpr uint64_t kLogEach = 1'000;  // Of what was dropped: anybody may send nonsense.
 constexpr absl::Duration kLongestSleep = absl::Seconds(1);
 // libzmq says when a queue has room again, but not when there is a connection.
 constexpr absl::Duration kTryAgain = absl::Milliseconds(10);
@@ -52,7 +53,7 @@ struct Relay::Impl {
 
   // Of the master: the one in use, then the other that is known, if any.
   std::vector<std::string> server_keys;
-  absl::Duration taken = absl::InfiniteDuration();  // When the master last took a frame.
+  absl::Duration unsent_since;  // Or since the other key was tried.
 
   absl::Status Open();
   absl::Status ConnectMaster();
@@ -97,9 +98,9 @@ absl::Status Relay::Impl::Open() {
 
 void Relay::Impl::OnMessage(LinkMessage& message) {
   if (!IsRelayed(message.head.type) || message.body.size() > kMaxRelayedBody) {
-    ++dropped;
-    REEVE_LOG_WARNING("a message was not relayed type={} bytes={}",
-                      static_cast<int>(message.head.type), message.body.size());
+    if (dropped++ % kLogEach == 0)
+      REEVE_LOG_WARNING("a message was not relayed type={} bytes={}",
+                        static_cast<int>(message.head.type), message.body.size());
     return;
   }
   RelayedPart part{message.head, std::move(message.route),
@@ -125,10 +126,8 @@ bool Relay::Impl::TakeFromWorkers() {
 
 // A master that changed its key takes nothing by the old one.
 void Relay::Impl::TryOtherKey(absl::Duration now) {
-  if (server_keys.size() < 2 || now == absl::InfiniteDuration()) return;
-  if (taken == absl::InfiniteDuration()) taken = now;
-  if (now - taken < kTryOtherKeyAfter) return;
-  taken = now;
+  if (server_keys.size() < 2 || now - unsent_since < kTryOtherKeyAfter) return;
+  unsent_since = now;
   std::swap(server_keys[0], server_keys[1]);
   if (absl::Status s = ConnectMaster(); !s.ok())
     REEVE_LOG_ERROR("cannot connect to the master why={}", s.ToString());
@@ -139,6 +138,7 @@ bool Relay::Impl::SendToMaster(absl::Duration now) {
   if (!unsent.has_value()) {
     if (merger.Due() > now) return false;
     unsent = EncodeRelayed(merger.Take(now));
+    unsent_since = now;
     if (next.has_value()) merger.Add(now, *next);
     next.reset();
   }
@@ -148,7 +148,6 @@ bool Relay::Impl::SendToMaster(absl::Duration now) {
     TryOtherKey(now);
     return false;
   }
-  taken = now;
   ++frames;
   unsent.reset();
   return true;
@@ -210,8 +209,9 @@ void Relay::Impl::Run(std::promise<absl::Status>* started) {
     more = SendToMaster(Monotonic()) || more;
     if (!more) Sleep();
   }
-  while (ready && (unsent.has_value() || !merger.empty()) &&
-         SendToMaster(absl::InfiniteDuration())) {
+  // Nothing waits for its moment any more.
+  const absl::Duration last = Monotonic() + options.merge.moment;
+  while (ready && (unsent.has_value() || !merger.empty()) && SendToMaster(last)) {
   }
   workers.reset();
   master.reset();

@@ -15,7 +15,7 @@ namespace reeve {
 namespace {
 
 class RelayTest : public testing::Test {
- protected:
+ public:
   void SetUp() override {
     gate_ = *ZmqGate::Start(context_, [](const std::string&) { return false; });
     StartMaster("tcp://127.0.0.1:*");
@@ -188,6 +188,38 @@ TEST_F(RelayTest, AnotherInItsPlaceIsFoundByItself) {
   EXPECT_EQ(part.body.view(), "after");
   Acknowledge({AckOf(part, "ack")});
   EXPECT_EQ(Next(*worker).body.view(), "ack");
+}
+
+// The master can trust the name: who has not the key cannot have come with it.
+TEST(EncryptedRelayTest, TheWorkersKeyIsToldToTheMaster) {
+  ZmqContext context(1);
+  const auto gate = ZmqGate::Start(
+      context, [](const std::string&) { return true; }, ZmqGate::Strangers::kNamed);
+  ASSERT_TRUE(gate.ok());
+  const CurveKeys of_master = MakeCurveKeys(), of_relay = MakeCurveKeys(),
+                  of_worker = MakeCurveKeys();
+  ZmqSocket::Options options;
+  options.require_user = true;
+  options.curve = of_master;
+  const auto master = *ZmqSocket::BindRouter(context, {"tcp://127.0.0.1:*"}, options);
+  // The first key is not the master's: the next one is tried after a while.
+  Relay relay(context, {.listen = "tcp://127.0.0.1:*",
+                        .master = master->endpoint(),
+                        .curve = of_relay,
+                        .server_key = MakeCurveKeys().public_key,
+                        .next_server_key = of_master.public_key});
+  ASSERT_TRUE(relay.Start().ok());
+  ZmqSocket::Options of_dealer;
+  of_dealer.curve = of_worker;
+  of_dealer.server_key = of_relay.public_key;
+  const auto worker = *ZmqSocket::ConnectDealer(context, relay.endpoint(), of_dealer);
+  RelayTest::Send(*worker, 1, "body", "blob");
+  const LinkMessage message = RelayTest::Next(*master);
+  EXPECT_EQ(message.user, of_relay.public_key);
+  const auto parts = DecodeRelayed(message.body, message.blob);
+  ASSERT_TRUE(parts.ok()) << parts.status();
+  EXPECT_EQ((*parts)[0].user, of_worker.public_key);
+  EXPECT_EQ((*parts)[0].body.view(), "body");
 }
 
 }  // namespace

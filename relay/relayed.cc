@@ -3,11 +3,23 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "base/wire.h"
 #include "reeve/link/v1/link.pb.h"
 
 namespace reeve {
 namespace {
 
+// Fields of link.v1.Relayed and its Part.
+constexpr uint32_t kParts = 1;
+enum Field : uint32_t {
+  kSession = 1,
+  kEpoch = 2,
+  kType = 3,
+  kBody = 4,
+  kBlobBytes = 5,
+  kConnection = 6,
+  kUser = 7,
+};
 constexpr size_t kMaxConnectionBytes = 255, kMaxUserBytes = 64;
 
 absl::Status Malformed(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
@@ -22,50 +34,75 @@ Buffer Joined(const std::vector<RelayedPart>& parts) {
   return Buffer(std::move(all));
 }
 
+// By hand: no memory before a bound was checked, and bodies stay where they are.
+absl::Status ReadPart(std::string_view wire, const Buffer& body, const Buffer& blob, size_t* offset,
+                      RelayedPart* part) {
+  uint64_t session = 0, epoch = 0, type = 0, blob_bytes = 0;
+  std::string_view part_body, connection, user;
+  wire::Reader reader(wire);
+  while (reader.Next()) {
+    switch (reader.field()) {
+      case kSession: reader.Varint(&session); break;
+      case kEpoch: reader.Varint(&epoch); break;
+      case kType: reader.Varint(&type); break;
+      case kBody: reader.Bytes(&part_body); break;
+      case kBlobBytes: reader.Varint(&blob_bytes); break;
+      case kConnection: reader.Bytes(&connection); break;
+      case kUser: reader.Bytes(&user); break;
+      default: reader.Skip();
+    }
+  }
+  if (!reader.ok()) return Malformed("not a part of a Relayed");
+  if (type == 0 || type > kLastFrameType) return Malformed("unknown type");
+  if (connection.empty() || connection.size() > kMaxConnectionBytes || user.size() > kMaxUserBytes)
+    return Malformed("a connection or a user out of bounds");
+  if (blob_bytes > blob.size() - *offset) return Malformed("blobs are longer than the blob");
+  part->head = {
+      .type = static_cast<FrameType>(type), .epoch = Epoch(epoch), .session = SessionId(session)};
+  part->connection = std::string(connection);
+  part->user = std::string(user);
+  if (!part_body.empty())
+    part->body = body.Slice(part_body.data() - body.view().data(), part_body.size());
+  part->blob = blob.Slice(*offset, blob_bytes);
+  *offset += blob_bytes;
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 RelayedFrame EncodeRelayed(const std::vector<RelayedPart>& parts) {
   link::v1::Relayed wire;
   for (const RelayedPart& part : parts) {
-    wire.add_session(part.head.session.value);
-    wire.add_epoch(part.head.epoch.value);
-    wire.add_type(static_cast<uint32_t>(part.head.type));
-    wire.add_body(part.body.view().data(), part.body.size());
-    wire.add_blob_bytes(static_cast<uint32_t>(part.blob.size()));
-    wire.add_connection(part.connection);
-    wire.add_user(part.user);
+    link::v1::Relayed::Part* out = wire.add_parts();
+    out->set_session(part.head.session.value);
+    out->set_epoch(part.head.epoch.value);
+    out->set_type(static_cast<uint32_t>(part.head.type));
+    out->set_body(part.body.view().data(), part.body.size());
+    out->set_blob_bytes(static_cast<uint32_t>(part.blob.size()));
+    out->set_connection(part.connection);
+    out->set_user(part.user);
   }
   return {wire.SerializeAsString(), Joined(parts)};
 }
 
 absl::StatusOr<std::vector<RelayedPart>> DecodeRelayed(const Buffer& body, const Buffer& blob) {
-  link::v1::Relayed wire;
-  if (!wire.ParseFromArray(body.view().data(), static_cast<int>(body.size())))
-    return Malformed("not a Relayed");
-  const int n = wire.session_size();
-  if (n == 0 || n > kMaxRelayedParts) return Malformed("no or too many messages in one");
-  if (wire.epoch_size() != n || wire.type_size() != n || wire.body_size() != n ||
-      wire.blob_bytes_size() != n || wire.connection_size() != n || wire.user_size() != n)
-    return Malformed("columns of relayed messages differ");
-  std::vector<RelayedPart> parts(n);
+  std::vector<RelayedPart> parts;
   size_t offset = 0;
-  for (int i = 0; i < n; ++i) {
-    RelayedPart& part = parts[i];
-    if (wire.type(i) == 0 || wire.type(i) > kLastFrameType) return Malformed("unknown type");
-    if (wire.connection(i).empty() || wire.connection(i).size() > kMaxConnectionBytes ||
-        wire.user(i).size() > kMaxUserBytes)
-      return Malformed("a connection or a user out of bounds");
-    if (wire.blob_bytes(i) > blob.size() - offset)
-      return Malformed("blobs are longer than the blob");
-    part.head = {.type = static_cast<FrameType>(wire.type(i)),
-                 .epoch = Epoch(wire.epoch(i)),
-                 .session = SessionId(wire.session(i))};
-    part.connection = std::move(*wire.mutable_connection(i));
-    part.user = std::move(*wire.mutable_user(i));
-    part.body = Buffer(std::move(*wire.mutable_body(i)));
-    part.blob = blob.Slice(offset, wire.blob_bytes(i));
-    offset += wire.blob_bytes(i);
+  std::string_view wire;
+  wire::Reader reader(body.view());
+  while (reader.Next()) {
+    if (reader.field() != kParts) {
+      reader.Skip();
+      continue;
+    }
+    reader.Bytes(&wire);
+    if (!reader.ok()) break;
+    if (parts.size() == kMaxRelayedParts) return Malformed("too many messages in one");
+    if (absl::Status s = ReadPart(wire, body, blob, &offset, &parts.emplace_back()); !s.ok())
+      return s;
   }
+  if (!reader.ok()) return Malformed("not a Relayed");
+  if (parts.empty()) return Malformed("no message");
   if (offset != blob.size()) return Malformed("bytes that belong to no message");
   return parts;
 }

@@ -18,8 +18,9 @@
 namespace reeve {
 
 // Messages that one frame may hold.
-inline constexpr int kMaxRelayedParts = 1'024;
-// Bodies above this are not relayed: with its columns the frame could be larger than any may be.
+inline constexpr size_t kMaxRelayedParts = 1'024;
+// Bodies above this are not relayed: with what goes around it a frame could be larger than any may
+// be.
 inline constexpr size_t kMaxRelayedBody = kMaxMessageBytes - 1'024;
 
 struct RelayedPart {
@@ -41,8 +42,8 @@ struct RelayedFrame {
 // most kMaxRelayedParts. Cost: the bytes are copied, but not a blob that is alone.
 RelayedFrame EncodeRelayed(const std::vector<RelayedPart>& parts);
 
-// Errors: INVALID_ARGUMENT  not protobuf, no part, or the columns do not fit each other.
-// Note:   of each part, `type` may be any.
+// Errors: INVALID_ARGUMENT  not protobuf, no part or too many, or a part does not fit the blob.
+// Note:   of each part, `type` may be any. Bodies and blobs are not copied.
 absl::StatusOr<std::vector<RelayedPart>> DecodeRelayed(const Buffer& body, const Buffer& blob);
 
 }  // namespace reeve

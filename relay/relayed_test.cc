@@ -47,29 +47,31 @@ TEST(Relayed, TheLargestPartKeepsWithinAFrame) {
   EXPECT_LE(EncodeRelayed({part}).body.size(), kMaxMessageBytes);
 }
 
-TEST(Relayed, ColumnsThatDoNotFitAreRefused) {
-  const auto refused = [](const std::function<void(link::v1::Relayed*)>& spoil) {
+TEST(Relayed, PartsThatDoNotFitAreRefused) {
+  using Wire = link::v1::Relayed;
+  const auto refused = [](const std::function<void(Wire*)>& spoil) {
     const RelayedFrame frame = EncodeRelayed({Part(1, "a", "bc"), Part(2, "d", "e")});
-    link::v1::Relayed wire;
+    Wire wire;
     EXPECT_TRUE(wire.ParseFromString(frame.body));
     spoil(&wire);
     return !DecodeRelayed(Buffer(wire.SerializeAsString()), frame.blob).ok();
   };
-  EXPECT_FALSE(refused([](link::v1::Relayed*) {}));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->Clear(); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->add_session(3); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->mutable_epoch()->RemoveLast(); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->add_body("x"); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->add_user("x"); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_type(0, 0); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_type(0, kLastFrameType + 1); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_connection(1, ""); }));
+  EXPECT_FALSE(refused([](Wire*) {}));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->Clear(); }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->add_parts(); }));
+  EXPECT_TRUE(refused([](Wire* wire) {
+    while (wire->parts_size() <= int{kMaxRelayedParts}) *wire->add_parts() = wire->parts(0);
+  }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(0)->set_type(0); }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(0)->set_type(kLastFrameType + 1); }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(1)->clear_connection(); }));
   EXPECT_TRUE(
-      refused([](link::v1::Relayed* wire) { wire->set_connection(1, std::string(256, 'c')); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_user(1, std::string(65, 'u')); }));
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_blob_bytes(1, 2); })) << "beyond";
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_blob_bytes(1, 0); })) << "left over";
-  EXPECT_TRUE(refused([](link::v1::Relayed* wire) { wire->set_blob_bytes(0, UINT32_MAX); }));
+      refused([](Wire* wire) { wire->mutable_parts(1)->set_connection(std::string(256, 'c')); }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(1)->set_user(std::string(65, 'u')); }));
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(1)->set_blob_bytes(2); })) << "beyond";
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(1)->set_blob_bytes(0); })) << "left";
+  EXPECT_TRUE(refused([](Wire* wire) { wire->mutable_parts(0)->set_blob_bytes(UINT32_MAX); }));
+  EXPECT_FALSE(DecodeRelayed(Buffer("\x0a\xff"), Buffer()).ok()) << "cut off";
 }
 
 }  // namespace

@@ -118,6 +118,11 @@ ServerUnaryReactor* WorkerServiceImpl::EnrolWorker(CallbackServerContext* contex
                        "this master listens on loopback only, where workers join with its token "
                        "file; start it with --listen ADDRESS for workers of other machines");
   }
+  // Whose results it hands in is believed.
+  if (status.ok() && request->relay() && !caller->principal.has(kRoleAdmin)) {
+    status = MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                       "a relay is enrolled with a token of the role admin");
+  }
   if (status.ok() && request->hostname().size() > kMaxHostname)
     status = BadRequest("hostname: at most 256 bytes");
   if (status.ok()) {

@@ -173,10 +173,11 @@ def links():
     put("worker_link", "welcome", b"w" + link("Welcome", 'number: 1 worker: "w-3" collector_endpoint: "tcp://127.0.0.1:1" heartbeat_ms: 1000 lease_ms: 15000 job_id: 4 first: 0 count: 5 lease: 0'))
     put("worker_link", "welcome_columns_differ", b"w" + link("Welcome", "job_id: 4 first: [0, 1] count: 5 lease: 0"))
     put("worker_link", "welcome_run_that_wraps", b"w" + link("Welcome", "job_id: 4 first: 9 count: 4294967295 lease: 1"))
-    two = 'session: [1, 2] epoch: [7, 7] type: [11, 13] body: ["one", ""] blob_bytes: [2, 1] connection: ["a", "b"] user: ["", "key"] '
-    for name, text in {"two": two, "none": "", "columns_differ": two + "session: 3", "unknown_type": two.replace("13", "99"),
-                       "blobs_too_long": two.replace("[2, 1]", "[2, 4294967295]"), "blob_left_over": two.replace("[2, 1]", "[2, 0]"),
-                       "no_connection": two.replace('"b"', '""')}.items():
+    one = 'parts {session: 1 epoch: 7 type: 11 body: "one" blob_bytes: 2 connection: "a"} '
+    two = one + 'parts {session: 2 epoch: 7 type: 13 blob_bytes: 1 connection: "b" user: "key"} '
+    for name, text in {"two": two, "none": "", "empty_part": two + "parts {}", "unknown_type": two.replace("13", "99"),
+                       "blobs_too_long": two.replace("blob_bytes: 1", "blob_bytes: 4294967295"), "blob_left_over": one,
+                       "no_connection": two.replace('connection: "b"', "")}.items():
         put("relayed", name, parts(link("Relayed", text), b"abc"))
     put("frame", "port_scanner", b"GET / HTTP/1.0\r\n\r\n" + b"\0" * 40)
     put("frame", "magic_only", b"REV1\1\0\1\0" + b"\0" * 32 + parts(b"body", b"blob"))

@@ -20,7 +20,7 @@ void Fuzz(std::string_view input) {
   const Parts halves = Split(input);
   const auto parts = DecodeRelayed(Borrow(halves.first), Borrow(halves.second));
   if (!parts.ok()) return;
-  Require(!parts->empty() && parts->size() <= size_t{kMaxRelayedParts}, "some parts, not too many");
+  Require(!parts->empty() && parts->size() <= kMaxRelayedParts, "some parts, not too many");
   size_t bytes = 0;
   for (const RelayedPart& part : *parts) {
     Require(!part.connection.empty() && part.connection.size() <= 255, "each has a connection");

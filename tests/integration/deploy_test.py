@@ -138,6 +138,7 @@ class PackagesTest(unittest.TestCase):
             if name != "reeve":
                 self.assertIn(f"./usr/lib/systemd/system/{name}.service", paths)
                 self.assertEqual(run("dpkg-deb", "-I", file, "conffiles"), f"/etc/default/{name}\n")
+        self.assertTrue((self.root / "usr/bin/reeve-collector").exists())
         for completion in ("bash-completion/completions/reeve", "zsh/vendor-completions/_reeve", "fish/vendor_completions.d/reeve.fish"):
             self.assertIn("reeve", (self.root / "usr/share" / completion).read_text())
 

@@ -250,8 +250,13 @@ class LinkTest(unittest.TestCase):
 
     def test_a_relay_hands_in_what_enrolled_workers_gave_it(self):
         folder = self.cluster.folder / "relay"
-        joined = self.cluster.reeve("worker", "join", self.cluster.address, "--relay", "--token-file", self.cluster.state / "join_token",
-                                    "--state-dir", folder)
+        def join(token):
+            return self.cluster.reeve("worker", "join", self.cluster.address, "--relay", "--token-file", token, "--state-dir", folder)
+        refused = join(self.cluster.state / "join_token")
+        self.assertEqual((refused.returncode, "role admin" in refused.stderr), (3, True), refused.stderr)
+        made = self.cluster.reeve("token", "create", "relays", "--role", "admin", "--out", "relays.token")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        joined = join(self.cluster.folder / "relays.token")
         self.assertEqual(joined.returncode, 0, joined.stderr)
         port = free_ports(1)
         relay = self.cluster.spawn("relay", [RUNFILES / "relay/reeve-collector", "--master", f"127.0.0.1:{self.cluster.port + 2}",

@@ -3,7 +3,7 @@
 import re
 import unittest
 
-from cluster import Cluster, RUNFILES, wait_for
+from cluster import Cluster, RUNFILES, WORKER, wait_for
 
 RELAY = RUNFILES / "relay/reeve-collector"
 ANOTHER_WAY = "results go another way"
@@ -83,9 +83,61 @@ class RelayTest(unittest.TestCase):
                 return any(cluster.log(f"worker-{i}").count(ANOTHER_WAY) == 2 for i in (1, 2))
             wait_for(through_the_relay, "results by the relay")
 
+    def test_encrypted_a_relay_must_be_enrolled_as_one(self):
+        with RelayedCluster(workers=0, relay=False, start=False, master_flags=["--encrypt"], env={"REEVE_TIME_SCALE": "0.1"}) as cluster:
+            cluster.start_master()
+            wait_for(lambda: "master serves" in cluster.log("master") and (cluster.state / "join_token").exists(), "the master")
+            trusted = cluster.folder / ".config/reeve/clusters"
+            trusted.mkdir(parents=True)
+            (trusted / f"127.0.0.1_{cluster.port}.ca").write_bytes((cluster.state / "ca.pem").read_bytes())
+
+            made = cluster.reeve("token", "create", "relays", "--role", "admin", "--out", cluster.folder / "admin.token")
+            self.assertEqual(made.returncode, 0, made.stderr)
+
+            def join(folder, *flags):
+                token = cluster.folder / "admin.token" if "--relay" in flags else cluster.state / "join_token"
+                done = cluster.reeve("--token-file", token, "worker", "join", cluster.address, "--no-start",
+                                     "--state-dir", cluster.folder / folder, *flags)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                words = re.split("[Ss]tart it with: ", done.stderr)[1].split()
+                return words[:words.index("--listen")] if "--listen" in words else words
+
+            def start_relay(name, command):
+                relay = cluster.spawn(name, [*command, "--port", cluster.port + 3])
+                wait_for(lambda: "relay serves" in cluster.log(name), name)
+                return relay, re.search(r"relay serves .* key=(\S{40})", cluster.log(name)).group(1)
+
+            refused = cluster.reeve("--token-file", cluster.state / "join_token", "worker", "join", cluster.address, "--no-start", "--relay",
+                                    "--state-dir", cluster.folder / "refused")
+            self.assertEqual((refused.returncode, "admin" in refused.stderr), (3, True), refused.stderr)
+            relay, key = start_relay("relay", [RELAY, *join("relay", "--relay")[1:]])
+            self.assertIn("relay", cluster.reeve("worker", "enrolled").stdout)
+            worker = join("worker")[1:]
+            self.assertIn("--key-file", worker)
+            cluster.spawn("worker-1", [WORKER, *worker, "--collector", f"tcp://127.0.0.1:{cluster.port + 3}", "--collector-key", key])
+            cluster.workers = 1
+            cluster.wait_for_workers(1)
+            inputs = "".join(f"{i}\n" for i in range(1_000))
+            self.check(cluster.reeve("map", "--handler", "echo", stdin=inputs), 1_000)
+            self.assertEqual(cluster.went_past_the_relay(), [])
+            # A worker that plays relay is not believed, and its workers go past it.
+            relay.terminate()
+            self.assertEqual(relay.wait(20), 0)
+            keys = join("false")
+            _, false_key = start_relay("relay-false", [RELAY, "--master", f"127.0.0.1:{cluster.port + 2}", "--key-file",
+                                                       keys[keys.index("--key-file") + 1]])
+            another = join("another")[1:]
+            cluster.processes["worker-1"].terminate()
+            cluster.processes["worker-1"].wait(20)
+            cluster.spawn("worker-1", [WORKER, *another, "--collector", f"tcp://127.0.0.1:{cluster.port + 3}", "--collector-key", false_key])
+            cluster.wait_for_workers(1)
+            self.check(cluster.reeve("map", "--handler", "echo", stdin=inputs), 1_000)
+            self.assertEqual(cluster.went_past_the_relay(), [1])
+            self.assertIn("not of an enrolled relay", cluster.log("master"))
+
     def test_what_cannot_be_is_refused(self):
         with RelayedCluster(workers=0, relay=False, start=False) as cluster:
-            for flags, why in {("--listen", "0.0.0.0"): "worker join --relay", ("--master", "nowhere"): "HOST:PORT"}.items():
+            for flags, why in {("--listen", "0.0.0.0"): "worker join --relay", ("--master", "10.0.0.1:7522"): "worker join --relay", ("--master", "nowhere"): "HOST:PORT"}.items():
                 relay = cluster.spawn("relay", [RELAY, *flags])
                 self.assertEqual(relay.wait(20), 78)
                 self.assertIn(why, cluster.log("relay"))

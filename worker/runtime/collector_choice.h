@@ -33,6 +33,8 @@ class CollectorChoice {
   CollectorChoice(std::string relay, Options options)
       : relay_(std::move(relay)), options_(options) {}
 
+  // A master took the worker in, perhaps another than before: the relay is at no fault so far.
+  void Welcomed() { waiting_since_ = untaken_since_ = absl::InfiniteDuration(); }
   // Anything came on the dispatch connection.
   void MasterHeard(absl::Duration now) { master_heard_ = now; }
   // Results were sent, or the socket did not take them.

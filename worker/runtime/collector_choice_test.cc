@@ -69,5 +69,14 @@ TEST_F(CollectorChoiceTest, TheRelayIsKeptWhileTheMasterIsAway) {
   EXPECT_EQ(At(30), kMasters) << "the master lives again and the relay is silent still";
 }
 
+// A master that was away for long acknowledged nothing meanwhile.
+TEST_F(CollectorChoiceTest, AMasterThatIsBackIsReachedByTheRelayFirst) {
+  Sent(0);
+  choice_.Welcomed();
+  EXPECT_EQ(At(100), kRelay);
+  Sent(100);
+  EXPECT_EQ(At(116), kMasters);
+}
+
 }  // namespace
 }  // namespace reeve

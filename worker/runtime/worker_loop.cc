@@ -219,6 +219,7 @@ void WorkerLoop::Impl::OnWelcome(absl::Duration now, const LinkMessage& message)
     local_cluster = wire.local_cluster();
     for (auto& [kind, lane] : lanes) lane->SetWorkerName(wire.worker());
     LearnKeys(wire);
+    choice.Welcomed();
     masters_collector = CollectorAt(wire.collector_endpoint());
     if (absl::Status s = ConnectCollector(now); !s.ok()) {
       REEVE_LOG_ERROR("cannot connect to the collector why={}", s.ToString());
