@@ -107,6 +107,7 @@ absl::StatusOr<int> RunTokenCreate(Session& session, const TokenOptions& options
     if (!role.ok()) return role.status();
     wanted.add_roles(*role);
   }
+  for (const std::string& handler : options.handlers) wanted.add_handlers(handler);
   if (!options.expires.empty()) {
     const auto life = ParseDurationOption("--expires", options.expires);
     if (!life.ok()) return life.status();
@@ -132,9 +133,11 @@ absl::StatusOr<int> RunTokenList(Session& session) {
   if (!client.ok()) return client.status();
   const auto tokens = (*client)->ListTokens();
   if (!tokens.ok()) return tokens.status();
-  Table table({"TOKEN", "PRINCIPAL", "ROLES", "CREATED", "EXPIRES"});
+  Table table({"TOKEN", "PRINCIPAL", "ROLES", "HANDLERS", "CREATED", "EXPIRES"});
   for (const v1::Token& token : tokens->tokens()) {
-    table.Add({token.token_id(), token.principal(), Roles(token), When(token.create_time()),
+    table.Add({token.token_id(), token.principal(), Roles(token),
+               token.handlers().empty() ? "all" : absl::StrJoin(token.handlers(), ","),
+               When(token.create_time()),
                token.has_expire_time() ? When(token.expire_time()) : "never"});
   }
   session.Print(*tokens, table.ToString());

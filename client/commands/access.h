@@ -15,8 +15,9 @@ namespace reeve {
 struct TokenOptions {
   std::string principal;
   std::vector<std::string> roles;
-  std::string expires;  // A duration; empty: never.
-  std::string out;      // File to write the token to; empty: standard output.
+  std::vector<std::string> handlers;  // Empty: all.
+  std::string expires;                // A duration; empty: never.
+  std::string out;                    // File to write the token to; empty: standard output.
 };
 absl::StatusOr<int> RunTokenCreate(Session& session, const TokenOptions& options);
 absl::StatusOr<int> RunTokenList(Session& session);

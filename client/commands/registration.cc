@@ -507,6 +507,8 @@ void AddAccessVerbs(CLI::App* app, Program* p) {
       ->required();
   create->add_option("--role", p->new_token.roles, "submit, read, admin or worker; may be repeated")
       ->required();
+  create->add_option("--handler", p->new_token.handlers,
+                     "A handler that its jobs may use; may be repeated; default: all");
   create->add_option("--expires", p->new_token.expires, "After how long; default: never");
   create->add_option("--out", p->new_token.out, "Write it to this file, for its owner alone");
   create->callback([p] { p->action = [p] { return RunTokenCreate(p->session, p->new_token); }; });

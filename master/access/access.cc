@@ -20,6 +20,9 @@ constexpr std::pair<std::string_view, uint32_t> kRoles[] = {
     {"submit", kRoleSubmit}, {"read", kRoleRead}, {"admin", kRoleAdmin}, {"worker", kRoleWorker}};
 constexpr size_t kTokenIdBytes = 4, kSecretBytes = 32;
 constexpr std::string_view kPrefix = "rv1";
+constexpr size_t kMaxHandlers = 100;
+
+bool IsShort(const std::string& name) { return !name.empty() && name.size() <= 64; }
 
 absl::Status Bad(std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", message);
@@ -59,7 +62,8 @@ absl::StatusOr<TokenEntry> FromFile(const store::v1::AccessFile::Token& stored) 
                    0,
                    stored.secret_sha256(),
                    FromMicros(stored.create_time_us()),
-                   FromMicros(stored.expire_time_us())};
+                   FromMicros(stored.expire_time_us()),
+                   {stored.handlers().begin(), stored.handlers().end()}};
   for (const std::string& name : stored.roles()) {
     const auto role = ParseRole(name);
     if (!role.ok()) return role.status();
@@ -139,6 +143,7 @@ absl::Status Access::Write(const Entries& entries) const {
     stored->set_secret_sha256(entry.secret_sha256);
     stored->set_create_time_us(ToMicros(entry.create_time));
     stored->set_expire_time_us(ToMicros(entry.expire_time));
+    for (const std::string& handler : entry.handlers) stored->add_handlers(handler);
   }
   for (const auto& [key, entry] : entries.workers) {
     auto* stored = file.add_workers();
@@ -173,7 +178,7 @@ absl::Status Access::Reload() {
 
 absl::StatusOr<Principal> Access::Identify(std::string_view token, absl::Time now) const {
   if (SameSecret(token, options_.root_token))
-    return Principal{kRootPrincipal, kRoleSubmit | kRoleRead | kRoleAdmin | kRoleWorker};
+    return Principal{kRootPrincipal, kRoleSubmit | kRoleRead | kRoleAdmin | kRoleWorker, {}};
   const absl::Status wrong =
       MakeError(absl::StatusCode::kUnauthenticated, "BAD_TOKEN", "wrong token, or a revoked one");
   const std::vector<std::string> parts = absl::StrSplit(ToAbsl(token), absl::MaxSplits('.', 3));
@@ -187,18 +192,22 @@ absl::StatusOr<Principal> Access::Identify(std::string_view token, absl::Time no
                      StrCat("the token expired at ", absl::FormatTime(it->second.expire_time),
                             "; ask for a new one"));
   }
-  return Principal{it->second.principal, it->second.roles};
+  return Principal{it->second.principal, it->second.roles, it->second.handlers};
 }
 
 absl::StatusOr<Access::NewToken> Access::CreateToken(const std::string& principal, uint32_t roles,
-                                                     absl::Time expire_time, absl::Time now) {
+                                                     absl::Time expire_time, absl::Time now,
+                                                     std::vector<std::string> handlers) {
   if (!IsPrincipal(principal))
     return Bad("principal: 1 to 64 characters of a-z, 0-9, `.`, `_` and `-`, and not `root`");
   if (RoleNames(roles).empty()) return Bad("roles: at least one");
   if (expire_time <= now) return Bad("expire_time: has passed");
+  if (handlers.size() > kMaxHandlers || !std::all_of(handlers.begin(), handlers.end(), IsShort))
+    return Bad("handlers: at most 100, of 1 to 64 characters");
   const std::string secret = RandomHex(kSecretBytes);
   NewToken made;
-  made.entry = {RandomHex(kTokenIdBytes), principal, roles, Sha256Hex(secret), now, expire_time};
+  made.entry = {RandomHex(kTokenIdBytes), principal, roles, Sha256Hex(secret), now, expire_time,
+                std::move(handlers)};
   made.text = StrCat(kPrefix, ".", made.entry.token_id, ".", secret);
   if (!options_.fingerprint.empty()) made.text += StrCat(".", options_.fingerprint);
   MutexLock lock(&mu_);

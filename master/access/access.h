@@ -33,6 +33,7 @@ struct TokenEntry {
   std::string secret_sha256;
   absl::Time create_time;
   absl::Time expire_time = absl::InfiniteFuture();
+  std::vector<std::string> handlers;  // Empty: all.
 };
 
 struct WorkerEntry {
@@ -65,9 +66,11 @@ class Access {
   absl::StatusOr<Principal> Identify(std::string_view token, absl::Time now) const;
 
   // `principal`: 1 to 64 of a-z, 0-9, `.`, `_` and `-`, not `root`. `roles`: at least one.
+  // `handlers`: at most 100 names of 1 to 64 characters; empty: all.
   // Errors: INVALID_ARGUMENT; RESOURCE_EXHAUSTED  kMaxEntries; INTERNAL  the file.
   absl::StatusOr<NewToken> CreateToken(const std::string& principal, uint32_t roles,
-                                       absl::Time expire_time, absl::Time now);
+                                       absl::Time expire_time, absl::Time now,
+                                       std::vector<std::string> handlers = {});
   std::vector<TokenEntry> ListTokens() const;
   // By id, or all of a principal. Returns: how many. Errors: NOT_FOUND; INTERNAL.
   absl::StatusOr<size_t> RevokeTokens(const std::string& id_or_principal);

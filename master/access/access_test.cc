@@ -60,6 +60,21 @@ TEST_F(AccessTest, ATokenIsItsPrincipalAlsoAfterARestart) {
   }
 }
 
+TEST_F(AccessTest, ATokenMayBeForSomeHandlersOnly) {
+  const std::string token =
+      access_->CreateToken("alice", kRoleSubmit, absl::InfiniteFuture(), kNow, {"echo", "jq"})
+          .value()
+          .text;
+  for (int life = 0; life < 2; ++life) {
+    const Principal alice = access_->Identify(token, kNow).value();
+    EXPECT_TRUE(alice.may_use("echo") && alice.may_use("jq"));
+    EXPECT_FALSE(alice.may_use("exec") || alice.may_use(""));
+    Open();
+  }
+  EXPECT_TRUE(access_->Identify("root-secret", kNow).value().may_use("exec"));
+  EXPECT_FALSE(access_->CreateToken("alice", kRoleSubmit, absl::InfiniteFuture(), kNow, {""}).ok());
+}
+
 TEST_F(AccessTest, TheFileIsForItsOwnerAloneAndHoldsNoToken) {
   const std::string token = Make("alice", kRoleSubmit);
   const std::string secret = token.substr(token.find('.', 4) + 1, 64);
@@ -144,9 +159,9 @@ TEST_F(AccessTest, AFileChangedByHandCountsAfterAReload) {
 }
 
 TEST(Principal, SeesAndControlsWhatItsRolesSay) {
-  const Principal submitter{"alice", kRoleSubmit}, reader{"alice", kRoleRead},
-      both{"alice", kRoleRead | kRoleSubmit}, admin{"alice", kRoleAdmin},
-      worker{"alice", kRoleWorker};
+  const Principal submitter{"alice", kRoleSubmit, {}}, reader{"alice", kRoleRead, {}},
+      both{"alice", kRoleRead | kRoleSubmit, {}}, admin{"alice", kRoleAdmin, {}},
+      worker{"alice", kRoleWorker, {}};
   EXPECT_TRUE(submitter.sees("alice") && submitter.controls("alice"));
   EXPECT_FALSE(submitter.sees("bob") || submitter.controls("bob") || submitter.sees(""));
   EXPECT_TRUE(reader.sees("bob"));

@@ -5,9 +5,11 @@
 #ifndef REEVE_MASTER_ACCESS_PRINCIPAL_H_
 #define REEVE_MASTER_ACCESS_PRINCIPAL_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace reeve {
 
@@ -24,8 +26,13 @@ inline constexpr char kRootPrincipal[] = "root";
 
 struct Principal {
   std::string name;
-  uint32_t roles = 0;  // Of Role.
+  uint32_t roles = 0;                 // Of Role.
+  std::vector<std::string> handlers;  // That its jobs may use; empty: all.
 
+  bool may_use(std::string_view handler) const {
+    return handlers.empty() ||
+           std::find(handlers.begin(), handlers.end(), handler) != handlers.end();
+  }
   bool has(uint32_t any_of) const { return (roles & any_of) != 0; }
   // Jobs of `owner`; empty: of before there were owners, or of root.
   bool sees(std::string_view owner) const {

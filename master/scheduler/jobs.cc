@@ -126,8 +126,12 @@ void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   const auto known = requests.find(event.request_id);
   if (known != requests.end() && !REEVE_BUG(kNoDedupe)) {
     if (known->second.content_hash != event.content_hash) {
-      return RefuseJob(event.call, MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
-                                             "this request_id came before with other content"));
+      return RefuseJob(event.call,
+                       MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+                                 StrCat("request_id ",
+                                        // Without the owner that may stand before it.
+                                        event.request_id.substr(event.request_id.rfind('\n') + 1),
+                                        " came before with other content")));
     }
     if (const Job* job = FindJob(known->second.job)) return ReplyJob(event.call, *job);
     // Ended: the service reads it from the store.

@@ -20,6 +20,7 @@ void Describe(const TokenEntry& entry, v1::Token* token) {
     if ((entry.roles & (1u << role)) != 0) token->add_roles(static_cast<v1::Token::Role>(role));
   }
   *token->mutable_create_time() = ToProto(entry.create_time);
+  for (const std::string& handler : entry.handlers) token->add_handlers(handler);
   if (entry.expire_time != absl::InfiniteFuture())
     *token->mutable_expire_time() = ToProto(entry.expire_time);
 }
@@ -53,7 +54,8 @@ class AccessServiceImpl final : public v1::AccessService::CallbackService {
       return Finished(context, s);
     const v1::Token& wanted = request->token();
     const auto made =
-        access_.CreateToken(wanted.principal(), RolesOf(wanted), ExpiryOf(wanted), absl::Now());
+        access_.CreateToken(wanted.principal(), RolesOf(wanted), ExpiryOf(wanted), absl::Now(),
+                            {wanted.handlers().begin(), wanted.handlers().end()});
     door_.Note(*caller,
                StrCat("token ", made.ok() ? made->entry.token_id : "", " of ",
                       wanted.principal().substr(0, 64)),

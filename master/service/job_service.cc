@@ -44,7 +44,7 @@ class JobServiceImpl final : public Base {
     if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size())))
       return RefuseStream(BadRequest("not a CreateJobRequest"));
     if (request.open()) return RefuseStream(BadRequest("open: an open job cannot be run"));
-    auto event = ValidateCreateJob(std::move(request), absl::Now(), OwnerBy(guest->caller));
+    auto event = EventOf(std::move(request), guest->caller);
     door_.Note(guest->caller, {}, event.status());
     if (!event.ok()) return RefuseStream(event.status());
     return StartRunJob(For(guest->caller, parts_), std::move(*event), wire.size(),
@@ -56,8 +56,11 @@ class JobServiceImpl final : public Base {
     const size_t bytes = request->ByteSizeLong();
     const auto caller = door_.Admit(*context, Method::kJobServiceCreateJob, bytes);
     if (!caller.ok()) return Finished(context, caller.status());
-    auto event = ValidateCreateJob(*request, absl::Now(), OwnerBy(*caller));
-    if (!event.ok()) return Finished(context, event.status());
+    auto event = EventOf(*request, *caller);
+    if (!event.ok()) {
+      door_.Note(*caller, {}, event.status());
+      return Finished(context, event.status());
+    }
     ServerUnaryReactor* reactor = context->DefaultReactor();
     PostJob(*caller, reactor, response, std::move(*event), bytes);
     return reactor;
@@ -124,8 +127,14 @@ class JobServiceImpl final : public Base {
       : std::is_same_v<JobEvent, reeve::CloseJob> ? Wanted::kClosed
                                                   : Wanted::kAny;
 
-  static std::string OwnerBy(const Caller& caller) {
-    return caller.principal.name == kRootPrincipal ? "" : caller.principal.name;
+  static absl::StatusOr<reeve::CreateJob> EventOf(v1::CreateJobRequest request,
+                                                  const Caller& caller) {
+    const bool is_root = caller.principal.name == kRootPrincipal;
+    auto event =
+        ValidateCreateJob(std::move(request), absl::Now(), is_root ? "" : caller.principal.name);
+    if (!event.ok() || caller.principal.may_use(event->options.handler)) return event;
+    return MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                     StrCat("this token is not for jobs of the handler ", event->options.handler));
   }
 
   // Close and cancel.

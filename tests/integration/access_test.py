@@ -102,6 +102,13 @@ class AccessTest(unittest.TestCase):
         self.assertEqual([j.job_id for j in rest.jobs], mine[:1])
         self.assertEqual(rest.next_page_token, "")
 
+    def test_a_token_for_some_handlers_creates_no_other_jobs(self):
+        token = self.make_token("karl", ["SUBMIT"], handlers=["echo"])
+        self.create(token)
+        fields = {"array": {"count": 1}, "spec": {"handler": "exec", "command": {"argv": ["id"]}}}
+        for name in ("JobService/CreateJob", "JobService/RunJob"):
+            self.assertEqual(self.outcome(name, token, **fields), "PERMISSION_DENIED", name)
+
     def test_a_request_id_is_its_principals_own(self):
         erin, frank = self.make_token("erin", ["SUBMIT"]), self.make_token("frank", ["SUBMIT"])
         fields = {"request_id": "the-same", "array": {"count": 1}, "spec": {"handler": "echo"}}

@@ -101,6 +101,17 @@ class LinkTest(unittest.TestCase):
         with grpc.insecure_channel(self.cluster.address) as channel:
             self.assertEqual(self.api.outcome(channel, "ClusterService/GetCluster", self.root, timeout=5), "UNAVAILABLE")
 
+    def test_doctor_looks_at_the_way_to_the_master(self):
+        done = self.cluster.reeve("--json", "doctor")
+        checks = {check["name"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
+        self.assertEqual(done.returncode, 0, done.stdout)
+        for name in ("address", "token", "certificate", "clock", "master", "version", *(f"port {self.cluster.port + i}" for i in range(3))):
+            self.assertEqual(checks.get(name), "ok", (name, checks))
+        nobody = free_ports(4)
+        away = self.cluster.reeve("--master", f"127.0.0.1:{nobody}", "doctor")
+        self.assertEqual(away.returncode, 3)
+        self.assertIn("packet filter", away.stdout)
+
     def test_another_authority_is_not_trusted(self):
         with Encrypted() as other:
             authority = (other.state / "ca.pem").read_bytes()
@@ -139,11 +150,11 @@ class LinkTest(unittest.TestCase):
                 with socket.create_connection(("127.0.0.1", port), 10) as stranger:
                     stranger.settimeout(8)
                     ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+                    heard = b""
                     try:
                         stranger.sendall(greeting)
                         stranger.sendall(b"\x04" + bytes([len(ready)]) + ready)
                         stranger.sendall(proxy.message([b"head", b"body", b"blob"]) * 10)
-                        heard = b""
                         while data := stranger.recv(4096):
                             heard += data
                     except OSError:  # Reset, or silence: both are a no.
@@ -227,6 +238,28 @@ class LinkTest(unittest.TestCase):
             self.assertIn("chmod 600", self.cluster.log("careless"))
         finally:
             file.chmod(0o600)
+
+    def test_secret_keys_are_in_their_files_and_nowhere_else(self):
+        state, folder = self.cluster.state, self.cluster.folder
+        secrets = {"link": (state / "link.keys").read_text().split()[0], "join token": (state / "join_token").read_text().split(".")[2],
+                   "worker": re.search(r"secret_key (\S+)", (folder / "one/worker.key").read_text()).group(1),
+                   "authority": (state / "ca.key").read_text().splitlines()[1]}
+        kept = {"link.keys", "join_token", "worker.key", "ca.key", "server.pem"}
+        places = {}
+        for file in folder.rglob("*"):
+            if file.is_file() and file.name not in kept and file.stat().st_size < 64 << 20:
+                places[str(file)] = file.read_bytes()
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            for name in ("cmdline", "environ"):
+                try:
+                    places[str(process / name)] = (process / name).read_bytes()
+                except OSError:
+                    pass
+        self.assertGreater(len(places), 20)
+        for what, secret in secrets.items():
+            self.assertEqual([place for place, content in places.items() if secret.encode() in content], [], what)
+        # That the search finds something where there is something.
+        self.assertTrue([p for p, content in places.items() if (folder / "one/worker_id").read_bytes().strip() in content])
 
     def test_keys_change_while_tasks_run_and_nothing_runs_twice(self):
         ran = self.cluster.folder / "ran"
