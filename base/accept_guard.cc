@@ -5,12 +5,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <climits>
 
+#include "base/descriptor_limit.h"
+#include "base/strings.h"
+
 namespace reeve {
 namespace {
+
+constexpr uint64_t kLeastDescriptors = 512;
+constexpr uint64_t kKeptFromConnections = 8;  // One of so many.
 
 std::atomic<int> most_descriptor{INT_MAX};
 std::atomic<uint64_t> refused{0};
@@ -18,6 +25,15 @@ std::atomic<uint64_t> refused{0};
 }  // namespace
 
 void RefuseConnectionsFrom(int most) { most_descriptor.store(most); }
+
+absl::Status MakeRoomForConnections() {
+  const uint64_t limit = RaiseDescriptorLimit();
+  RefuseConnectionsFrom(
+      static_cast<int>(std::min<uint64_t>(INT_MAX, limit - limit / kKeptFromConnections)));
+  if (limit >= kLeastDescriptors) return absl::OkStatus();
+  return absl::FailedPreconditionError(StrCat("only ", limit, " open files are allowed, at least ",
+                                              kLeastDescriptors, " are needed (ulimit -n)"));
+}
 
 uint64_t refused_connections() { return refused.load(); }
 

@@ -13,10 +13,17 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
+
 namespace reeve {
 
 // From now on. `most`: above what the process needs for files of its own.
 void RefuseConnectionsFrom(int most);
+
+// For a server of ZeroMQ or gRPC, at its start: raises the limit of descriptors as far as it may
+// go, and keeps an eighth of it from connections. Errors: FAILED_PRECONDITION  it is too low to
+// serve.
+absl::Status MakeRoomForConnections();
 
 // So far.
 uint64_t refused_connections();

@@ -44,12 +44,6 @@ std::string Written(BIO* memory) {
   return std::string(bytes, static_cast<size_t>(size));
 }
 
-std::string PemOf(X509* certificate) {
-  const Memory memory(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(memory.get(), certificate);
-  return Written(memory.get());
-}
-
 std::string PemOf(EVP_PKEY* key) {
   const Memory memory(BIO_new(BIO_s_mem()));
   PEM_write_bio_PrivateKey(memory.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
@@ -111,6 +105,12 @@ absl::Status Failed(std::string_view what) {
 }
 
 }  // namespace
+
+std::string PemOf(X509* certificate) {
+  const Memory memory(BIO_new(BIO_s_mem()));
+  PEM_write_bio_X509(memory.get(), certificate);
+  return Written(memory.get());
+}
 
 absl::StatusOr<CertifiedKey> MakeAuthority(const std::string& cluster, absl::Time now) {
   const Key key(EVP_EC_gen("P-256"));

@@ -13,6 +13,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+struct x509_st;  // OpenSSL's X509.
+
 namespace reeve {
 
 // The name every server certificate holds besides its addresses: what a client that trusts the
@@ -33,6 +35,8 @@ absl::StatusOr<CertifiedKey> MakeAuthority(const std::string& cluster, absl::Tim
 absl::StatusOr<CertifiedKey> IssueServer(const CertifiedKey& authority,
                                          const std::vector<std::string>& names, absl::Time now,
                                          absl::Duration valid);
+
+std::string PemOf(x509_st* certificate);
 
 // When the first certificate of `pem` ends. Errors: INVALID_ARGUMENT.
 absl::StatusOr<absl::Time> EndOf(const std::string& pem);

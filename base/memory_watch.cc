@@ -19,13 +19,13 @@ constexpr uint64_t kModestBytes = 128 << 20;
 // MiB at most, also while nobody receives.
 constexpr uint64_t kEndlessBytes = 64 << 20;
 
+}  // namespace
+
 uint64_t ResidentBytes() {
   uint64_t pages = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
-
-}  // namespace
 
 void WatchMemory(uint64_t most_bytes, std::vector<uint16_t> ports, int exit_code) {
   NamedThread("memory-watch", [most_bytes, exit_code,

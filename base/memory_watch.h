@@ -14,6 +14,9 @@
 
 namespace reeve {
 
+// Of this process, now.
+uint64_t ResidentBytes();
+
 // Ends the process with `exit_code` once it has more resident memory than `most_bytes`. `ports`:
 // where its ZeroMQ sockets listen.
 void WatchMemory(uint64_t most_bytes, std::vector<uint16_t> ports, int exit_code);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/host_key.h"
 #include "base/link_keys.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -51,9 +52,7 @@ absl::Status EnrolWorker(JobClient& client, const std::string& worker_folder,
   request.set_worker_id(*worker_id);
   request.set_public_key(keys.own.public_key);
   request.set_relay(is_relay);
-  char hostname[256] = {};
-  gethostname(hostname, sizeof hostname - 1);
-  request.set_hostname(hostname);
+  request.set_hostname(HostName());
   const auto enrolled = client.EnrolWorker(request);
   if (!enrolled.ok()) return enrolled.status();
   keys.server_key = enrolled->server_key();

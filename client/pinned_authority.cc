@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <openssl/bio.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -85,14 +83,6 @@ absl::StatusOr<int> Connect(const Address& address) {
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kHandshake, sizeof kHandshake);
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kHandshake, sizeof kHandshake);
   return fd;
-}
-
-std::string PemOf(X509* certificate) {
-  const std::unique_ptr<BIO, Freed<BIO_free>> memory(BIO_new(BIO_s_mem()));
-  PEM_write_bio_X509(memory.get(), certificate);
-  char* bytes = nullptr;
-  const long size = BIO_get_mem_data(memory.get(), &bytes);
-  return std::string(bytes, static_cast<size_t>(size));
 }
 
 // The certificates that the master shows, its own first.

@@ -4,12 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -17,14 +15,11 @@
 #include "absl/time/clock.h"
 #include "base/accept_guard.h"
 #include "base/clock.h"
-#include "base/descriptor_limit.h"
 #include "base/failpoint.h"
-#include "base/host_address.h"
 #include "base/host_key.h"
 #include "base/log.h"
 #include "base/memory_watch.h"
-#include "base/mutex.h"
-#include "base/named_thread.h"
+#include "base/periodic_thread.h"
 #include "base/private_memory.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
@@ -36,6 +31,7 @@
 #include "master/access/access.h"
 #include "master/access/audit_log.h"
 #include "master/access/identity.h"
+#include "master/access/listening.h"
 #include "master/collector/collector.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/dispatch/session_registry.h"
@@ -56,21 +52,16 @@ constexpr int kExitUsage = 2;
 constexpr int kExitFault = 70;
 constexpr int kExitNoState = 73;
 constexpr int kExitConfig = 78;
-constexpr uint64_t kLeastDescriptors = 512;
-constexpr uint64_t kKeptFromConnections = 8;  // One of so many descriptors.
 
 constexpr absl::Duration kJoinTokenLife = absl::Hours(24 * 7);
 constexpr absl::Duration kJoinTokenSpare = absl::Hours(24);
-constexpr absl::Duration kHousekeeping = absl::Seconds(1);
+constexpr absl::Duration kGuard = absl::Seconds(1);
+constexpr absl::Duration kUpkeep = absl::Minutes(1);
 constexpr absl::Duration kGateAnswers = absl::Seconds(5);
-constexpr absl::Duration kWarnEvery = absl::Minutes(1);
 
 struct Flags {
-  std::vector<std::string> listen;     // Default: loopback.
+  ListenFlags listen;
   std::vector<std::string> advertise;  // Further names of this master.
-  bool encrypt = false;
-  bool plaintext = false;
-  bool insecure = false;
   int port = 7520;
   std::string state_dir;
   std::string token_file;
@@ -107,17 +98,6 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
-// At its limit of descriptors libzmq spins in accept; so there must be room from the start, and an
-// eighth of it is kept from connections.
-absl::Status MakeRoomForConnections() {
-  const uint64_t limit = RaiseDescriptorLimit();
-  RefuseConnectionsFrom(
-      static_cast<int>(std::min<uint64_t>(INT_MAX, limit - limit / kKeptFromConnections)));
-  if (limit >= kLeastDescriptors) return absl::OkStatus();
-  return absl::FailedPreconditionError(StrCat("only ", limit, " open files are allowed, at least ",
-                                              kLeastDescriptors, " are needed (ulimit -n)"));
-}
-
 SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
   SchedulerOptions options;
   options.max_active_jobs = flags.max_active_jobs;
@@ -130,65 +110,6 @@ SchedulerOptions MakeSchedulerOptions(const Flags& flags) {
   return options;
 }
 
-// Where and how this master listens.
-struct Listening {
-  std::vector<std::string> hosts;
-  bool is_protected = false;  // TLS and CURVE on all of them.
-
-  std::vector<std::string> Addresses(int port, std::string_view scheme = "") const {
-    std::vector<std::string> all;
-    for (const std::string& host : hosts) all.push_back(StrCat(scheme, WithPort(host, port)));
-    return all;
-  }
-};
-
-// Beyond loopback everything is encrypted and nobody is let in without a key or token; what must be
-// plain is refused there.
-absl::StatusOr<Listening> DecideListening(const Flags& flags) {
-  Listening listening{flags.listen};
-  if (listening.hosts.empty()) listening.hosts = {"127.0.0.1"};
-  std::string outward;
-  bool is_wildcard = false, has_loopback = false;
-  for (std::string& host : listening.hosts) {
-    if (host == "*") host = "0.0.0.0";
-    is_wildcard = is_wildcard || IsWildcardHost(host);
-    if (IsLoopbackHost(host)) {
-      has_loopback = true;
-    } else if (outward.empty()) {
-      outward = host;
-    }
-  }
-  std::sort(listening.hosts.begin(), listening.hosts.end());
-  listening.hosts.erase(std::unique(listening.hosts.begin(), listening.hosts.end()),
-                        listening.hosts.end());
-  listening.is_protected = flags.encrypt;
-  if (outward.empty()) return listening;
-  if (flags.plaintext && !flags.insecure) {
-    return absl::FailedPreconditionError(
-        StrCat("--plaintext with --listen ", outward,
-               " would let everybody on the network run commands "
-               "as this user and read all data. Leave --plaintext out: `reeve-master --listen ",
-               outward, "` encrypts and asks for keys (or `reeve up --listen ", outward, "`)"));
-  }
-  listening.is_protected = !flags.plaintext;
-  // The people and workers of this machine keep their address.
-  if (!is_wildcard && !has_loopback) listening.hosts.push_back("127.0.0.1");
-  return listening;
-}
-
-// The names that clients may know this master by.
-std::vector<std::string> NamesOf(const Flags& flags, const Listening& listening) {
-  std::vector<std::string> names = flags.advertise;
-  names.insert(names.end(), {"localhost", "127.0.0.1", "::1"});
-  for (const std::string& host : listening.hosts) {
-    if (!IsWildcardHost(host)) names.push_back(host);
-  }
-  char hostname[256] = {};
-  if (gethostname(hostname, sizeof hostname - 1) == 0 && hostname[0] != '\0')
-    names.emplace_back(hostname);
-  return names;
-}
-
 // A token for `reeve worker join`; a new one before the old one ends.
 absl::Status KeepJoinToken(const MasterIdentity& identity, Access* access) {
   const absl::Time now = absl::Now();
@@ -199,32 +120,18 @@ absl::Status KeepJoinToken(const MasterIdentity& identity, Access* access) {
   return WriteSecretFile(identity.join_token_file(), made->text);
 }
 
-// Once a second, until asked to stop: what must not wait for anybody to call.
-class Housekeeper {
- public:
-  explicit Housekeeper(std::function<void()> work)
-      : thread_(NamedThread("housekeeper", [this, work = std::move(work)] {
-          MutexLock lock(&mu_);
-          while (!is_stopping_) {
-            changed_.WaitFor(&mu_, kHousekeeping);
-            if (!is_stopping_) work();
-          }
-        })) {}
-  ~Housekeeper() {
-    {
-      MutexLock lock(&mu_);
-      is_stopping_ = true;
-    }
-    changed_.NotifyAll();
-    thread_.join();
-  }
+// Without the gate libzmq lets anybody in.
+void EndUnlessGuarded(ZmqGate& gate) {
+  if (gate.Answers(kGateAnswers)) return;
+  REEVE_LOG_ERROR("the gate of the link does not answer, ending");
+  _exit(kExitFault);
+}
 
- private:
-  Mutex mu_;
-  CondVar changed_;
-  bool is_stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
-};
+void KeepKeys(MasterIdentity& identity, Access* access) {
+  absl::Status status = identity.Renew(absl::Now());
+  if (status.ok()) status = KeepJoinToken(identity, access);
+  if (!status.ok()) REEVE_LOG_ERROR("keys cannot be renewed why={}", status.ToString());
+}
 
 int Serve(const Flags& flags, SystemdNotify& systemd) {
   if (absl::Status s = MakeRoomForConnections(); !s.ok()) return Fail(kExitConfig, s);
@@ -233,7 +140,7 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
               kExitFault);
   auto folder = StateFolder::Open(flags.state_dir, flags.init);
   if (!folder.ok()) return Fail(ExitCodeOf(folder.status()), folder.status());
-  const auto listening = DecideListening(flags);
+  const auto listening = DecideListening(flags.listen);
   if (!listening.ok()) return Fail(kExitConfig, listening.status());
   const auto token = flags.token_file.empty() ? (*folder)->ReadOrMake("token", RandomHex(32))
                                               : ReadSmallFile(flags.token_file);
@@ -242,8 +149,8 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
   if (!cluster_id.ok()) return Fail(kExitNoState, cluster_id.status());
   std::unique_ptr<MasterIdentity> identity;
   if (listening->is_protected) {
-    auto opened = MasterIdentity::Open((*folder)->path(), *cluster_id, NamesOf(flags, *listening),
-                                       absl::Now());
+    auto opened = MasterIdentity::Open((*folder)->path(), *cluster_id,
+                                       listening->Names(flags.advertise), absl::Now());
     if (!opened.ok()) return Fail(kExitConfig, opened.status());
     identity = *std::move(opened);
   }
@@ -358,21 +265,15 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
     return identity ? ServerKeys{identity->current().public_key, identity->next_public_key()}
                     : ServerKeys();
   };
-  // The collector may change a moment after the dispatcher: workers connect to it again by the
-  // Welcome that the dispatcher answers them with.
-  const auto rotate_keys = [&](std::function<void(absl::Status)> done) {
-    absl::Status made = identity->RotateLinkKeys();
-    if (made.ok()) made = identity->Renew(absl::Now(), true);
-    if (!made.ok()) return done(made);
-    const absl::Status asked = loop.Query(
-        [&](Scheduler&, const Now&) {
-          collector.ChangeKeys(identity->current());
-          const absl::Status bound =
-              loop.dispatcher().ChangeKeys(identity->current(), identity->next_public_key());
-          if (!bound.ok()) on_fault(bound);
-        },
-        [done] { done(absl::OkStatus()); });
-    if (!asked.ok()) done(asked);
+  // On the loop thread. The collector may change a moment after the dispatcher: workers connect to
+  // it again by the Welcome that the dispatcher answers them with.
+  const auto rotate_keys = [&]() -> absl::Status {
+    if (absl::Status s = identity->Rotate(absl::Now()); !s.ok()) return s;
+    collector.ChangeKeys(identity->current());
+    const absl::Status bound =
+        loop.dispatcher().ChangeKeys(identity->current(), identity->next_public_key());
+    if (!bound.ok()) on_fault(bound);
+    return absl::OkStatus();
   };
   auto server = ApiServer::Start(
       {&loop, &reader, &hub, nullptr},
@@ -390,26 +291,16 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
        .epoch = epoch,
        .start_time = absl::Now()});
   if (!server.ok()) return Fail(ExitCodeOf(server.status()), server.status());
-  const bool is_open = !listening->is_protected && flags.insecure;
-  Housekeeper housekeeper([&, warn_at = absl::InfinitePast()]() mutable {
-    // Without the gate libzmq lets anybody in.
-    if (!(*gate)->Answers(kGateAnswers)) {
-      REEVE_LOG_ERROR("the gate of the link does not answer, ending");
-      _exit(kExitFault);
-    }
+  const PeriodicThread guard("guard", kGuard, [&] {
+    EndUnlessGuarded(**gate);
     (*server)->EndRevoked();
-    if (identity == nullptr && !is_open) return;
-    const absl::Time now = absl::Now();
-    if (identity != nullptr) {
-      absl::Status status = identity->Renew(now, false);
-      if (status.ok()) status = KeepJoinToken(*identity, access->get());
-      if (!status.ok()) REEVE_LOG_ERROR("keys cannot be renewed why={}", status.ToString());
-    }
-    if (is_open && now - warn_at > kWarnEvery) {
-      warn_at = now;
+  });
+  const PeriodicThread upkeep("upkeep", kUpkeep, [&] {
+    if (identity != nullptr) KeepKeys(*identity, access->get());
+    if (listening->is_open) {
       REEVE_LOG_WARNING(
-          "this master listens beyond loopback without encryption: everybody there "
-          "can read all data, and whoever has read a token can run commands");
+          "this master listens beyond loopback without encryption: everybody there can read all "
+          "data, and whoever has read a token can run commands");
     }
   });
   REEVE_LOG_INFO("master serves address={} epoch={} state={} encrypted={}",
@@ -447,15 +338,15 @@ int main(int argc, char** argv) {
   Flags flags;
   flags.state_dir = DefaultStateDir();
   CLI::App app("reeve-master: takes jobs, gives them to workers, keeps what comes back.");
-  app.add_option("--listen", flags.listen,
+  app.add_option("--listen", flags.listen.hosts,
                  "Address to listen on; may be repeated; default 127.0.0.1. Beyond loopback "
                  "everything is encrypted and asks for keys");
   app.add_option("--advertise", flags.advertise,
                  "Another name or address clients know this master by, for its certificate; may be "
                  "repeated");
-  app.add_flag("--encrypt", flags.encrypt, "TLS, CURVE and keys also on loopback");
-  app.add_flag("--plaintext", flags.plaintext, "No encryption: refused beyond loopback");
-  app.add_flag("--i-understand-insecure", flags.insecure,
+  app.add_flag("--encrypt", flags.listen.encrypt, "TLS, CURVE and keys also on loopback");
+  app.add_flag("--plaintext", flags.listen.plaintext, "No encryption: refused beyond loopback");
+  app.add_flag("--i-understand-insecure", flags.listen.insecure,
                "With --plaintext: beyond loopback all the same")
       ->group("");
   app.add_option("--port", flags.port, "Port of the API; PORT+1 dispatch, PORT+2 collector")

@@ -4,15 +4,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "base/accept_guard.h"
-#include "base/descriptor_limit.h"
 #include "base/host_address.h"
 #include "base/link_keys.h"
 #include "base/log.h"
@@ -29,8 +26,6 @@ namespace {
 constexpr int kExitUsage = 2;
 constexpr int kExitFault = 70;
 constexpr int kExitConfig = 78;
-constexpr uint64_t kLeastDescriptors = 512;
-constexpr uint64_t kKeptFromConnections = 8;  // One of so many descriptors.
 constexpr absl::Duration kGateAnswersWithin = absl::Seconds(5);
 
 struct Flags {
@@ -61,14 +56,6 @@ absl::StatusOr<LinkKeys> KeysFor(const Flags& flags) {
   return LinkKeys();
 }
 
-// At its limit of descriptors libzmq spins in accept; see base/accept_guard.h.
-bool MakeRoomForConnections() {
-  const uint64_t limit = RaiseDescriptorLimit();
-  RefuseConnectionsFrom(
-      static_cast<int>(std::min<uint64_t>(INT_MAX, limit - limit / kKeptFromConnections)));
-  return limit >= kLeastDescriptors;
-}
-
 // Until a signal comes.
 void LookAfter(ZmqGate& gate, const sigset_t& signals) {
   const timespec second{1, 0};
@@ -85,9 +72,8 @@ void LookAfter(ZmqGate& gate, const sigset_t& signals) {
 }
 
 int Serve(const Flags& flags, const sigset_t& signals) {
-  if (!MakeRoomForConnections())
-    return Fail(kExitConfig,
-                StrCat("at least ", kLeastDescriptors, " open files are needed (ulimit -n)"));
+  if (absl::Status s = MakeRoomForConnections(); !s.ok())
+    return Fail(kExitConfig, ToStd(s.message()));
   WatchMemory(flags.max_memory_mib << 20, {static_cast<uint16_t>(flags.port)}, kExitFault);
   const auto keys = KeysFor(flags);
   if (!keys.ok()) return Fail(kExitConfig, ToStd(keys.status().message()));

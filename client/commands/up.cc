@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_join.h"
 #include "base/host_address.h"
+#include "base/host_key.h"
 #include "base/strings.h"
 #include "client/canceller.h"
 #include "client/exit_code.h"
@@ -34,9 +35,7 @@ std::string StateFolder(Session& session, const std::string& flag) {
 // By which another machine reaches the master.
 std::string NameForOthers(const LocalCluster& cluster) {
   const std::string& first = cluster.listen().front();
-  if (!IsWildcardHost(first)) return first;
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : first;
+  return IsWildcardHost(first) ? HostName() : first;
 }
 
 void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOptions& options) {

@@ -21,6 +21,8 @@ constexpr std::pair<std::string_view, uint32_t> kRoles[] = {
 constexpr size_t kTokenIdBytes = 4, kSecretBytes = 32;
 constexpr std::string_view kPrefix = "rv1";
 constexpr size_t kMaxHandlers = 100;
+// For so long an expired token is told from a wrong one.
+constexpr absl::Duration kKeepExpired = absl::Hours(24 * 30);
 
 bool IsShort(const std::string& name) { return !name.empty() && name.size() <= 64; }
 
@@ -104,6 +106,8 @@ absl::StatusOr<uint32_t> ParseRole(std::string_view name) {
 }
 
 absl::StatusOr<std::unique_ptr<Access>> Access::Open(Options options) {
+  if (options.root_token.empty())
+    return absl::FailedPreconditionError("the token of root is empty");
   auto access = std::unique_ptr<Access>(new Access(std::move(options)));
   if (absl::Status s = access->Reload(); !s.ok()) return s;
   return access;
@@ -162,13 +166,20 @@ absl::Status Access::Write(const Entries& entries) const {
   return WriteSecretFile(options_.file, text);
 }
 
+Access::Entries Access::Copy() const {
+  MutexLock lock(&mu_);
+  return entries_;
+}
+
 absl::Status Access::Replace(Entries entries) {
   if (absl::Status s = Write(entries); !s.ok()) return s;
+  MutexLock lock(&mu_);
   entries_ = std::move(entries);
   return absl::OkStatus();
 }
 
 absl::Status Access::Reload() {
+  MutexLock changing(&changing_);
   auto entries = Read();
   if (!entries.ok()) return entries.status();
   MutexLock lock(&mu_);
@@ -210,9 +221,12 @@ absl::StatusOr<Access::NewToken> Access::CreateToken(const std::string& principa
                 std::move(handlers)};
   made.text = StrCat(kPrefix, ".", made.entry.token_id, ".", secret);
   if (!options_.fingerprint.empty()) made.text += StrCat(".", options_.fingerprint);
-  MutexLock lock(&mu_);
-  if (entries_.tokens.size() >= kMaxEntries) return Full("tokens");
-  Entries next = entries_;
+  MutexLock changing(&changing_);
+  Entries next = Copy();
+  // The master itself makes one each week.
+  std::erase_if(next.tokens,
+                [now](const auto& token) { return token.second.expire_time + kKeepExpired < now; });
+  if (next.tokens.size() >= kMaxEntries) return Full("tokens");
   next.tokens[made.entry.token_id] = made.entry;
   if (absl::Status s = Replace(std::move(next)); !s.ok()) return s;
   return made;
@@ -226,8 +240,8 @@ std::vector<TokenEntry> Access::ListTokens() const {
 }
 
 absl::StatusOr<size_t> Access::RevokeTokens(const std::string& id_or_principal) {
-  MutexLock lock(&mu_);
-  Entries next = entries_;
+  MutexLock changing(&changing_);
+  Entries next = Copy();
   const size_t count = std::erase_if(next.tokens, [&](const auto& token) {
     return token.first == id_or_principal || token.second.principal == id_or_principal;
   });
@@ -239,20 +253,20 @@ absl::StatusOr<size_t> Access::RevokeTokens(const std::string& id_or_principal) 
 absl::Status Access::EnrolWorker(WorkerEntry entry) {
   if (!IsCurveKey(entry.public_key)) return Bad("public_key: 40 characters of Z85");
   if (!IsWorkerId(entry.worker_id)) return Bad("worker_id: 1 to 64 printable ASCII characters");
-  MutexLock lock(&mu_);
-  const auto same_key = entries_.workers.find(entry.public_key);
-  if (same_key != entries_.workers.end() && same_key->second.worker_id == entry.worker_id)
+  MutexLock changing(&changing_);
+  Entries next = Copy();
+  const auto same_key = next.workers.find(entry.public_key);
+  if (same_key != next.workers.end() && same_key->second.worker_id == entry.worker_id)
     return absl::OkStatus();
   const bool is_bound =
-      std::any_of(entries_.workers.begin(), entries_.workers.end(),
+      std::any_of(next.workers.begin(), next.workers.end(),
                   [&](const auto& worker) { return worker.second.worker_id == entry.worker_id; });
-  if (is_bound || same_key != entries_.workers.end()) {
+  if (is_bound || same_key != next.workers.end()) {
     return MakeError(absl::StatusCode::kAlreadyExists, "WORKER_ENROLLED",
                      StrCat("worker ", entry.worker_id,
                             " is enrolled with another key; `reeve worker revoke` it first"));
   }
-  if (entries_.workers.size() >= kMaxEntries) return Full("workers");
-  Entries next = entries_;
+  if (next.workers.size() >= kMaxEntries) return Full("workers");
   const std::string key = entry.public_key;
   next.workers[key] = std::move(entry);
   return Replace(std::move(next));
@@ -266,8 +280,8 @@ std::vector<WorkerEntry> Access::ListWorkers() const {
 }
 
 absl::Status Access::RevokeWorker(const std::string& worker_id) {
-  MutexLock lock(&mu_);
-  Entries next = entries_;
+  MutexLock changing(&changing_);
+  Entries next = Copy();
   const size_t count = std::erase_if(
       next.workers, [&](const auto& worker) { return worker.second.worker_id == worker_id; });
   if (count == 0) return NotFound(StrCat("worker ", worker_id, " is not enrolled"));

@@ -57,7 +57,8 @@ class Access {
     std::string text;  // Told once.
   };
 
-  // Errors: FAILED_PRECONDITION  the file is damaged: says where.
+  // Errors: FAILED_PRECONDITION  the file is damaged: says where; or the root token is empty, which
+  //                              anybody could send.
   static absl::StatusOr<std::unique_ptr<Access>> Open(Options options);
 
   // ---- Who calls ----
@@ -103,10 +104,15 @@ class Access {
   };
   absl::StatusOr<Entries> Read() const;
   absl::Status Write(const Entries& entries) const;
+  // Those of now, for a change.
+  Entries Copy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
   // Writes first; the change counts if that is done.
-  absl::Status Replace(Entries entries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Replace(Entries entries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(changing_);
 
   const Options options_;
+  // One change at a time. Taken before mu_, which is not held while the file is synced: the loop
+  // asks with every frame.
+  Mutex changing_;
   mutable Mutex mu_;
   Entries entries_ ABSL_GUARDED_BY(mu_);
 };

@@ -75,6 +75,22 @@ TEST_F(AccessTest, ATokenMayBeForSomeHandlersOnly) {
   EXPECT_FALSE(access_->CreateToken("alice", kRoleSubmit, absl::InfiniteFuture(), kNow, {""}).ok());
 }
 
+TEST_F(AccessTest, AnEmptyRootTokenIsRefusedBecauseAnybodyCouldSendIt) {
+  EXPECT_EQ(Access::Open({.file = file_}).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(AccessTest, TokensThatExpiredLongAgoAreForgotten) {
+  Make("alice", kRoleSubmit, kNow + absl::Hours(1));
+  const auto make_bob = [this](absl::Time now) {
+    ASSERT_TRUE(access_->CreateToken("bob", kRoleSubmit, absl::InfiniteFuture(), now).ok());
+  };
+  make_bob(kNow + absl::Hours(2));
+  EXPECT_EQ(access_->ListTokens().size(), 2u);
+  make_bob(kNow + absl::Hours(24 * 31));
+  ASSERT_EQ(access_->ListTokens().size(), 2u);
+  for (const TokenEntry& token : access_->ListTokens()) EXPECT_EQ(token.principal, "bob");
+}
+
 TEST_F(AccessTest, TheFileIsForItsOwnerAloneAndHoldsNoToken) {
   const std::string token = Make("alice", kRoleSubmit);
   const std::string secret = token.substr(token.find('.', 4) + 1, 64);
@@ -147,7 +163,7 @@ TEST_F(AccessTest, ADamagedFileIsRefusedAndChangesNothing) {
   EXPECT_EQ(access_->Reload().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(access_->Identify(token, kNow).ok());
   std::ofstream(file_) << "nonsense";
-  EXPECT_FALSE(Access::Open({.file = file_}).ok());
+  EXPECT_FALSE(Access::Open({.file = file_, .root_token = "x"}).ok());
 }
 
 TEST_F(AccessTest, AFileChangedByHandCountsAfterAReload) {

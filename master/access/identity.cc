@@ -3,6 +3,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/error.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 
@@ -10,6 +11,7 @@ namespace reeve {
 namespace {
 
 constexpr absl::Duration kServerLife = absl::Hours(24 * 90);
+constexpr absl::Duration kBetweenRotations = absl::Minutes(1);
 constexpr absl::Duration kRenewBefore = absl::Hours(24 * 30);
 
 absl::Status Damaged(const std::string& file, std::string_view why) {
@@ -25,7 +27,7 @@ absl::StatusOr<std::unique_ptr<MasterIdentity>> MasterIdentity::Open(const std::
   auto identity = std::unique_ptr<MasterIdentity>(new MasterIdentity(folder, std::move(names)));
   if (absl::Status s = identity->LoadAuthority(cluster_id, now); !s.ok()) return s;
   if (absl::Status s = identity->LoadLinkKeys(); !s.ok()) return s;
-  if (absl::Status s = identity->Renew(now, false); !s.ok()) return s;
+  if (absl::Status s = identity->Renew(now); !s.ok()) return s;
   return identity;
 }
 
@@ -51,11 +53,15 @@ absl::Status MasterIdentity::LoadAuthority(const std::string& cluster_id, absl::
   return absl::OkStatus();
 }
 
-absl::Status MasterIdentity::Renew(absl::Time now, bool always) {
+absl::Status MasterIdentity::Renew(absl::Time now) {
+  MutexLock lock(&mu_);
   const auto there = ReadSmallFile(certificate_file());
   const auto end = there.ok() ? EndOf(*there) : there.status();
-  if (!always && end.ok() && *end - now > kRenewBefore && IsFor(*there, names_))
-    return absl::OkStatus();
+  if (end.ok() && *end - now > kRenewBefore && IsFor(*there, names_)) return absl::OkStatus();
+  return Issue(now);
+}
+
+absl::Status MasterIdentity::Issue(absl::Time now) {
   const auto made = IssueServer(authority_, names_, now, kServerLife);
   if (!made.ok()) return Damaged(folder_ + "/ca.key", made.status().ToString());
   // One file, so that nobody reads the key of one and the certificate of the other.
@@ -73,7 +79,9 @@ absl::Status MasterIdentity::LoadLinkKeys() {
   }
   if (!text.ok()) return text.status();
   std::istringstream in(*text);
-  in >> current_.secret_key >> next_.secret_key;
+  int64_t rotated = 0;
+  in >> current_.secret_key >> next_.secret_key >> rotated;
+  rotated_ = absl::FromUnixSeconds(rotated);
   for (CurveKeys* keys : {&current_, &next_}) {
     keys->public_key = PublicKeyOf(keys->secret_key);
     if (keys->public_key.empty()) return Damaged(file, "two secret keys of 40 characters expected");
@@ -82,13 +90,21 @@ absl::Status MasterIdentity::LoadLinkKeys() {
 }
 
 absl::Status MasterIdentity::SaveLinkKeys() {
-  return WriteSecretFile(folder_ + "/link.keys",
-                         StrCat(current_.secret_key, "\n", next_.secret_key));
+  return WriteSecretFile(folder_ + "/link.keys", StrCat(current_.secret_key, "\n", next_.secret_key,
+                                                        "\n", absl::ToUnixSeconds(rotated_)));
 }
 
-absl::Status MasterIdentity::RotateLinkKeys() {
+absl::Status MasterIdentity::Rotate(absl::Time now) {
   MutexLock lock(&mu_);
+  // A clock that was set back must not lock it for ever.
+  if (absl::AbsDuration(now - rotated_) < kBetweenRotations) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "KEYS_CHANGED",
+                     "the keys were changed within the last minute, and workers may not know the "
+                     "next one yet; try again in a minute");
+  }
+  if (absl::Status s = Issue(now); !s.ok()) return s;
   current_ = std::exchange(next_, MakeCurveKeys());
+  rotated_ = now;
   return SaveLinkKeys();
 }
 

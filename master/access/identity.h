@@ -2,7 +2,9 @@
 //
 //   ca.pem ca.key     the cluster's authority, made once
 //   server.pem        key, certificate and authority, renewed in good time
-//   link.keys         two CURVE secret keys: the one of now, and the one that will be next
+//   link.keys         two CURVE secret keys: the one of now, and the one that will be next; and
+//   when
+//                     they last changed
 //   join_token        a token with the role worker, for the line that `up` prints
 //
 // Thread: any.
@@ -41,10 +43,12 @@ class MasterIdentity {
   CurveKeys current() const;
   std::string next_public_key() const;
 
-  // A new certificate with a new key if a third of the time of this one is left, or if `always`.
-  absl::Status Renew(absl::Time now, bool always);
-  // The next CURVE key becomes the current one; another is made to be next.
-  absl::Status RotateLinkKeys();
+  // A new certificate with a new key, if a third of the time of this one is left or a name is new.
+  absl::Status Renew(absl::Time now);
+  // A new certificate in any case; the next CURVE key becomes the current one, another is made to
+  // be next. Not twice in a minute: workers must learn the next one before it counts. Errors:
+  // FAILED_PRECONDITION  KEYS_CHANGED.
+  absl::Status Rotate(absl::Time now);
 
  private:
   MasterIdentity(std::string folder, std::vector<std::string> names)
@@ -52,6 +56,7 @@ class MasterIdentity {
   absl::Status LoadAuthority(const std::string& cluster_id, absl::Time now);
   absl::Status LoadLinkKeys();
   absl::Status SaveLinkKeys() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Issue(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string folder_;
   const std::vector<std::string> names_;
@@ -59,6 +64,7 @@ class MasterIdentity {
   std::string fingerprint_;
   mutable Mutex mu_;
   CurveKeys current_ ABSL_GUARDED_BY(mu_), next_ ABSL_GUARDED_BY(mu_);
+  absl::Time rotated_ ABSL_GUARDED_BY(mu_) = absl::UnixEpoch();
 };
 
 }  // namespace reeve

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "base/error.h"
 #include "base/state_folder.h"
 #include "base/strings.h"
 
@@ -66,11 +67,23 @@ TEST_F(IdentityTest, TheCertificateIsRenewedInGoodTimeAndForNewNames) {
 
 TEST_F(IdentityTest, TheNextLinkKeyIsKnownBeforeItCounts) {
   const auto identity = Open();
-  const std::string next = identity->next_public_key();
-  ASSERT_TRUE(identity->RotateLinkKeys().ok());
+  const std::string next = identity->next_public_key(), server = Content("server.pem");
+  ASSERT_TRUE(identity->Rotate(kNow).ok());
   EXPECT_EQ(identity->current().public_key, next);
   EXPECT_NE(identity->next_public_key(), next);
+  EXPECT_NE(Content("server.pem"), server);
   EXPECT_EQ(Open()->current().public_key, next);
+}
+
+// A second change at once would lock out every worker that had not learned of the first.
+TEST_F(IdentityTest, KeysDoNotChangeTwiceInAMinuteAlsoAcrossARestart) {
+  ASSERT_TRUE(Open()->Rotate(kNow).ok());
+  const auto identity = Open();
+  const std::string current = identity->current().public_key;
+  EXPECT_EQ(ErrorReason(identity->Rotate(kNow + absl::Seconds(59))), "KEYS_CHANGED");
+  EXPECT_EQ(identity->current().public_key, current);
+  EXPECT_TRUE(identity->Rotate(kNow + absl::Seconds(61)).ok());
+  EXPECT_NE(identity->current().public_key, current);
 }
 
 TEST_F(IdentityTest, DamagedFilesAreNamed) {

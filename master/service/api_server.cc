@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "base/error.h"
 #include "base/host_address.h"
+#include "base/memory_watch.h"
 #include "base/strings.h"
 #include "base/version.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -106,15 +107,6 @@ class TaskServiceImpl final : public v1::TaskService::CallbackService {
   Doorkeeper& door_;
 };
 
-uint64_t ResidentBytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr) return 0;
-  unsigned long size = 0, resident = 0;
-  const int read = std::fscanf(file, "%lu %lu", &size, &resident);
-  std::fclose(file);
-  return read == 2 ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
-}
-
 class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
  public:
   ClusterServiceImpl(const ServiceParts& parts, Doorkeeper& door, const ApiServer::Options& options)
@@ -166,10 +158,18 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
                                          "this master listens on loopback only, without keys"));
     }
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    options_.rotate_keys([this, caller = *caller, reactor](absl::Status status) {
-      door_.Note(caller, "keys", status);
-      reactor->Finish(ToGrpc(status));
-    });
+    auto status = std::make_shared<absl::Status>();
+    const absl::Status asked = parts_.loop->Query(
+        [this, status, id = request->request_id()](Scheduler&, const Now&) {
+          if (rotations_.Find(id) != nullptr) return;
+          *status = options_.rotate_keys();
+          if (status->ok()) rotations_.Keep(id, true);
+        },
+        [this, status, caller = *caller, reactor] {
+          door_.Note(caller, "keys", *status);
+          reactor->Finish(ToGrpc(*status));
+        });
+    if (!asked.ok()) reactor->Finish(ToGrpc(asked));
     return reactor;
   }
 
@@ -212,6 +212,7 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
   // The loop's:
   absl::Time since_ = options_.start_time;
   KeptAnswers<v1::Statistics> resets_{16};
+  KeptAnswers<bool> rotations_{16};  // Done.
 };
 
 // gRPC does not say why a port could not be had, so try first.

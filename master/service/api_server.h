@@ -30,8 +30,8 @@ class ApiServer {
     PrincipalLimits limits;
     LinkPorts link_ports;
     std::function<ServerKeys()> server_keys;
-    // Calls `done` once the new keys count; null: there are none.
-    std::function<void(std::function<void(absl::Status)> done)> rotate_keys;
+    // Called on the loop thread; when it returns OK the new keys count. Null: there are none.
+    std::function<absl::Status()> rotate_keys;
     // Told by GetCluster.
     std::string cluster_id, dispatch_endpoint, collector_endpoint, state_directory;
     Epoch epoch;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/input_batch.h"
 #include "base/mutex.h"
+#include "base/strings.h"
 #include "base/wire.h"
 #include "grpcpp/alarm.h"
 #include "master/service/convert.h"
@@ -51,8 +52,7 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
 class AppendStream final : public RawBidiReactor,
                            public std::enable_shared_from_this<AppendStream> {
  public:
-  AppendStream(const ServiceParts& parts, Doorkeeper::Stay stay)
-      : parts_(parts), stay_(std::move(stay)) {}
+  AppendStream(const ServiceParts& parts, Guest guest) : parts_(parts), guest_(std::move(guest)) {}
 
   void Begin() {
     self_ = shared_from_this();
@@ -73,7 +73,10 @@ class AppendStream final : public RawBidiReactor,
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
   void OnDone() override {
-    stay_.End();
+    {
+      MutexLock lock(&mu_);  // Whether the job may be had is perhaps just being answered.
+      guest_.End();
+    }
     if (call_) {
       parts_.hub->Forget(call_);
       (void)parts_.loop->PostApi(CloseAppender{call_}, 0);
@@ -99,12 +102,12 @@ class AppendStream final : public RawBidiReactor,
   }
 
   const ServiceParts parts_;
-  Doorkeeper::Stay stay_;
   std::shared_ptr<AppendStream> self_;
   CallId call_;
   grpc::ByteBuffer incoming_, outgoing_;
 
   Mutex mu_;
+  Guest guest_ ABSL_GUARDED_BY(mu_);
   bool opened_ ABSL_GUARDED_BY(mu_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = true;
@@ -170,8 +173,9 @@ void AppendStream::OnReadDone(bool ok) {
     if (open == nullptr) return Post();
     opening = open->job;
   }
-  CheckJob(parts_, opening, Wish::kControl, [self = self_](absl::Status may) {
+  CheckJob(parts_, opening, Wish::kControl, [self = self_, opening](absl::Status may) {
     MutexLock lock(&self->mu_);
+    self->guest_.Note(StrCat("job ", opening.value), may);
     if (may.ok()) return self->Post();
     self->Refuse(may);
   });
@@ -180,7 +184,7 @@ void AppendStream::OnReadDone(bool ok) {
 void AppendStream::Post() {
   if (!waiting_.has_value() || finished_) return;
   // Who sends faster than it may is read more slowly.
-  absl::Status posted = is_charged_ ? absl::OkStatus() : stay_.Charge(waiting_bytes_);
+  absl::Status posted = is_charged_ ? absl::OkStatus() : guest_.Charge(waiting_bytes_);
   is_charged_ = posted.ok();
   if (posted.ok()) {
     Event event = *waiting_;  // Kept: a refused post must be tried again.
@@ -251,9 +255,9 @@ void AppendStream::OnWriteDone(bool ok) {
 
 }  // namespace
 
-RawBidiReactor* StartAppendStream(const ServiceParts& parts, Doorkeeper::Stay stay,
+RawBidiReactor* StartAppendStream(const ServiceParts& parts, Guest guest,
                                   const absl::Status& refused) {
-  const auto stream = std::make_shared<AppendStream>(parts, std::move(stay));
+  const auto stream = std::make_shared<AppendStream>(parts, std::move(guest));
   AppendStream* reactor = stream.get();
   if (refused.ok()) {
     reactor->Begin();

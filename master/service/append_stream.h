@@ -14,7 +14,7 @@ namespace reeve {
 using RawBidiReactor = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
 // `refused`: not OK ends the stream at once with that error.
-RawBidiReactor* StartAppendStream(const ServiceParts& parts, Doorkeeper::Stay stay,
+RawBidiReactor* StartAppendStream(const ServiceParts& parts, Guest guest,
                                   const absl::Status& refused);
 
 }  // namespace reeve

@@ -1,8 +1,5 @@
 #include "master/service/doorkeeper.h"
 
-#include <algorithm>
-#include <vector>
-
 #include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,6 +9,7 @@ namespace reeve {
 namespace {
 
 constexpr std::string_view kScheme = "Bearer ";
+constexpr std::string_view kJobService = "reeve.v1.JobService/";
 
 const MethodRule& RuleOf(Method method) { return kMethodRules[static_cast<uint32_t>(method)]; }
 
@@ -21,127 +19,107 @@ std::string_view Authorization(const grpc::CallbackServerContext& context) {
   return {it->second.data(), it->second.size()};
 }
 
-absl::Status TooMany(std::string_view what, absl::Duration wait) {
-  return MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_REQUESTS",
-                   StrCat("this principal has used up its ", what), wait);
-}
-
 std::string Names(uint32_t roles) {
   std::string names;
   for (const std::string& name : RoleNames(roles)) names += (names.empty() ? "" : " or ") + name;
   return names;
 }
 
+absl::Status CheckRole(const Principal& principal, const MethodRule& rule) {
+  if (principal.has(rule.roles)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                   StrCat("this token has the role ", Names(principal.roles), ", ", rule.name,
+                          " needs ", Names(rule.roles)));
+}
+
 }  // namespace
 
+// ---- Guest ----
+
+absl::Status Guest::Charge(uint64_t bytes) const {
+  if (door_ == nullptr) return absl::OkStatus();
+  return door_->budgets_.Spend(caller_.principal.name, 0, bytes, Monotonic());
+}
+
+void Guest::Note(std::string subject, const absl::Status& result) const {
+  if (door_ != nullptr) door_->Note(caller_, std::move(subject), result);
+}
+
+void Guest::End() {
+  if (door_ == nullptr) return;
+  door_->Leave(id_);
+  door_->budgets_.EndStream(caller_.principal.name);
+  door_ = nullptr;
+}
+
+// ---- Doorkeeper ----
+
+absl::StatusOr<Caller> Doorkeeper::CallerOf(std::string_view authorization) const {
+  if (authorization.substr(0, kScheme.size()) != kScheme) {
+    return MakeError(absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
+                     "no token: send `authorization: Bearer TOKEN`");
+  }
+  const std::string_view token = authorization.substr(kScheme.size());
+  auto principal = options_.access->Identify(token, absl::Now());
+  if (!principal.ok()) return principal.status();
+  return Caller{*std::move(principal), std::string(token), {}, {}};
+}
+
 bool Doorkeeper::Knows(std::string_view authorization) const {
-  return authorization.substr(0, kScheme.size()) == kScheme &&
-         options_.access->Identify(authorization.substr(kScheme.size()), absl::Now()).ok();
+  return CallerOf(authorization).ok();
 }
 
 absl::StatusOr<Caller> Doorkeeper::Admit(const grpc::CallbackServerContext& context, Method method,
                                          uint64_t bytes) {
-  const std::string_view given = Authorization(context);
-  absl::StatusOr<Principal> principal = MakeError(absl::StatusCode::kUnauthenticated, "BAD_TOKEN",
-                                                  "no token: send `authorization: Bearer TOKEN`");
-  const bool has_token = given.substr(0, kScheme.size()) == kScheme;
-  if (has_token) principal = options_.access->Identify(given.substr(kScheme.size()), absl::Now());
-  Caller caller{{}, has_token ? std::string(given.substr(kScheme.size())) : "", {}, method};
-  absl::Status status = principal.status();
-  if (principal.ok()) caller.principal = *std::move(principal);
-  if (status.ok() && !caller.principal.has(RuleOf(method).roles)) {
-    status = MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
-                       StrCat("this token has the role ", Names(caller.principal.roles), ", ",
-                              RuleOf(method).name, " needs ", Names(RuleOf(method).roles)));
-  }
-  if (status.ok()) status = Spend(caller.principal.name, 1, static_cast<double>(bytes));
-  const bool is_silent =
-      status.ok() && caller.principal.name == kRootPrincipal && !options_.audit_jobs_of_root;
-  if (!is_silent) caller.peer = context.peer();
+  auto found = CallerOf(Authorization(context));
+  absl::Status status = found.status();
+  Caller caller = found.ok() ? *std::move(found) : Caller();
+  caller.method = method;
+  if (status.ok()) status = CheckRole(caller.principal, RuleOf(method));
+  if (status.ok()) status = budgets_.Spend(caller.principal.name, 1, bytes, Monotonic());
+  // Not asked for where nobody reads it: it costs as much as the rest.
+  if (!status.ok() || caller.principal.name != kRootPrincipal || options_.audit_jobs_of_root)
+    caller.peer = context.peer();
   if (status.ok()) return caller;
   Note(caller, {}, status);
   return status;
 }
 
-Doorkeeper::Budget& Doorkeeper::BudgetOf(const std::string& principal) {
-  const PrincipalLimits& limits = options_.limits;
-  const absl::Duration now = Monotonic();
-  const auto [it, is_new] =
-      budgets_.try_emplace(principal, Budget{2 * limits.requests, 2 * limits.bytes, now});
-  Budget& budget = it->second;
-  const double seconds = absl::ToDoubleSeconds(now - budget.at);
-  budget.requests = std::min(2 * limits.requests, budget.requests + seconds * limits.requests);
-  budget.bytes = std::min(2 * limits.bytes, budget.bytes + seconds * limits.bytes);
-  budget.at = now;
-  return budget;
-}
-
-// A budget may go below zero by one request: a large one is let through when there is anything
-// left, and paid for by waiting.
-absl::Status Doorkeeper::Spend(const std::string& principal, double requests, double bytes) {
-  if (principal == kRootPrincipal) return absl::OkStatus();
-  MutexLock lock(&mu_);
-  Budget& budget = BudgetOf(principal);
-  if (budget.requests < requests) {
-    return TooMany("requests for now",
-                   absl::Seconds((requests - budget.requests) / options_.limits.requests));
-  }
-  if (bytes > 0 && budget.bytes <= 0)
-    return TooMany("bytes for now", absl::Seconds(-budget.bytes / options_.limits.bytes + 0.01));
-  budget.requests -= requests;
-  budget.bytes -= bytes;
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Doorkeeper::Guest> Doorkeeper::AdmitStream(grpc::CallbackServerContext* context,
-                                                          Method method, uint64_t bytes) {
+absl::StatusOr<Guest> Doorkeeper::AdmitStream(grpc::CallbackServerContext* context, Method method,
+                                              uint64_t bytes) {
   auto caller = Admit(*context, method, bytes);
   if (!caller.ok()) return caller.status();
+  if (absl::Status s = budgets_.BeginStream(caller->principal.name, Monotonic()); !s.ok()) return s;
   MutexLock lock(&mu_);
-  if (caller->principal.name != kRootPrincipal) {
-    Budget& budget = BudgetOf(caller->principal.name);
-    if (budget.streams >= options_.limits.streams) return TooMany("streams", absl::Seconds(1));
-    ++budget.streams;
-  }
   const uint64_t id = next_++;
-  open_[id] = {caller->principal.name, caller->token, context};
-  return Guest{*std::move(caller), Stay(this, id)};
-}
-
-absl::Status Doorkeeper::ChargeStay(uint64_t id, uint64_t bytes) {
-  std::string principal;
-  {
-    MutexLock lock(&mu_);
-    const auto it = open_.find(id);
-    if (it == open_.end()) return absl::OkStatus();
-    principal = it->second.principal;
-  }
-  return Spend(principal, 0, static_cast<double>(bytes));
+  open_[id] = {caller->token, context};
+  return Guest(this, id, *std::move(caller));
 }
 
 void Doorkeeper::Leave(uint64_t id) {
   MutexLock lock(&mu_);
-  const auto it = open_.find(id);
-  if (it == open_.end()) return;
-  const auto budget = budgets_.find(it->second.principal);
-  if (budget != budgets_.end()) --budget->second.streams;
-  open_.erase(it);
+  open_.erase(id);
 }
 
+// Under the lock a context stays: its stream leaves before it is gone. OnCancel and OnDone run on
+// threads of gRPC, not within TryCancel.
 void Doorkeeper::EndRevoked() {
   const absl::Time now = absl::Now();
+  std::map<std::string_view, bool> counts;  // Many streams have the same token.
   MutexLock lock(&mu_);
-  for (const auto& [id, stay] : open_) {
-    if (!options_.access->Identify(stay.token, now).ok()) stay.context->TryCancel();
+  for (const auto& [id, open] : open_) {
+    const auto [it, is_new] = counts.try_emplace(open.token, false);
+    if (is_new) it->second = options_.access->Identify(open.token, now).ok();
+    if (!it->second) open.context->TryCancel();
   }
 }
 
 void Doorkeeper::Note(const Caller& caller, std::string subject, const absl::Status& result) const {
-  constexpr std::string_view kJobs = "reeve.v1.JobService/";
-  const bool is_job = RuleOf(caller.method).name.substr(0, kJobs.size()) == kJobs;
+  const std::string_view method = RuleOf(caller.method).name;
+  const bool is_job = method.substr(0, kJobService.size()) == kJobService;
   if (is_job && caller.principal.name == kRootPrincipal && !options_.audit_jobs_of_root) return;
-  options_.audit->Note({absl::Now(), caller.principal.name, caller.peer, RuleOf(caller.method).name,
-                        std::move(subject), result.ok() ? "OK" : ErrorReason(result)});
+  options_.audit->Note({absl::Now(), caller.principal.name, caller.peer, method, std::move(subject),
+                        result.ok() ? "OK" : ErrorReason(result)});
 }
 
 }  // namespace reeve

@@ -6,8 +6,6 @@
 #include <future>
 #include <utility>
 
-#include "base/named_thread.h"
-
 namespace reeve {
 namespace {
 
@@ -18,35 +16,19 @@ constexpr char kNoMethod[] = "/reeve.Pulse/Beat";
 }  // namespace
 
 GrpcPulse::GrpcPulse(std::shared_ptr<grpc::Channel> channel)
-    : channel_(std::move(channel)), thread_(NamedThread("grpc-pulse", [this] { Loop(); })) {}
+    : channel_(std::move(channel)), thread_("grpc-pulse", kEvery, [this] { Beat(); }) {}
 
-GrpcPulse::~GrpcPulse() {
-  {
-    MutexLock lock(&mu_);
-    is_stopping_ = true;
-  }
-  changed_.NotifyAll();
-  thread_.join();
-}
-
-void GrpcPulse::Loop() {
+void GrpcPulse::Beat() {
   grpc::GenericStub stub(channel_);
-  for (;;) {
-    {
-      MutexLock lock(&mu_);
-      if (!is_stopping_) changed_.WaitFor(&mu_, kEvery);
-      if (is_stopping_) return;
-    }
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    const grpc::Slice nothing;
-    const grpc::ByteBuffer request(&nothing, 1);
-    grpc::ByteBuffer response;
-    std::promise<void> done;
-    stub.UnaryCall(&context, kNoMethod, {}, &request, &response,
-                   [&done](const grpc::Status&) { done.set_value(); });
-    done.get_future().wait();
-  }
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  const grpc::Slice nothing;
+  const grpc::ByteBuffer request(&nothing, 1);
+  grpc::ByteBuffer response;
+  std::promise<void> done;
+  stub.UnaryCall(&context, kNoMethod, {}, &request, &response,
+                 [&done](const grpc::Status&) { done.set_value(); });
+  done.get_future().wait();
 }
 
 }  // namespace reeve

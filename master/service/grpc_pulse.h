@@ -12,9 +12,8 @@
 #define REEVE_MASTER_SERVICE_GRPC_PULSE_H_
 
 #include <memory>
-#include <thread>
 
-#include "base/mutex.h"
+#include "base/periodic_thread.h"
 
 namespace grpc {
 class Channel;
@@ -26,18 +25,14 @@ class GrpcPulse {
  public:
   // `channel`: to a server of this process that outlives it.
   explicit GrpcPulse(std::shared_ptr<grpc::Channel> channel);
-  ~GrpcPulse();
   GrpcPulse(const GrpcPulse&) = delete;
   GrpcPulse& operator=(const GrpcPulse&) = delete;
 
  private:
-  void Loop();
+  void Beat();
 
   std::shared_ptr<grpc::Channel> channel_;
-  Mutex mu_;
-  CondVar changed_;
-  bool is_stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::thread thread_;
+  PeriodicThread thread_;
 };
 
 }  // namespace reeve

@@ -44,11 +44,11 @@ class JobServiceImpl final : public Base {
     if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size())))
       return RefuseStream(BadRequest("not a CreateJobRequest"));
     if (request.open()) return RefuseStream(BadRequest("open: an open job cannot be run"));
-    auto event = EventOf(std::move(request), guest->caller);
-    door_.Note(guest->caller, {}, event.status());
+    auto event = EventOf(std::move(request), guest->caller());
+    guest->Note({}, event.status());
     if (!event.ok()) return RefuseStream(event.status());
-    return StartRunJob(For(guest->caller, parts_), std::move(*event), wire.size(),
-                       std::move(guest->stay));
+    const ServiceParts parts = For(guest->caller(), parts_);
+    return StartRunJob(parts, std::move(*event), wire.size(), *std::move(guest));
   }
 
   ServerUnaryReactor* CreateJob(CallbackServerContext* context, const v1::CreateJobRequest* request,
@@ -69,7 +69,8 @@ class JobServiceImpl final : public Base {
   RawBidiReactor* AppendTasks(CallbackServerContext* context) override {
     auto guest = door_.AdmitStream(context, Method::kJobServiceAppendTasks);
     if (!guest.ok()) return StartAppendStream(parts_, {}, guest.status());
-    return StartAppendStream(For(guest->caller, parts_), std::move(guest->stay), absl::OkStatus());
+    const ServiceParts parts = For(guest->caller(), parts_);
+    return StartAppendStream(parts, *std::move(guest), absl::OkStatus());
   }
 
   ServerUnaryReactor* CloseJob(CallbackServerContext* context, const v1::CloseJobRequest* request,
@@ -99,23 +100,24 @@ class JobServiceImpl final : public Base {
                                               const v1::WatchJobRequest* request) override {
     auto guest = door_.AdmitStream(context, Method::kJobServiceWatchJob);
     if (!guest.ok()) return StartWatch(parts_, *request, {}, guest.status());
-    return StartWatch(For(guest->caller, parts_), *request, std::move(guest->stay),
-                      absl::OkStatus());
+    const ServiceParts parts = For(guest->caller(), parts_);
+    return StartWatch(parts, *request, *std::move(guest), absl::OkStatus());
   }
 
   RawWriteReactor* StreamResults(CallbackServerContext* context,
                                  const grpc::ByteBuffer* request) override {
     auto guest = door_.AdmitStream(context, Method::kJobServiceStreamResults);
     if (!guest.ok()) return RefuseStream(guest.status());
-    return StartResultStream(For(guest->caller, parts_), *request, std::move(guest->stay));
+    const ServiceParts parts = For(guest->caller(), parts_);
+    return StartResultStream(parts, *request, *std::move(guest));
   }
 
   grpc::ServerWriteReactor<v1::LogChunk>* StreamLogs(
       CallbackServerContext* context, const v1::StreamLogsRequest* request) override {
     auto guest = door_.AdmitStream(context, Method::kJobServiceStreamLogs);
     if (!guest.ok()) return StartLogs(parts_, *request, {}, guest.status());
-    return StartLogs(For(guest->caller, parts_), *request, std::move(guest->stay),
-                     absl::OkStatus());
+    const ServiceParts parts = For(guest->caller(), parts_);
+    return StartLogs(parts, *request, *std::move(guest), absl::OkStatus());
   }
 
  private:

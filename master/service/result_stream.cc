@@ -41,10 +41,10 @@ class ResultStream final : public RawWriteReactor,
                            public JobListener,
                            public std::enable_shared_from_this<ResultStream> {
  public:
-  ResultStream(const ServiceParts& parts, StreamOptions options, Doorkeeper::Stay stay)
+  ResultStream(const ServiceParts& parts, StreamOptions options, Guest guest)
       : parts_(parts),
         options_(std::move(options)),
-        stay_(std::move(stay)),
+        guest_(std::move(guest)),
         cursor_id_(parts.hub->NewId()) {
     next_seq_ = options_.by_index ? 1 : options_.cursor + 1;
     next_index_ = static_cast<TaskIndex>(options_.cursor);
@@ -113,7 +113,7 @@ class ResultStream final : public RawWriteReactor,
 
   const ServiceParts parts_;
   StreamOptions options_;
-  Doorkeeper::Stay stay_;
+  Guest guest_;
   std::shared_ptr<ResultStream> self_;
   CallId call_;
   const CallId cursor_id_;
@@ -506,7 +506,7 @@ void ResultStream::OnCancel() {
 }
 
 void ResultStream::OnDone() {
-  stay_.End();
+  guest_.End();
   parts_.hub->Unsubscribe(options_.job, this);
   if (call_) parts_.hub->Forget(call_);
   {
@@ -527,18 +527,18 @@ class RefusedStream final : public RawWriteReactor {
 RawWriteReactor* RefuseStream(const absl::Status& status) { return new RefusedStream(status); }
 
 RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes,
-                             Doorkeeper::Stay stay) {
+                             Guest guest) {
   StreamOptions options;
   options.follow = true;
   options.run_job = true;
-  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(stay));
+  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(guest));
   ResultStream* reactor = stream.get();
   reactor->BeginRun(std::move(event), bytes);
   return reactor;
 }
 
 RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& bytes,
-                                   Doorkeeper::Stay stay) {
+                                   Guest guest) {
   v1::StreamResultsRequest request;
   const Buffer wire = ToBuffer(bytes);
   if (!request.ParseFromArray(wire.view().data(), static_cast<int>(wire.size()))) {
@@ -565,7 +565,7 @@ RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBu
     }
     options.states.push_back(static_cast<TaskState>(state));
   }
-  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(stay));
+  const auto stream = std::make_shared<ResultStream>(parts, std::move(options), std::move(guest));
   ResultStream* reactor = stream.get();
   reactor->Begin();
   return reactor;

@@ -19,10 +19,9 @@ namespace reeve {
 using RawWriteReactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
 
 RawWriteReactor* StartResultStream(const ServiceParts& parts, const grpc::ByteBuffer& request,
-                                   Doorkeeper::Stay stay);
+                                   Guest guest);
 // `request` validated and turned into `event`.
-RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes,
-                             Doorkeeper::Stay stay);
+RawWriteReactor* StartRunJob(const ServiceParts& parts, CreateJob event, size_t bytes, Guest guest);
 // A stream that ends at once with an error.
 RawWriteReactor* RefuseStream(const absl::Status& status);
 

@@ -30,8 +30,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
                           public JobListener,
                           public std::enable_shared_from_this<WatchStream> {
  public:
-  WatchStream(const ServiceParts& parts, JobId job, Doorkeeper::Stay stay)
-      : parts_(parts), job_(job), stay_(std::move(stay)) {}
+  WatchStream(const ServiceParts& parts, JobId job, Guest guest)
+      : parts_(parts), job_(job), guest_(std::move(guest)) {}
 
   void Begin(const absl::Status& refused) {
     self_ = shared_from_this();
@@ -75,7 +75,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
   void OnDone() override {
-    stay_.End();
+    guest_.End();
     parts_.hub->Unsubscribe(job_, this);
     const std::shared_ptr<WatchStream> last = std::move(self_);
   }
@@ -97,7 +97,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
 
   const ServiceParts parts_;
   const JobId job_;
-  Doorkeeper::Stay stay_;
+  Guest guest_;
   std::shared_ptr<WatchStream> self_;
   grpc::Alarm alarm_;
   Mutex mu_;
@@ -114,10 +114,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::Job>,
 class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
                         public std::enable_shared_from_this<LogStream> {
  public:
-  LogStream(const ServiceParts& parts, const v1::StreamLogsRequest& request, Doorkeeper::Stay stay)
+  LogStream(const ServiceParts& parts, const v1::StreamLogsRequest& request, Guest guest)
       : parts_(parts),
         job_(request.job_id()),
-        stay_(std::move(stay)),
+        guest_(std::move(guest)),
         follow_(request.follow()),
         wanted_(request.indexes().begin(), request.indexes().end()) {}
 
@@ -142,7 +142,7 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
     if (!writing_) End(absl::CancelledError("the client went away"));
   }
   void OnDone() override {
-    stay_.End();
+    guest_.End();
     const std::shared_ptr<LogStream> last = std::move(self_);
   }
 
@@ -259,7 +259,7 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
 
   const ServiceParts parts_;
   const JobId job_;
-  Doorkeeper::Stay stay_;
+  Guest guest_;
   const bool follow_;
   const std::set<TaskIndex> wanted_;
   std::shared_ptr<LogStream> self_;
@@ -280,20 +280,19 @@ class LogStream final : public grpc::ServerWriteReactor<v1::LogChunk>,
 }  // namespace
 
 grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
-                                              const v1::WatchJobRequest& request,
-                                              Doorkeeper::Stay stay, const absl::Status& refused) {
+                                              const v1::WatchJobRequest& request, Guest guest,
+                                              const absl::Status& refused) {
   const auto stream =
-      std::make_shared<WatchStream>(parts, JobId(request.job_id()), std::move(stay));
+      std::make_shared<WatchStream>(parts, JobId(request.job_id()), std::move(guest));
   WatchStream* reactor = stream.get();
   reactor->Begin(refused);
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
-                                                  const v1::StreamLogsRequest& request,
-                                                  Doorkeeper::Stay stay,
+                                                  const v1::StreamLogsRequest& request, Guest guest,
                                                   const absl::Status& refused) {
-  const auto stream = std::make_shared<LogStream>(parts, request, std::move(stay));
+  const auto stream = std::make_shared<LogStream>(parts, request, std::move(guest));
   LogStream* reactor = stream.get();
   reactor->Begin(refused);
   return reactor;

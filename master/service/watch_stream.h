@@ -13,11 +13,10 @@
 namespace reeve {
 
 grpc::ServerWriteReactor<v1::Job>* StartWatch(const ServiceParts& parts,
-                                              const v1::WatchJobRequest& request,
-                                              Doorkeeper::Stay stay, const absl::Status& refused);
+                                              const v1::WatchJobRequest& request, Guest guest,
+                                              const absl::Status& refused);
 grpc::ServerWriteReactor<v1::LogChunk>* StartLogs(const ServiceParts& parts,
-                                                  const v1::StreamLogsRequest& request,
-                                                  Doorkeeper::Stay stay,
+                                                  const v1::StreamLogsRequest& request, Guest guest,
                                                   const absl::Status& refused);
 
 }  // namespace reeve

@@ -172,15 +172,16 @@ class AccessTest(unittest.TestCase):
         job = self.create(token)
         self.outcome("AccessService/ListTokens", token)
         self.outcome("JobService/CancelJob", token, job_id=job)
+        self.outcome("JobService/AppendTasks", token, job_id=job, appender_id="a")
         log = self.cluster.state / "audit.log"
 
         def lines():
             return [json.loads(line) for line in log.read_text().splitlines() if '"judy"' in line or "of judy" in line]
-        wait_for(lambda: len(lines()) >= 4, "four lines")
+        wait_for(lambda: len(lines()) >= 5, "five lines")
         got = [(line["principal"], line["method"].split("/")[1], line["subject"].split(" ")[0], line["result"]) for line in lines()]
         self.assertEqual(got[:3], [("root", "CreateToken", "token", "OK"), ("judy", "CreateJob", "job", "OK"),
                                    ("judy", "ListTokens", "", "NOT_PERMITTED")])
-        self.assertEqual(got[3][:3], ("judy", "CancelJob", "job"))
+        self.assertEqual([line[:3] for line in got[3:]], [("judy", "CancelJob", "job"), ("judy", "AppendTasks", "job")])
         self.assertTrue(all(line["peer"].startswith(("ipv4:127.0.0.1", "ipv6:")) for line in lines() if line["principal"] == "judy"))
         secret = token.split(".")[2]
         for file in self.cluster.state.rglob("*"):

@@ -269,6 +269,10 @@ class LinkTest(unittest.TestCase):
         wait_for(ran.exists, "it runs")
         before = (self.cluster.state / "server.pem").read_text()
         self.assertEqual(self.cluster.reeve("cluster", "rotate-keys").returncode, 0)
+        # A second change at once would lock out who has not learned of the first.
+        again = self.cluster.reeve("cluster", "rotate-keys")
+        self.assertEqual(again.returncode, 5, again.stderr)
+        self.assertIn("within the last minute", again.stderr)
         waited = self.cluster.reeve("wait", job.stdout.strip(), "--timeout", "60s")
         self.assertEqual(waited.returncode, 0, waited.stdout + waited.stderr)
         self.assertEqual(sorted(int(line) for line in ran.read_text().split()), list(range(60)))
@@ -313,6 +317,19 @@ class LinkTest(unittest.TestCase):
         self.assertIn("enrolled for a relay", self.cluster.log("relay"))
         worker.terminate()
         self.assertEqual(worker.wait(30), 0)
+
+    def test_a_change_of_keys_that_is_asked_for_again_happens_once(self):
+        with Encrypted() as other:
+            authority = (other.state / "ca.pem").read_bytes()
+            root = (other.state / "token").read_text().strip()
+            options = [("grpc.ssl_target_name_override", "reeve-master")]
+            with grpc.secure_channel(other.address, grpc.ssl_channel_credentials(authority), options=options) as channel:
+                rotate = lambda name: self.api.outcome(channel, "ClusterService/RotateKeys", root, request_id=name)  # noqa: E731
+                self.assertEqual(rotate("one"), "OK")
+                keys = (other.state / "link.keys").read_text()
+                self.assertEqual(rotate("one"), "OK")
+                self.assertEqual(rotate("two"), "FAILED_PRECONDITION")
+                self.assertEqual((other.state / "link.keys").read_text(), keys)
 
     def test_the_access_file_is_read_again_on_request(self):
         self.assertEqual(self.cluster.reeve("token", "create", "mallory", "--role", "read", "--out", "mallory.token").returncode, 0)
