@@ -20,6 +20,7 @@
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "client/canceller.h"
+#include "client/commands/inspect.h"
 #include "client/enrolment.h"
 #include "client/exit_code.h"
 #include "client/input/duration.h"
@@ -266,9 +267,7 @@ absl::StatusOr<int> RunWorkerDrain(Session& session, const std::string& name, bo
   Canceller canceller;
   const Interrupt interrupt([&] { canceller.Cancel(); });
   while (wait) {
-    v1::ListWorkersRequest request;
-    request.set_page_size(1000);
-    const auto workers = (*client)->ListWorkers(request);
+    const auto workers = ListAllWorkers(*client);
     if (!workers.ok()) return workers.status();
     const bool is_there =
         std::any_of(workers->workers().begin(), workers->workers().end(), [&](const v1::Worker& w) {

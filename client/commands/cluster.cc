@@ -7,19 +7,6 @@
 namespace reeve {
 namespace {
 
-absl::StatusOr<v1::ListWorkersResponse> ListAllWorkers(JobClient* client) {
-  v1::ListWorkersResponse workers;
-  v1::ListWorkersRequest request;
-  request.set_page_size(1000);
-  do {
-    const auto page = client->ListWorkers(request);
-    if (!page.ok()) return page.status();
-    workers.mutable_workers()->MergeFrom(page->workers());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  return workers;
-}
-
 std::string Slots(const v1::Worker& worker, v1::Lane lane) {
   for (const v1::LaneStatus& status : worker.lanes()) {
     if (status.lane() != lane) continue;
@@ -58,6 +45,19 @@ std::string Handlers(const v1::Worker& worker) {
 }
 
 }  // namespace
+
+absl::StatusOr<v1::ListWorkersResponse> ListAllWorkers(JobClient* client) {
+  v1::ListWorkersResponse workers;
+  v1::ListWorkersRequest request;
+  request.set_page_size(1000);
+  do {
+    const auto page = client->ListWorkers(request);
+    if (!page.ok()) return page.status();
+    workers.mutable_workers()->MergeFrom(page->workers());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  return workers;
+}
 
 absl::StatusOr<int> RunWorkerList(Session& session) {
   const auto client = session.Connect();

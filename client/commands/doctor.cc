@@ -16,6 +16,7 @@
 #include "base/state_folder.h"
 #include "base/strings.h"
 #include "base/version.h"
+#include "client/commands/inspect.h"
 #include "client/exit_code.h"
 #include "client/output/json.h"
 #include "client/output/table.h"
@@ -143,9 +144,7 @@ void CheckWorkerKey(std::vector<Finding>* findings) {
 }
 
 void CheckWorkers(JobClient* client, std::vector<Finding>* findings) {
-  v1::ListWorkersRequest request;
-  request.set_page_size(1000);
-  const auto workers = client->ListWorkers(request);
+  const auto workers = ListAllWorkers(client);
   if (!workers.ok()) {
     findings->push_back({Verdict::kBad, "workers", std::string(workers.status().message())});
     return;

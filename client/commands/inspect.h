@@ -29,6 +29,8 @@ absl::StatusOr<int> RunTaskList(Session& session, const std::string& job,
 absl::StatusOr<int> RunTaskGet(Session& session, const std::string& task);
 absl::StatusOr<int> RunTaskWhy(Session& session, const std::string& task);
 absl::StatusOr<int> RunWorkerList(Session& session);
+// Every page of them.
+absl::StatusOr<v1::ListWorkersResponse> ListAllWorkers(JobClient* client);
 absl::StatusOr<int> RunClusterInfo(Session& session);
 
 struct StatsOptions {

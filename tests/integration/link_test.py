@@ -331,6 +331,20 @@ class LinkTest(unittest.TestCase):
                 self.assertEqual(rotate("two"), "FAILED_PRECONDITION")
                 self.assertEqual((other.state / "link.keys").read_text(), keys)
 
+    def test_a_worker_process_that_is_started_again_reads_its_keys_again(self):
+        self.assertEqual(self.cluster.join("stale").returncode, 0)
+        file = self.cluster.folder / "stale/worker.key"
+        right = file.read_text()
+        # As the parent knew them once: keys that the master does not have any more.
+        file.write_text(re.sub(r"(server_key) \S+", r"\1 rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7", right))
+        worker = self.cluster.start_joined("stale", flags=["--connect-timeout", "60"])
+        before = wait_for(lambda: self.cluster.proper("stale"), "a worker proper")
+        file.write_text(right)
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda: self.cluster.online() == 3, "it joins with the keys of now\n" + self.cluster.log("stale"))
+        worker.terminate()
+        self.assertEqual(worker.wait(30), 0)
+
     def test_the_access_file_is_read_again_on_request(self):
         self.assertEqual(self.cluster.reeve("token", "create", "mallory", "--role", "read", "--out", "mallory.token").returncode, 0)
         look = ("--token-file", self.cluster.folder / "mallory.token", "ps")

@@ -307,10 +307,9 @@ absl::Status AddPlugins(const Flags& flags, HandlerRegistry* registry) {
 }
 
 // The worker proper: in the forked child of the supervisor.
-int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& keys,
-          const std::string& dispatch, HandlerRegistry handlers,
-          const std::vector<std::string>& child_argv, SpawnChannel& channel, CrashNotes& notes,
-          int joined, const SecretsFolder& secrets) {
+int Serve(const Flags& flags, const WorkerIdentity& identity, const std::string& dispatch,
+          HandlerRegistry handlers, const std::vector<std::string>& child_argv,
+          SpawnChannel& channel, CrashNotes& notes, int joined, const SecretsFolder& secrets) {
   if (absl::Status s = AddPlugins(flags, &handlers); !s.ok()) return Fail(kExitConfig, s);
   // By default the kernel may wake a sleeper 50 us late, which is much to a task of 1 ms. Threads
   // made from here on inherit it; commands are the parent's and keep the default.
@@ -320,7 +319,10 @@ int Serve(const Flags& flags, const WorkerIdentity& identity, const LinkKeys& ke
   RaiseDescriptorLimit();
   WorkerLoop::Options options;
   options.dispatch_endpoint = dispatch;
-  options.keys = keys;
+  // Read anew: the process before this one may have learned others than the parent knows.
+  auto keys = MakeLinkKeys(flags, identity.worker_id);
+  if (!keys.ok()) return Fail(kExitConfig, keys.status());
+  options.keys = *std::move(keys);
   options.on_keys = [&flags](const LinkKeys& told) {
     const absl::Status kept = WriteLinkKeys(flags.key_file, told);
     REEVE_LOG_INFO("the master told its keys anew kept={}", kept.ToString());
@@ -548,8 +550,8 @@ int Worker::Main(int argc, char** argv) {
   const auto worker_id = (*folder)->ReadOrMake("worker_id", MakeUuid());
   if (!worker_id.ok()) return Fail(kExitNoState, worker_id.status());
   identity->worker_id = *worker_id;
-  const auto keys = MakeLinkKeys(flags, *worker_id);
-  if (!keys.ok()) return Fail(kExitConfig, keys.status());
+  if (const auto keys = MakeLinkKeys(flags, *worker_id); !keys.ok())
+    return Fail(kExitConfig, keys.status());
   const auto secrets = flags.policy.secrets_dir.empty()
                            ? absl::StatusOr<SecretsFolder>(SecretsFolder())
                            : SecretsFolder::Open(flags.policy.secrets_dir);
@@ -569,8 +571,8 @@ int Worker::Main(int argc, char** argv) {
   std::vector<std::string> child_argv(argv, argv + argc);
   child_argv.push_back("--isolated-child");
   return RunSupervised(supervision, [&](SpawnChannel& channel) {
-    return Serve(flags, *identity, *keys, *dispatch, impl_->registry, child_argv, channel, notes,
-                 joined, *secrets);
+    return Serve(flags, *identity, *dispatch, impl_->registry, child_argv, channel, notes, joined,
+                 *secrets);
   });
 }
 
