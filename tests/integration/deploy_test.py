@@ -187,11 +187,16 @@ class PackagesTest(unittest.TestCase):
             unit = (DEPLOY / "systemd/reeve-master.service").read_text()
             self.assertIn(str(done.returncode), re.search(r"RestartPreventExitStatus=(.*)", unit).group(1).split(), done.stderr)
 
-
     def test_the_container_file_builds_and_its_master_is_healthy(self):
         image = ContainerFile(DEPLOY / "container/Containerfile", {"packages/": self.out})
-        done = subprocess.run([*as_root_of_a_namespace(), "/bin/bash", "-euc", image.script()], capture_output=True, text=True, timeout=300,
-                              stdin=subprocess.DEVNULL, env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+        with tempfile.TemporaryDirectory() as top:
+            try:
+                done = subprocess.run([*as_root_of_a_namespace(), "/bin/bash", "-euc", image.script(top)], capture_output=True, text=True,
+                                      timeout=300, stdin=subprocess.DEVNULL,
+                                      env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
+            finally:
+                # Where the folder's own mount is shared, the first one below it was seen here, too.
+                subprocess.run(["umount", top], capture_output=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         said = done.stdout.splitlines()
         self.assertIn("user reeve", said)
@@ -203,9 +208,10 @@ class PackagesTest(unittest.TestCase):
 
 
 def as_root_of_a_namespace():
-    """Mounts, network and processes of its own; all of it is gone with its first process."""
+    """Mounts, network and processes of its own; all of it is gone with its first process. Within a chroot `/` is no mount whose
+    propagation could be changed, so that is left to who mounts."""
     mapped = [] if os.geteuid() == 0 else ["--map-root-user", "--map-auto"]
-    return ["unshare", *mapped, "--mount", "--net", "--pid", "--fork", "--kill-child"]
+    return ["unshare", *mapped, "--mount", "--propagation", "unchanged", "--net", "--pid", "--fork", "--kill-child"]
 
 
 class ContainerFile:
@@ -253,11 +259,12 @@ class ContainerFile:
         return (f"chroot --userspec={self.user}:{self.user} $root env -i PATH=/usr/bin:/bin{self.environment} "
                 f"/bin/sh -c {shlex.quote(f'cd {self.folder} && exec ' + shlex.join(argv))}")
 
-    def script(self):
+    def script(self, top):
+        """All of it below the folder `top`."""
         healthy = self.inside(self.health) + " >/dev/null 2>&1"
         return "\n".join([
-            "mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/root; root=/mnt/root; ip link set lo up",
-            "mount -t overlay none -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work $root",
+            f"mount -t tmpfs none {top}; mount --make-rprivate {top}; cd {top}; mkdir upper work root; root={top}/root; ip link set lo up",
+            f"mount -t overlay none -o lowerdir=/,upperdir={top}/upper,workdir={top}/work $root",
             "mount --rbind /dev $root/dev; mount -t proc none $root/proc",
             *self.steps,
             f"echo user $({self.inside(['id', '-un'])})",
