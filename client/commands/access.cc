@@ -215,9 +215,21 @@ absl::StatusOr<int> RunContextRemove(Session& session, const std::string& text) 
   return kExitOk;
 }
 
+// A worker that would refuse to start is better told so before it is enrolled.
+absl::Status CheckUser(const Address& address, const JoinOptions& options) {
+  const bool may =
+      std::find(options.flags.begin(), options.flags.end(), "--allow-root") != options.flags.end();
+  if (geteuid() != 0 || may || options.no_start || options.relay || address.is_loopback())
+    return absl::OkStatus();
+  return UsageError(
+      "a worker does not run as root for another machine: run this as a user of its own, or add "
+      "`-- --allow-root`");
+}
+
 absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options) {
   const auto address = ParseAddress(options.address);
   if (!address.ok()) return address.status();
+  if (absl::Status s = CheckUser(*address, options); !s.ok()) return s;
   std::string folder = options.state_folder;
   if (folder.empty()) folder = DefaultWorkerFolder();
   const std::string key_file = folder + "/worker.key";

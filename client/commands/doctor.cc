@@ -179,7 +179,7 @@ void CheckDisk(const std::string& folder, std::vector<Finding>* findings) {
                        StrCat(HumanBytes(free_bytes), " free under ", folder)});
 }
 
-void CheckMaster(Session& session, std::vector<Finding>* findings) {
+void CheckMaster(Session& session, const Address& address, std::vector<Finding>* findings) {
   const auto client = session.Connect();
   if (!client.ok()) {
     findings->push_back({Verdict::kBad, "master", std::string(client.status().message())});
@@ -202,7 +202,8 @@ void CheckMaster(Session& session, std::vector<Finding>* findings) {
                        StrCat("client ", kVersion, ", master ", cluster->version())});
   findings->push_back({cluster->resident_bytes() > kHighMemory ? Verdict::kWarning : Verdict::kOk,
                        "memory", StrCat(HumanBytes(cluster->resident_bytes()), " in the master")});
-  CheckDisk(cluster->state_directory(), findings);
+  // The folder is on the master's machine.
+  if (address.is_loopback()) CheckDisk(cluster->state_directory(), findings);
   CheckWorkers(*client, findings);
 }
 
@@ -239,7 +240,7 @@ absl::StatusOr<int> RunDoctor(Session& session) {
   CheckEncryption(*address, access, &findings);
   CheckLimits(&findings);
   CheckWorkerKey(&findings);
-  CheckMaster(session, &findings);
+  CheckMaster(session, *address, &findings);
   PrintFindings(session.console(), findings);
   int code = kExitOk;
   for (const Finding& finding : findings) {

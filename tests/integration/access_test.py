@@ -1,6 +1,7 @@
 """Who may call what: every method with every kind of token, jobs of others, limits, the audit log; and what listens by default."""
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -242,6 +243,14 @@ class AccessTest(unittest.TestCase):
                                                 self.cluster.folder / "outward", "--token-file", self.cluster.state / "token"])
         self.assertEqual(worker.wait(20), 78)
         self.assertIn("reeve worker join 192.0.2.1:7520", self.cluster.log("outward"))
+
+    def test_root_is_told_before_it_joins_another_machine(self):
+        joined = self.cluster.reeve("worker", "join", "192.0.2.1:7520", "--token-file", self.cluster.state / "token")
+        if os.geteuid() == 0:
+            self.assertEqual(joined.returncode, 2, joined.stderr)
+            self.assertIn("-- --allow-root", joined.stderr)
+        else:
+            self.assertEqual(joined.returncode, 3, joined.stderr)
 
     def test_a_client_does_not_send_its_token_to_another_machine_without_a_certificate(self):
         done = self.cluster.reeve("--master", "192.0.2.1:7520", "ps")
