@@ -35,6 +35,8 @@ std::string_view ToString(TaskState state) {
     case TaskState::kSucceeded: return "SUCCEEDED";
     case TaskState::kFailed: return "FAILED";
     case TaskState::kCancelled: return "CANCELLED";
+    case TaskState::kExpired: return "EXPIRED";
+    case TaskState::kBlocked: return "BLOCKED";
   }
   return "UNKNOWN";
 }
@@ -48,6 +50,8 @@ std::string_view ToString(JobState state) {
     case JobState::kSucceeded: return "SUCCEEDED";
     case JobState::kFailed: return "FAILED";
     case JobState::kCancelled: return "CANCELLED";
+    case JobState::kExpired: return "EXPIRED";
+    case JobState::kPaused: return "PAUSED";
   }
   return "UNKNOWN";
 }

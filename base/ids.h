@@ -107,6 +107,11 @@ int64_t SaturatingAdd(int64_t a, int64_t b);
 
 // Of what an attempt says of its progress.
 inline constexpr size_t kMaxProgressNoteBytes = 200;
+// Of what an attempt leaves for the next one.
+inline constexpr size_t kMaxDetailsBytes = 1024;
+
+inline constexpr int32_t kDefaultPriority = 4;
+inline constexpr int32_t kHighestPriority = 9;
 
 // What an entry of a batch of results, one that succeeded, adds to a counter of its job.
 struct CountedEntry {
@@ -135,8 +140,24 @@ enum class JobState : uint8_t {
   kSucceeded = 4,
   kFailed = 5,
   kCancelled = 6,
+  kExpired = 7,
+  kPaused = 8,  // What people see of a paused job that is open or active.
 };
-constexpr bool IsTerminal(JobState state) { return state >= JobState::kSucceeded; }
+constexpr bool IsTerminal(JobState state) {
+  return state >= JobState::kSucceeded && state <= JobState::kExpired;
+}
+
+// reeve.v1.Job.Cause.
+enum class Cause : uint8_t {
+  kNone = 0,
+  kCancelledByUser = 1,
+  kDeadline = 2,
+  kDependency = 3,
+  kSkipped = 4,
+  kStopRule = 5,
+  kReplaced = 6,
+  kAbandoned = 7,
+};
 
 // reeve.v1.Task.State.
 enum class TaskState : uint8_t {
@@ -148,8 +169,12 @@ enum class TaskState : uint8_t {
   kSucceeded = 5,
   kFailed = 6,
   kCancelled = 7,
+  kExpired = 8,
+  kBlocked = 9,
 };
-constexpr bool IsTerminal(TaskState state) { return state >= TaskState::kSucceeded; }
+constexpr bool IsTerminal(TaskState state) {
+  return state >= TaskState::kSucceeded && state <= TaskState::kExpired;
+}
 
 // reeve.v1.Task.Reason.
 enum class Reason : uint8_t {

@@ -26,12 +26,14 @@ namespace reeve {
 
 struct TaskCounts {
   uint64_t total = 0;
+  uint64_t blocked = 0;
   uint64_t scheduled = 0;
   uint64_t ready = 0;
   uint64_t assigned = 0;  // At workers, or finishing.
   uint64_t succeeded = 0;
   uint64_t failed = 0;
   uint64_t cancelled = 0;
+  uint64_t expired = 0;
   uint64_t retried = 0;
   uint64_t duplicate_inputs = 0;            // Dropped: their key was known.
   uint64_t dropped_inputs = 0;              // Dropped: beyond max_tasks.
@@ -47,6 +49,11 @@ struct JobView {
   absl::Time create_time;
   absl::Time end_time = absl::InfiniteFuture();  // InfiniteFuture until it ended.
   bool ephemeral = false;
+  Cause cause = Cause::kNone;
+  bool paused = false;
+  // As they are now.
+  int32_t priority = kDefaultPriority;
+  uint32_t max_in_flight = 0;
 };
 
 // ---- Writes ----
@@ -75,6 +82,24 @@ struct PutJob {
   uint32_t array_count = 0;
   std::string request_id;
   uint64_t content_hash = 0;
+  std::vector<Run> selected;  // With extras->retry_of: the tasks that it has.
+};
+// What of its options may change.
+struct PutJobOptions {
+  JobId job;
+  int32_t priority = kDefaultPriority;
+  uint32_t max_in_flight = 0;
+};
+// An ended job, and all that is of it.
+struct DropJob {
+  JobId job;
+};
+// How a job ends that does not end by its tasks alone. Until then: nothing is set.
+struct Ending {
+  JobState as = JobState::kUnspecified;  // Terminal.
+  Cause cause = Cause::kNone;
+  bool halted = false;  // Nothing more is given out; what is at workers may end.
+  bool operator==(const Ending&) const = default;
 };
 // State or counts that must survive: closed, cancelling, ended. An ended job's row is its summary.
 struct PutJobState {
@@ -82,7 +107,9 @@ struct PutJobState {
   JobState state = JobState::kUnspecified;
   TaskCounts counts;
   absl::Time end_time = absl::InfiniteFuture();
-  std::vector<Run> cancelled;  // With a terminal CANCELLED: runs that ended without a result.
+  std::vector<Run> cancelled;  // With a terminal state: runs that ended without a result.
+  bool paused = false;
+  Ending ending;
 };
 struct PutInputs {
   JobId job;
@@ -94,6 +121,8 @@ struct PutInputs {
   uint64_t appender_offset = 0;  // After this chunk.
   PositionsRef positions;        // Those of `inputs` that became tasks, in order; null: all.
   std::vector<InputKey> keys;    // Of the tasks, to be known again; or empty.
+  std::vector<uint64_t> task_keys;  // Of the tasks of a keyed job.
+  JobId source;                     // The inputs are those that this job has at `run.first`.
 };
 // An append of which nothing became a task.
 struct PutAppender {
@@ -116,6 +145,39 @@ struct PutRoster {
   std::string worker_id;
   WorkerNumber number;
 };
+// A worker_id that is drained to stay, or is no longer.
+struct PutDrained {
+  std::string worker_id;
+  bool drained = false;
+};
+struct PutQueue {
+  QueueSettings settings;
+};
+struct DropQueue {
+  std::string name;
+};
+// What of a schedule changes.
+struct ScheduleProgress {
+  absl::Time create_time;
+  bool paused = false;
+  uint32_t remaining = 0;                          // 0: no end.
+  absl::Time next_time = absl::InfiniteFuture();   // InfiniteFuture: none.
+  absl::Time last_time = absl::InfinitePast();     // InfinitePast: none yet.
+  JobId last_job;
+  uint64_t fired = 0, skipped = 0;
+  std::string last_error;
+  bool operator==(const ScheduleProgress&) const = default;
+};
+struct PutSchedule {
+  std::string owner, name;
+  Buffer record;  // Empty: as it was.
+  ScheduleProgress progress;
+  std::string request_id;
+  uint64_t content_hash = 0;
+};
+struct DropSchedule {
+  std::string owner, name;
+};
 struct DropRoster {
   std::string worker_id;
 };
@@ -136,7 +198,9 @@ struct DropResults {
 };
 
 using Write = std::variant<PutJob, PutJobState, PutInputs, PutAppender, PutResults, PutFrontier,
-                           PutRoster, DropRoster, ReserveJobIds, DropInputs, DropResults>;
+                           PutRoster, DropRoster, ReserveJobIds, DropInputs, DropResults,
+                           PutJobOptions, DropJob, PutDrained, PutQueue, DropQueue, PutSchedule,
+                           DropSchedule>;
 
 // One transaction of one store; committed in order of `number`, several may share a transaction.
 struct WriteBatch {
@@ -166,6 +230,9 @@ struct AssignedSpan {
   InputsRef inputs;            // Null for arrays.
   TaskIndex inputs_first = 0;  // Index of the first input in `inputs` that counts.
   PositionsRef positions;      // Of those that count; null: all.
+  Buffer brief;                // More of the job's JobBrief, to follow `record`; or empty.
+  bool front = false;          // Goes before what waits at the worker.
+  std::string details;         // What the attempt before left; spans of one task only.
 };
 struct Assignment {
   SessionId session;
@@ -213,6 +280,13 @@ struct LoadInputs {
   StoreKind store = StoreKind::kDurable;
 };
 
+// Read the results of these jobs, which have ended, for the tasks of `job`; answered by
+// ResultsLoaded.
+struct LoadResults {
+  JobId job;
+  std::vector<JobDependency> of;  // Those with `results`.
+};
+
 // ---- After the commit ----
 
 struct JobReply {
@@ -225,9 +299,16 @@ struct AppendReply {
   Run run;  // Indexes given to the acknowledged message; count 0 for OpenAppender.
   JobId job;
 };
+struct JobsReply {
+  absl::Status status;
+  std::vector<JobView> views;  // Of ended ones only the id.
+};
+struct StatusReply {
+  absl::Status status;
+};
 struct Reply {
   CallId call;
-  std::variant<JobReply, AppendReply> body;
+  std::variant<JobReply, AppendReply, JobsReply, StatusReply> body;
   After after;
 };
 
@@ -260,6 +341,7 @@ struct Effects {
   std::vector<Assignment>
       assignments;  // Best effort; a lost one is noticed by heartbeat and sent again.
   std::vector<LoadInputs> loads;
+  std::vector<LoadResults> results_wanted;
   std::vector<Reply> replies;    // After their commit, in order.
   std::vector<AckResults> acks;  // After their commit.
   std::vector<ResultsNotice>

@@ -18,7 +18,9 @@ struct ChunkImage {
   Run run;
   Birth birth;
   uint64_t bytes = 0;
-  PositionsRef positions;  // As in PutInputs.
+  PositionsRef positions;  // As in PutInputs, and what follows.
+  std::vector<uint64_t> task_keys;
+  JobId source;
 };
 
 // A job that has not ended. Ended ones stay in the store and are answered from there.
@@ -37,6 +39,20 @@ struct JobImage {
   std::vector<InputKey> keys;
   uint64_t duplicate_inputs = 0, dropped_inputs = 0;
   std::map<std::string, int64_t> counters;
+  bool paused = false;
+  Ending ending;
+  // Those of its extras->after that have ended, as the store has them.
+  std::vector<EndedJob> ended;
+};
+
+struct ScheduleImage {
+  std::string owner, name;
+  Buffer record;
+  ScheduleProgress progress;
+  std::string request_id;
+  uint64_t content_hash = 0;
+  // Not in the store: made of `record` by the service before the scheduler begins.
+  ScheduleSettings settings;
 };
 
 struct RosterImage {
@@ -56,6 +72,9 @@ struct Image {
   JobId next_job;              // Lowest id never reserved.
   std::vector<JobImage> jobs;  // Ascending by id.
   std::vector<RosterImage> roster;
+  std::vector<std::string> drained;  // worker_ids that are drained to stay.
+  std::vector<QueueSettings> queues;
+  std::vector<ScheduleImage> schedules;
   std::vector<RequestImage> requests;  // Of the last 24 h; newest 1 M.
 };
 

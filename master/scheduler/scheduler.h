@@ -69,6 +69,12 @@ struct SchedulerOptions {
   uint32_t max_span = 65'536;
   // Job ids are reserved durably in blocks of so many, ahead of their use.
   uint64_t job_id_block = 1'000;
+  // A job that gets nothing for so long counts as one priority higher.
+  absl::Duration ageing = absl::Minutes(1);
+  uint64_t max_queues = 10'000;
+  uint64_t max_schedules = 10'000;
+  // Most jobs that one schedule makes for fire times that passed while no master was there.
+  uint32_t max_catch_up = 1'000;
   // A step of the durable frontier, and how many indexes before its end the next is asked for.
   uint32_t frontier_step = 65'536;
 };
@@ -79,7 +85,13 @@ struct WorkerView {
   std::string worker_id, hostname, version, name;
   std::map<std::string, std::string> labels;
   uint32_t pid = 0;
-  enum class State : uint8_t { kOnline = 1, kSuspect = 2, kDraining = 3 } state = State::kOnline;
+  enum class State : uint8_t {
+    kOnline = 1,
+    kSuspect = 2,
+    kDraining = 3,
+    kDrained = 5
+  } state = State::kOnline;
+  Resources resources, used_resources;
   std::vector<HandlerOffer> handlers;
   LaneRooms lanes{};
   std::vector<PoolStatus> pools;
@@ -97,6 +109,41 @@ struct HandlerStats {
   absl::Duration run_time;  // All of `times` together.
 };
 
+struct QueueView {
+  QueueSettings settings;
+  uint64_t jobs = 0;  // Unfinished, as tasks.
+  uint64_t tasks = 0;
+  uint64_t in_flight = 0;
+};
+
+struct ScheduleView {
+  ScheduleSettings settings;
+  ScheduleProgress progress;
+};
+
+// reeve.v1.ExplainTaskResponse.Wait.
+enum class Wait : uint8_t {
+  kNone = 0,
+  kDependency = 1,
+  kStartTime = 2,
+  kBackOff = 3,
+  kPaused = 4,
+  kQueuePaused = 5,
+  kJobLimit = 6,
+  kQueueLimit = 7,
+  kKeyLimit = 8,
+  kQueueRate = 9,
+  kKeyRate = 10,
+  kNoWorker = 11,
+  kNoHandler = 12,
+  kNoFittingWorker = 13,
+  kResources = 14,
+  kWorkersBusy = 15,
+  kPlace = 16,
+  kResultsFull = 17,
+  kReattach = 18,
+};
+
 // A task of a job that has not ended, as the scheduler knows it.
 struct TaskView {
   TaskState state = TaskState::kUnspecified;
@@ -106,6 +153,7 @@ struct TaskView {
   std::optional<uint32_t> permille;       // RUNNING: how far it is, if it says so, and
   std::string note;                       // what else it says.
   std::vector<std::string> explanations;  // Most important first; see ExplainTask.
+  std::vector<Wait> waits;                // Of each of these that says what it waits for.
 };
 
 // RetryOutcome::death of a process: names its end, so that it is counted once wherever it is told.
@@ -147,6 +195,12 @@ class Scheduler {
   std::optional<TaskView> FindTask(const Now& now, JobId job, TaskIndex index) const;
   // Whether the task was given to this session, and no outcome of it is admitted.
   bool IsHeldBy(SessionId session, JobId job, TaskIndex index) const;
+  // By name: those that were set up or have jobs.
+  std::vector<QueueView> ListQueues() const;
+  std::optional<QueueView> FindQueue(const std::string& name) const;
+  // By owner and name.
+  std::vector<ScheduleView> ListSchedules() const;
+  std::optional<ScheduleView> FindSchedule(const std::string& owner, const std::string& name) const;
   // Tasks that have not ended, as runs with their state, ascending. Empty if the job is unknown.
   std::vector<std::pair<Run, TaskState>> LiveRuns(JobId job) const;
   // By number.

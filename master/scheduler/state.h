@@ -237,6 +237,17 @@ struct Scheduler::Impl {
   void On(const Now& now, CursorMoved& event);
   void On(const Now& now, CloseJob& event);
   void On(const Now& now, CancelJob& event);
+  void On(const Now& now, CreateJobs& event);
+  void On(const Now& now, PauseJob& event);
+  void On(const Now& now, ResumeJob& event);
+  void On(const Now& now, UpdateJob& event);
+  void On(const Now& now, DeleteJob& event);
+  void On(const Now& now, UpdateQueue& event);
+  void On(const Now& now, DeleteQueue& event);
+  void On(const Now& now, SetDrained& event);
+  void On(const Now& now, CreateSchedule& event);
+  void On(const Now& now, ChangeSchedule& event);
+  void On(const Now& now, ResultsLoaded& event);
   absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
   void ReserveIds();
   Job* MakeJob(const Now& now, CreateJob& event);

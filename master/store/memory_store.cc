@@ -67,6 +67,13 @@ struct Memory {
   void Apply(const PutRoster&) {}
   void Apply(const DropRoster&) {}
   void Apply(const ReserveJobIds&) {}
+  void Apply(const PutJobOptions&) {}
+  void Apply(const DropJob&) {}
+  void Apply(const PutDrained&) {}
+  void Apply(const PutQueue&) {}
+  void Apply(const DropQueue&) {}
+  void Apply(const PutSchedule&) {}
+  void Apply(const DropSchedule&) {}
   void Apply(const DropInputs& drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MemoryJob& job = jobs[drop.job];
     const auto inputs = job.inputs.find(drop.first);

@@ -104,6 +104,13 @@ class SqliteStore final : public Store {
   // Of EPHEMERAL jobs, which live elsewhere.
   absl::Status Put(const DropInputs&) { return absl::OkStatus(); }
   absl::Status Put(const DropResults&) { return absl::OkStatus(); }
+  absl::Status Put(const PutJobOptions&) { return absl::OkStatus(); }
+  absl::Status Put(const DropJob&) { return absl::OkStatus(); }
+  absl::Status Put(const PutDrained&) { return absl::OkStatus(); }
+  absl::Status Put(const PutQueue&) { return absl::OkStatus(); }
+  absl::Status Put(const DropQueue&) { return absl::OkStatus(); }
+  absl::Status Put(const PutSchedule&) { return absl::OkStatus(); }
+  absl::Status Put(const DropSchedule&) { return absl::OkStatus(); }
 
   const SqliteStoreOptions options_;
   std::unique_ptr<SqliteConnection> db_;

@@ -92,6 +92,13 @@ class Checker final : public StoreWatcher {
   void Check(const ReserveJobIds& put);
   void Check(const DropInputs& put) { bounds_.Check(put); }
   void Check(const DropResults& put) { bounds_.Check(put); }
+  void Check(const PutJobOptions&) {}
+  void Check(const DropJob&) {}
+  void Check(const PutDrained&) {}
+  void Check(const PutQueue&) {}
+  void Check(const DropQueue&) {}
+  void Check(const PutSchedule&) {}
+  void Check(const DropSchedule&) {}
   void CheckNodes(const PutInputs& put, const JobRow& row);
   // What a transaction adds comes with the result of a task that adds it.
   void CheckAdded(const WriteBatch& batch);

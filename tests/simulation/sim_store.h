@@ -113,6 +113,13 @@ class SimStore {
   void Apply(const ReserveJobIds& put) { job_ids_below_ = put.below.value; }
   void Apply(const DropInputs& put) { jobs_[put.job].dropped_inputs.insert(put.first); }
   void Apply(const DropResults& put) { jobs_[put.job].dropped_results = put.through; }
+  void Apply(const PutJobOptions&) {}
+  void Apply(const DropJob&) {}
+  void Apply(const PutDrained&) {}
+  void Apply(const PutQueue&) {}
+  void Apply(const DropQueue&) {}
+  void Apply(const PutSchedule&) {}
+  void Apply(const DropSchedule&) {}
 
   World* world_;
   StoreWatcher* watcher_;

@@ -47,7 +47,8 @@ const JobPlan& PlanOf(const SimConfig& config, const JobRow& row) {
 
 std::string_view InputOf(const JobRow& row, TaskIndex index) {
   for (size_t i = 0; i < row.chunks.size(); ++i) {
-    const auto& [run, birth, bytes, positions] = row.chunks[i];
+    const Run run = row.chunks[i].run;
+    const PositionsRef& positions = row.chunks[i].positions;
     if (row.inputs[i] == nullptr || index < run.first || index >= run.end()) continue;
     const uint32_t nth = index - run.first;
     return row.inputs[i]->Input(positions == nullptr ? nth : positions->At(nth));
