@@ -62,6 +62,13 @@ def texts():
             "port_only": ":7520", "empty": "", "commas": ",,", "backwards": "8-5"}.items():
         put("selector", name, text)
     for name, text in {
+            "minutely": "\0* * * * *", "nightly": "\x910 3 * * *", "in_the_gap": "\x9130 2 * * *", "steps": "\x92*/7 1-23/2 * * *",
+            "names": "\x930 0 * JAN-MAR,DEC FRI-SUN", "either_day": "\x940 0 13 * 5", "both_days": "\x950 0 8-14 * */7",
+            "leap_day": "\x960 0 29 2 */7", "seconds_of_offset": "\x07*/20 * * * *", "macro": "\x91@daily", "every": "\0@every 5s",
+            "always_in_the_gap": "\x92* 2 8-14 3 */7", "no_such_day": "\x000 0 31 2,4 *", "six": "\0* * * * * *",
+            "backwards": "\x000 5-3 * * *", "step_alone": "\x005/10 * * * *", "longest": "\0" + "1," * 123 + "1 * * * *"}.items():
+        put("cadence", name, text.encode("latin-1"))
+    for name, text in {
             "lines": b"la\nb\n", "no_last_newline": b"la\nb", "blank_lines": b"l\n\n\n", "nul": b"0a b\0$(id)\0",
             "json": b'j{"a":1}\n[2]\n\n"x"\n', "bad_json": b'j{"a":1}\n{"a"\n', "deep_json":
             b"j" + b"[" * 2000 + b"\n", "carriage_returns": b"la\r\nb\r\n", "empty": b"l",
