@@ -9,8 +9,6 @@
 namespace reeve {
 namespace {
 
-constexpr absl::Duration kFirstBackoff = absl::Seconds(1);
-
 uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15ull;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
@@ -18,14 +16,9 @@ uint64_t Mix(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Uniform in [0, min(5 min, 1 s · 2ⁿ)], by hash: the core has no randomness.
-absl::Duration Backoff(const Birth& birth, TaskIndex index, uint32_t failed_attempts) {
-  const absl::Duration longest =
-      failed_attempts > 9 ? kLongestBackoff
-                          : std::min(kLongestBackoff, kFirstBackoff * (1 << (failed_attempts - 1)));
-  const uint64_t hash =
-      Mix(Mix(Mix(birth.epoch.value) ^ birth.counter) ^ (uint64_t{index} << 32 | failed_attempts));
-  return longest * (static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53));
+const RetryRules& RulesOf(const Job& job) {
+  static const RetryRules* const kDefault = new RetryRules();
+  return job.extras() == nullptr ? *kDefault : job.extras()->retry;
 }
 
 absl::Time RoundUp(absl::Time time) {
@@ -38,6 +31,18 @@ absl::Time RoundUp(absl::Time time) {
 bool IsFinal(Reason reason) {
   return reason == Reason::kBadInput || reason == Reason::kResultTooLarge ||
          reason == Reason::kNotAllowed;
+}
+
+// Whether a failure of this kind may be tried again at all.
+bool IsRetried(const Job& job, const FailedEntry& entry) {
+  if (IsFinal(entry.reason) || entry.permanent) return false;
+  const RetryRules& rules = RulesOf(job);
+  if (rules.exit_codes.empty() && rules.reasons.empty()) return true;
+  const auto has = [](const auto& list, auto value) {
+    return std::find(list.begin(), list.end(), value) != list.end();
+  };
+  return has(rules.reasons, entry.reason) ||
+         (entry.reason == Reason::kExitNonzero && has(rules.exit_codes, entry.exit_code));
 }
 
 // Stopped by its worker for a drain, not by the job: no call.
@@ -148,6 +153,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
   if (!batch.counted.empty()) AddCounts(*job, batch.counted, write.runs);
   if (!write.runs.empty() || !write.retries.empty()) Record(*job, std::move(write));
   if (job->watched) changed_jobs.insert(job->id);
+  if (job->state == JobState::kOpen) job->idle_since = Steady(now);
   UpdateListing(*job);
   EndIfDone(now, *job);
   return all;
@@ -176,8 +182,7 @@ void Scheduler::Impl::AddCounts(Job& job, const std::vector<CountedEntry>& count
     int64_t& counter = job.counters[known ? entry.counter : std::string(kCountersDropped)];
     counter = SaturatingAdd(counter, known ? entry.by : 1);
   }
-  if (any)
-    Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
+  if (any) PutState(job);
 }
 
 void Scheduler::Impl::Record(Job& job, PutResults write) {
@@ -209,6 +214,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq le
       job.succeeded += good;
       StatsOf(job).succeeded += good;
       FinishInChunks(job, {accepted.first, good});
+      ForgetDetails(job, {accepted.first, good});
       if (!job.budgets.empty()) {
         job.budgets.erase(job.budgets.lower_bound(accepted.first),
                           job.budgets.lower_bound(accepted.first + good));
@@ -230,19 +236,25 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
   if (IsGivenBack(entry)) return LoseRuns(now, job, {{index, 1}});
   ++StatsOf(job).failed[entry.reason];
   Budget& budget = job.budgets[index];
-  ++budget.failed_attempts;
   budget.failed = {epoch, lease};
-  if (budget.failed_attempts >= job.options.max_attempts || IsFinal(entry.reason)) {
+  const bool again = entry.again.has_value() && !job.ending.halted && !job.options.at_most_once;
+  if (!again) ++budget.failed_attempts;
+  const bool over = budget.failed_attempts >= job.options.max_attempts ||
+                    (!IsRetried(job, entry) && !REEVE_BUG(kRetryRulesIgnored)) || job.ending.halted;
+  if (!again && over) {
     job.budgets.erase(index);
     ++job.failed;
     FinishInChunks(job, {index, 1});
+    ForgetDetails(job, {index, 1});
     AppendRun(&write->runs, {index, 1, position}, TaskState::kFailed);
     return;
   }
-  ++job.retried;
-  const absl::Time when = Postpone(now, job, index, budget.failed_attempts);
+  KeepDetails(job, index, entry.details);
+  if (!again) ++job.retried;
+  const absl::Time when =
+      Postpone(now, job, index, again ? *entry.again : Backoff(job, index, budget.failed_attempts));
   write->retries.push_back({{index, 1},
-                            entry.reason,
+                            again ? Reason::kNone : entry.reason,
                             budget.failed_attempts,
                             budget.suspicions,
                             budget.crashes,
@@ -250,12 +262,41 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
                             budget.failed});
 }
 
-absl::Time Scheduler::Impl::Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times) {
-  const absl::Time when = RoundUp(Steady(now) + Backoff(ChunkOf(job, index).birth, index, times));
+// Uniform in [0, min(longest, first · 2ⁿ)], by hash: the core has no randomness.
+absl::Duration Scheduler::Impl::Backoff(Job& job, TaskIndex index, uint32_t times) {
+  const RetryRules& rules = RulesOf(job);
+  absl::Duration longest = rules.first_backoff;
+  for (uint32_t n = 1; n < times && longest < rules.max_backoff; ++n) longest *= 2;
+  longest = std::min(longest, rules.max_backoff);
+  const Birth birth = ChunkOf(job, index).birth;
+  const uint64_t hash =
+      Mix(Mix(Mix(birth.epoch.value) ^ birth.counter) ^ (uint64_t{index} << 32 | times));
+  return longest * (static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53));
+}
+
+absl::Time Scheduler::Impl::Postpone(const Now& now, Job& job, TaskIndex index,
+                                     absl::Duration wait) {
+  Queue& queue = job.queue();
+  if (queue.settings.retry_rate.limited()) {
+    wait =
+        queue.retry_gate.Reserve(queue.settings.retry_rate, now.monotonic + wait) - now.monotonic;
+  }
+  const absl::Time when = RoundUp(Steady(now) + std::min(wait, kLongestWait));
   job.scheduled[when].Add({index, 1});
   ++job.scheduled_count;
   due[{when, job.id}] = {job.store, next_commit[static_cast<int>(job.store)]};
   return when;
+}
+
+void Scheduler::Impl::KeepDetails(Job& job, TaskIndex index, const std::string& details) {
+  if (details.empty()) return;
+  if (job.details.size() < kMaxKeptDetails || job.details.contains(index))
+    job.details[index] = details;
+}
+
+void Scheduler::Impl::ForgetDetails(Job& job, Run run) {
+  if (job.details.empty()) return;
+  job.details.erase(job.details.lower_bound(run.first), job.details.lower_bound(run.end()));
 }
 
 }  // namespace reeve

@@ -117,10 +117,10 @@ struct PutInputs {
   Birth birth;
   InputsRef inputs;
   uint64_t bytes = 0;
-  std::string appender;          // Empty: created with the job.
-  uint64_t appender_offset = 0;  // After this chunk.
-  PositionsRef positions;        // Those of `inputs` that became tasks, in order; null: all.
-  std::vector<InputKey> keys;    // Of the tasks, to be known again; or empty.
+  std::string appender;             // Empty: created with the job.
+  uint64_t appender_offset = 0;     // After this chunk.
+  PositionsRef positions;           // Those of `inputs` that became tasks, in order; null: all.
+  std::vector<InputKey> keys;       // Of the tasks, to be known again; or empty.
   std::vector<uint64_t> task_keys;  // Of the tasks of a keyed job.
   JobId source;                     // The inputs are those that this job has at `run.first`.
 };
@@ -160,9 +160,9 @@ struct DropQueue {
 struct ScheduleProgress {
   absl::Time create_time;
   bool paused = false;
-  uint32_t remaining = 0;                          // 0: no end.
-  absl::Time next_time = absl::InfiniteFuture();   // InfiniteFuture: none.
-  absl::Time last_time = absl::InfinitePast();     // InfinitePast: none yet.
+  uint32_t remaining = 0;                         // 0: no end.
+  absl::Time next_time = absl::InfiniteFuture();  // InfiniteFuture: none.
+  absl::Time last_time = absl::InfinitePast();    // InfinitePast: none yet.
   JobId last_job;
   uint64_t fired = 0, skipped = 0;
   std::string last_error;
@@ -197,10 +197,10 @@ struct DropResults {
   uint64_t through = 0;
 };
 
-using Write = std::variant<PutJob, PutJobState, PutInputs, PutAppender, PutResults, PutFrontier,
-                           PutRoster, DropRoster, ReserveJobIds, DropInputs, DropResults,
-                           PutJobOptions, DropJob, PutDrained, PutQueue, DropQueue, PutSchedule,
-                           DropSchedule>;
+using Write =
+    std::variant<PutJob, PutJobState, PutInputs, PutAppender, PutResults, PutFrontier, PutRoster,
+                 DropRoster, ReserveJobIds, DropInputs, DropResults, PutJobOptions, DropJob,
+                 PutDrained, PutQueue, DropQueue, PutSchedule, DropSchedule>;
 
 // One transaction of one store; committed in order of `number`, several may share a transaction.
 struct WriteBatch {

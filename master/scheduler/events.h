@@ -112,11 +112,11 @@ struct JobExtras {
 // What the scheduler must know of a job's specification; validated by the service.
 struct JobOptions {
   std::string handler;
-  uint32_t max_attempts = 3;   // 1 to 1,000.
-  uint32_t max_in_flight = 0;  // 0: no limit.
+  uint32_t max_attempts = 3;            // 1 to 1,000.
+  uint32_t max_in_flight = 0;           // 0: no limit.
   int32_t priority = kDefaultPriority;  // 0 to 9; higher first.
   std::string queue;                    // Empty: the queue `default`.
-  bool ephemeral = false;      // Lives in the memory store.
+  bool ephemeral = false;               // Lives in the memory store.
   bool at_most_once = false;
   bool exclusive = false;  // Never at two places at once: lost with the lease, never earlier.
   // Results may bring new inputs with keys; a known key is dropped, and so is what goes beyond
@@ -153,8 +153,8 @@ struct CreateJob {
   uint32_t array_count = 0;  // > 0: an array of so many tasks.
   InputsRef inputs;          // Inline tasks, or null.
   uint32_t input_count = 0;
-  uint64_t input_bytes = 0;    // Payload bytes of `inputs`.
-  std::vector<InputKey> keys;  // Of each input, or empty.
+  uint64_t input_bytes = 0;         // Payload bytes of `inputs`.
+  std::vector<InputKey> keys;       // Of each input, or empty.
   std::vector<uint64_t> task_keys;  // Of each input of a keyed job: equal for equal keys.
   bool open = false;
   bool hold = false;  // It begins paused.
@@ -188,7 +188,7 @@ struct AppendTasks {
   InputsRef inputs;
   uint32_t count = 0;
   uint64_t bytes = 0;
-  std::vector<InputKey> keys;  // Of each input, or empty.
+  std::vector<InputKey> keys;       // Of each input, or empty.
   std::vector<uint64_t> task_keys;  // As in CreateJob.
 };
 

@@ -13,11 +13,6 @@ namespace {
 
 constexpr absl::Duration kRetryHint = absl::Seconds(1);
 
-absl::Status NoSuchJob(JobId job) {
-  return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
-                   StrCat("there is no unfinished job ", job.value));
-}
-
 absl::Status Full(std::string_view what) {
   return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", what, kRetryHint);
 }
@@ -26,14 +21,15 @@ absl::Status Full(std::string_view what) {
 
 TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
   TaskCounts counts;
-  counts.total = job.total;
+  counts.total = job.tasks();
   counts.scheduled = job.scheduled_count;
-  counts.ready = job.ready.size() + job.solo.size();
+  const uint64_t waiting = job.ready.size() + job.solo.size();
+  (job.blocked_by > 0 ? counts.blocked : job.not_yet ? counts.scheduled : counts.ready) += waiting;
   // Held by workers, or perhaps held by one that has not come back yet.
   counts.assigned = job.in_flight + job.unclaimed.size();
   counts.succeeded = job.succeeded;
   counts.failed = job.failed;
-  counts.cancelled = job.cancelled_count;
+  (job.ending.as == JobState::kExpired ? counts.expired : counts.cancelled) = job.cancelled_count;
   counts.retried = job.retried;
   if (job.known != nullptr) {
     counts.duplicate_inputs = job.known->duplicates;
@@ -46,11 +42,16 @@ TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
 JobView Scheduler::Impl::ViewOf(const Job& job) const {
   JobView view;
   view.job = job.id;
-  view.state = job.state;
+  const bool goes_on = job.state == JobState::kOpen || job.state == JobState::kActive;
+  view.state = job.paused && goes_on ? JobState::kPaused : job.state;
   view.counts = CountsOf(job);
   view.record = job.record;
   view.create_time = job.create_time;
   view.ephemeral = job.options.ephemeral;
+  view.cause = job.ending.cause;
+  view.paused = job.paused;
+  view.priority = job.options.priority;
+  view.max_in_flight = job.options.max_in_flight;
   return view;
 }
 
@@ -110,45 +111,135 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
       reserved_keys + event.options.max_tasks > options.max_known_keys) {
     return Full("jobs that accept new inputs have as many tasks in all (max_tasks) as they may");
   }
-  if (!workers.empty()) {
-    const auto work = classes.find(event.options.handler);
-    if (work == classes.end() || work->second.workers.empty()) {
-      return MakeError(
-          absl::StatusCode::kFailedPrecondition, "NO_SUCH_HANDLER",
-          StrCat("no connected worker offers the handler `", event.options.handler, "`"));
+  const std::string& name = event.options.queue;
+  if (const auto queue = queues.find(name.empty() ? kDefaultQueue : name); queue != queues.end()) {
+    const uint64_t most = queue->second.settings.max_tasks;
+    const uint64_t tasks = queue->second.tasks + event.array_count + event.input_count;
+    if (most > 0 && tasks > most && !REEVE_BUG(kQueueUnbounded)) {
+      return Full(StrCat("queue ", queue->first, " has ", queue->second.tasks,
+                         " unfinished tasks; it takes ", most));
     }
   }
-  return absl::OkStatus();
+  if (absl::Status found = CheckDependencies(event); !found.ok()) return found;
+  return CheckFit(event.options);
+}
+
+bool Scheduler::Impl::AnswerRepeat(CallId call, const std::string& request_id,
+                                   uint64_t content_hash, uint64_t count) {
+  const auto known = requests.find(request_id);
+  if (known == requests.end() || REEVE_BUG(kNoDedupe)) return false;
+  if (known->second.content_hash != content_hash) {
+    // Without the owner that may stand before it.
+    const std::string given = request_id.substr(request_id.rfind('\n') + 1);
+    absl::Status reused =
+        MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
+                  StrCat("request_id ", given, " came before with other content"));
+    if (count == 0) {
+      RefuseJob(call, std::move(reused));
+    } else {
+      effects.replies.push_back({call, JobsReply{std::move(reused), {}}, {}});
+    }
+    return true;
+  }
+  const After after = Latest(StoreKind::kDurable);
+  JobsReply reply;
+  for (uint64_t i = 0; i < std::max<uint64_t>(1, count); ++i) {
+    const JobId id(known->second.job.value + i);
+    const Job* job = FindJob(id);
+    if (count == 0 && job != nullptr) {
+      ReplyJob(call, *job);
+      return true;
+    }
+    reply.views.push_back(job == nullptr ? JobView() : ViewOf(*job));
+    reply.views.back().job = id;  // Ended: the service reads it from the store.
+  }
+  if (count == 0) {
+    effects.replies.push_back({call, JobReply{absl::OkStatus(), reply.views.front()}, after});
+  } else {
+    effects.replies.push_back({call, std::move(reply), after});
+  }
+  return true;
 }
 
 void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   ForgetOldRequests(now);
-  const auto known = requests.find(event.request_id);
-  if (known != requests.end() && !REEVE_BUG(kNoDedupe)) {
-    if (known->second.content_hash != event.content_hash) {
-      return RefuseJob(event.call,
-                       MakeError(absl::StatusCode::kAlreadyExists, "REQUEST_ID_REUSED",
-                                 StrCat("request_id ",
-                                        // Without the owner that may stand before it.
-                                        event.request_id.substr(event.request_id.rfind('\n') + 1),
-                                        " came before with other content")));
-    }
-    if (const Job* job = FindJob(known->second.job)) return ReplyJob(event.call, *job);
-    // Ended: the service reads it from the store.
-    JobView view;
-    view.job = known->second.job;
-    effects.replies.push_back(
-        {event.call, JobReply{absl::OkStatus(), view}, Latest(StoreKind::kDurable)});
-    return;
-  }
+  if (AnswerRepeat(event.call, event.request_id, event.content_hash, 0)) return;
   if (absl::Status room = CheckRoom(now, event); !room.ok())
     return RefuseJob(event.call, std::move(room));
-  requests[event.request_id] = {event.content_hash, JobId(next_job)};
-  request_order.emplace_back(Steady(now), event.request_id);
+  if (Job* taken = FindUnique(event.options); taken != nullptr) {
+    const UniquePolicy policy = event.options.extras->unique_policy;
+    if (policy == UniquePolicy::kAttach) return ReplyJob(event.call, *taken);
+    if (policy == UniquePolicy::kReject) {
+      return RefuseJob(event.call,
+                       MakeError(absl::StatusCode::kAlreadyExists, "UNIQUE_KEY_TAKEN",
+                                 StrCat("job ", taken->id.value, " has the unique key `",
+                                        event.options.extras->unique_key, "`")));
+    }
+    Stop(now, *taken, {JobState::kCancelled, Cause::kReplaced, false});
+    EndIfDone(now, *taken);
+  }
   Job* job = MakeJob(now, event);
   const CallId call = event.call;
   ReplyJob(call, *job);
   EndIfDone(now, *job);
+}
+
+// As many requests as there are jobs: each is known again by the row of its job.
+void Scheduler::Impl::On(const Now& now, CreateJobs& event) {
+  ForgetOldRequests(now);
+  const auto request_of = [&event](size_t i) { return StrCat(event.request_id, "#", i); };
+  const size_t count = event.jobs.size();
+  const auto refuse = [this, &event](absl::Status status) {
+    effects.replies.push_back({event.call, JobsReply{std::move(status), {}}, {}});
+  };
+  if (AnswerRepeat(event.call, request_of(0), event.content_hash, count)) return;
+  for (size_t i = 0; i < count; ++i) {
+    absl::Status may = CheckRoom(now, event.jobs[i]);
+    if (may.ok() && jobs.size() + count > options.max_active_jobs)
+      may = Full("too many unfinished jobs");
+    const JobExtras* extras = event.jobs[i].options.extras.get();
+    if (may.ok() && FindUnique(event.jobs[i].options) != nullptr &&
+        extras->unique_policy != UniquePolicy::kReplace) {
+      may = MakeError(absl::StatusCode::kAlreadyExists, "UNIQUE_KEY_TAKEN",
+                      StrCat("a job has the unique key `", extras->unique_key, "`"));
+    }
+    if (!may.ok()) {
+      return refuse(
+          MakeError(may.code(), ErrorReason(may), StrCat("jobs[", i, "]: ", ToStd(may.message()))));
+    }
+  }
+  const uint64_t first = next_job;
+  std::vector<JobId> made;
+  for (size_t i = 0; i < count; ++i) {
+    CreateJob& create = event.jobs[i];
+    create.request_id = request_of(i);
+    create.content_hash = event.content_hash;
+    if (create.options.extras != nullptr && !create.options.extras->after.empty()) {
+      auto extras = std::make_shared<JobExtras>(*create.options.extras);
+      for (JobDependency& dependency : extras->after) {
+        if ((dependency.job.value & CreateJobs::kPlaceBit) == 0) continue;
+        dependency.job = JobId(first + (dependency.job.value & ~CreateJobs::kPlaceBit) - 1);
+      }
+      create.options.extras = std::move(extras);
+    }
+    if (Job* taken = FindUnique(create.options); taken != nullptr) {
+      Stop(now, *taken, {JobState::kCancelled, Cause::kReplaced, false});
+      EndIfDone(now, *taken);
+    }
+    made.push_back(MakeJob(now, create)->id);
+  }
+  JobsReply reply;
+  for (const JobId id : made) reply.views.push_back(ViewOf(*jobs.at(id)));
+  effects.replies.push_back({event.call, std::move(reply), Latest(StoreKind::kDurable)});
+  for (const JobId id : made) {
+    if (Job* job = FindJob(id)) EndIfDone(now, *job);
+  }
+}
+
+Job* Scheduler::Impl::FindUnique(const JobOptions& wanted) {
+  if (wanted.extras == nullptr || wanted.extras->unique_key.empty()) return nullptr;
+  const auto found = unique_jobs.find({wanted.owner, wanted.extras->unique_key});
+  return found == unique_jobs.end() ? nullptr : FindJob(found->second);
 }
 
 Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
@@ -167,31 +258,80 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     job.known = std::make_unique<KnownInputs>();
     reserved_keys += job.options.max_tasks;
   }
+  if (!event.request_id.empty()) {
+    requests[event.request_id] = {event.content_hash, job.id};
+    request_order.emplace_back(Steady(now), event.request_id);
+  }
+  job.paused = event.hold;
+  job.idle_since = Steady(now);
+  job.waiting_since = now.monotonic;
   Enlist(job);
   jobs.emplace(job.id, std::move(owned));
-  if (event.array_count > 0) {
-    PutJob put{ViewOf(job), job.options, event.array_count, event.request_id, event.content_hash};
-    put.view.counts.total = event.array_count;
-    Put(job.store, std::move(put), job.record.size());
-    job.total = event.array_count;
-    Chunk chunk;
-    chunk.run = {0, event.array_count};
-    chunk.birth = {epoch, next_birth++};
-    chunk.left = event.array_count;
-    chunk.commit = next_commit[static_cast<int>(job.store)];
-    job.chunks.push_back(std::move(chunk));
+  Enqueue(job);
+  if (const JobExtras* extras = job.extras()) {
+    job.not_yet = extras->start_time > Steady(now);
+    if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
+    if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
+  }
+  PutJob put{ViewOf(job),      job.options,        event.array_count,
+             event.request_id, event.content_hash, event.selected};
+  if (event.array_count > 0) put.view.counts.total = event.array_count;
+  Put(job.store, std::move(put), job.record.size());
+  // As after a restart: the flag is part of the state.
+  if (job.paused) PutState(job);
+  if (!event.selected.empty()) {
+    AddSelected(job, event);
+  } else if (event.array_count > 0) {
+    AddChunkOf(job, {0, event.array_count}, {});
     AddReady(job, {0, event.array_count});
-    Put(job.store,
-        PutInputs{job.id, {0, event.array_count}, job.chunks.back().birth, nullptr, 0, "", 0});
-  } else {
-    Put(job.store, PutJob{ViewOf(job), job.options, 0, event.request_id, event.content_hash},
-        job.record.size());
-    if (event.inputs != nullptr)
-      AddChunk(job, SelectAll(job, event.input_count, event.keys), event.inputs, event.input_bytes,
-               "", 0);
+  } else if (event.inputs != nullptr) {
+    AddChunk(job, SelectAll(job, event.input_count, event.keys), event.inputs, event.input_bytes,
+             "", 0, std::move(event.task_keys));
+  }
+  if (job.extras() != nullptr) {
+    Await(now, job, event.ended);
+    SetAlarm(job);
   }
   UpdateListing(job);
   return &job;
+}
+
+// A chunk without inputs of its own: of an array, or those of another job.
+Chunk& Scheduler::Impl::AddChunkOf(Job& job, Run run, const SharedChunk& shared) {
+  const JobId source = job.extras() == nullptr ? JobId() : job.extras()->retry_of;
+  Chunk chunk;
+  chunk.run = run;
+  chunk.birth = {epoch, next_birth++};
+  chunk.left = run.count;
+  chunk.commit = next_commit[static_cast<int>(job.store)];
+  chunk.bytes = shared.bytes;
+  chunk.positions = shared.positions;
+  chunk.has_inputs = shared.run.count > 0;
+  if (!shared.task_keys.empty())
+    chunk.task_keys = std::make_shared<const std::vector<uint64_t>>(shared.task_keys);
+  PutInputs put{job.id, run, chunk.birth, nullptr, shared.bytes, "", 0, shared.positions};
+  put.task_keys = shared.task_keys;
+  if (chunk.has_inputs) put.source = source;
+  Put(job.store, std::move(put));
+  job.total = run.end();
+  job.queue().tasks += run.count;
+  if (chunk.has_inputs) CountQueued(job, run.count, static_cast<int64_t>(shared.bytes));
+  job.chunks.push_back(std::move(chunk));
+  return job.chunks.back();
+}
+
+// A retry job has the indexes of the other one, and of these some as tasks.
+void Scheduler::Impl::AddSelected(Job& job, const CreateJob& event) {
+  if (event.array_count > 0) AddChunkOf(job, {0, event.array_count}, {});
+  for (const SharedChunk& shared : event.chunks) AddChunkOf(job, shared.run, shared);
+  Leave(job, event.selected);
+  for (const Run run : event.selected) AddReady(job, run);
+}
+
+void Scheduler::Impl::Leave(Job& job, const std::vector<Run>& selected) {
+  job.absent = IntervalSet(Run{0, job.total});
+  for (const Run run : selected) job.absent.Remove(run);
+  for (const Run run : job.absent.Runs()) FinishInChunks(job, run);
 }
 
 void Scheduler::Impl::ReserveIds() {
@@ -201,7 +341,8 @@ void Scheduler::Impl::ReserveIds() {
 }
 
 void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
-                               const std::string& appender, uint64_t offset) {
+                               const std::string& appender, uint64_t offset,
+                               std::vector<uint64_t> task_keys) {
   const uint32_t count = tasks.count;
   Chunk chunk;
   chunk.run = {job.total, count};
@@ -216,11 +357,21 @@ void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint
     chunk.inputs = inputs;
     resident_bytes += bytes;
   }
-  Put(job.store,
-      PutInputs{job.id, chunk.run, chunk.birth, std::move(inputs), bytes, appender, offset,
-                std::move(tasks.positions), std::move(tasks.keys)},
-      bytes);
+  if (!task_keys.empty())
+    chunk.task_keys = std::make_shared<const std::vector<uint64_t>>(task_keys);
+  PutInputs put{job.id,
+                chunk.run,
+                chunk.birth,
+                std::move(inputs),
+                bytes,
+                appender,
+                offset,
+                std::move(tasks.positions),
+                std::move(tasks.keys)};
+  put.task_keys = std::move(task_keys);
+  Put(job.store, std::move(put), bytes);
   job.total += count;
+  job.queue().tasks += count;
   CountQueued(job, static_cast<int64_t>(count), static_cast<int64_t>(bytes));
   if (job.options.ephemeral) ephemeral_inputs += bytes;
   const Run run = chunk.run;
@@ -236,7 +387,7 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
                         MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
                                   StrCat("job ", event.job.value, " has ended")));
   }
-  if (job == nullptr) return RefuseAppend(event.stream, NoSuchJob(event.job));
+  if (job == nullptr) return RefuseAppend(event.stream, NoUnfinishedJob(event.job));
   Appender& appender = job->appenders[event.appender];
   if (appender.stream) {
     streams.erase(appender.stream);
@@ -255,6 +406,11 @@ void Scheduler::Impl::On(const Now&, OpenAppender& event) {
 bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) const {
   if (REEVE_BUG(kQueueUnbounded)) return true;
   if (disk_low && !job.options.ephemeral) return false;
+  const Queue& queue = job.queue();
+  if (queue.settings.max_tasks > 0 && queue.tasks > 0 &&
+      queue.tasks + count > queue.settings.max_tasks) {
+    return false;
+  }
   // One batch fits into an empty queue, however small the bound.
   if (job.options.ephemeral && job.queued_bytes > 0 &&
       (ephemeral_inputs + bytes > options.ephemeral_bytes / 2 ||
@@ -285,11 +441,11 @@ void Scheduler::Impl::RetryParked(const Now& now) {
   for (AppendTasks& event : again) On(now, event);
 }
 
-void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
+void Scheduler::Impl::Append(const Now& now, AppendTasks& event) {
   const auto stream = streams.find(event.stream);
   if (stream == streams.end()) return;  // Replaced or refused; it was told.
   Job* job = FindJob(stream->second.first);
-  if (job == nullptr || job->state != JobState::kOpen) {
+  if (job == nullptr || job->state != JobState::kOpen || job->ending.halted) {
     return RefuseAppend(event.stream,
                         MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
                                   "the job takes no more tasks"),
@@ -334,7 +490,8 @@ void Scheduler::Impl::Append(const Now&, AppendTasks& event) {
   const Run run{job->total, tasks.count};
   if (tasks.count > 0) {
     AddChunk(*job, std::move(tasks), std::move(event.inputs), event.bytes, stream->second.second,
-             appender.offset);
+             appender.offset, std::move(event.task_keys));
+    job->idle_since = Steady(now);
   } else {
     Put(job->store, PutAppender{job->id, stream->second.second, appender.offset});
   }
@@ -355,82 +512,27 @@ void Scheduler::Impl::On(const Now&, CloseAppender& event) {
   streams.erase(stream);
 }
 
-void Scheduler::Impl::On(const Now& now, CloseJob& event) {
-  Job* job = FindJob(event.job);
-  if (job == nullptr) return RefuseJob(event.call, NoSuchJob(event.job));
-  if (job->state == JobState::kOpen) {
-    job->state = JobState::kActive;
-    if (job->unfinished() > 0) {
-      Put(job->store, PutJobState{job->id, job->state, CountsOf(*job), absl::InfiniteFuture(), {}});
-      effects.jobs.push_back({ViewOf(*job), job->last_seq, {}, Latest(job->store)});
-    }  // Otherwise it ends right here, and is never seen active.
-  }
-  const CallId call = event.call;
-  const JobId id = job->id;
-  EndIfDone(now, *job);
-  if (const Job* still = FindJob(id)) return ReplyJob(call, *still);
-  JobView ended;
-  ended.job = id;
-  effects.replies.push_back({call, JobReply{absl::OkStatus(), ended}, Latest(StoreKind::kDurable)});
-}
-
-void Scheduler::Impl::On(const Now& now, CancelJob& event) {
-  Job* job = FindJob(event.job);
-  if (job == nullptr) return RefuseJob(event.call, NoSuchJob(event.job));
-  if (job->state != JobState::kCancelling) SetCancelling(now, *job);
-  const CallId call = event.call;
-  const JobId id = job->id;
-  EndIfDone(now, *job);
-  if (const Job* still = FindJob(id)) return ReplyJob(call, *still);
-  JobView ended;
-  ended.job = id;
-  effects.replies.push_back({call, JobReply{absl::OkStatus(), ended}, Latest(StoreKind::kDurable)});
-}
-
-void Scheduler::Impl::SetCancelling(const Now& now, Job& job) {
-  Unlist(job);
-  job.state = JobState::kCancelling;
-  job.cancel_deadline = now.monotonic + options.cancel_grace;
-  if (!REEVE_BUG(kCancelNotWritten))
-    Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
-  const auto cancel = [&job](const IntervalSet& set) {
-    for (const Run run : set.Runs()) job.cancelled.Add(run);
-    job.cancelled_count += set.size();
-  };
-  for (IntervalSet* set : {&job.ready, &job.solo}) {
-    for (const Run run : set->Runs()) {
-      TakeFrom(*set, job, run);
-      job.cancelled.Add(run);
-      job.cancelled_count += run.count;
-    }
-  }
-  cancel(job.unclaimed);
-  job.unclaimed.Clear();
-  for (const auto& [time, bucket] : job.scheduled) cancel(bucket);
-  job.scheduled.clear();
-  job.scheduled_count = 0;
-  std::map<SessionId, SendCancel> sends;
-  for (const LeaseSeq seq : job.leases) {
-    const Lease& lease = *leases.at(seq);
-    for (const Run run : lease.runs.Runs()) sends[lease.session].runs.push_back({seq, run});
-  }
-  // After the commit: a crash before it leaves the job as it was, and nothing was stopped for
-  // nothing.
-  for (auto& [session, send] : sends)
-    effects.sends.push_back({session, std::move(send), Latest(job.store)});
-  effects.jobs.push_back({ViewOf(job), job.last_seq, {}, Latest(job.store)});
-}
-
 void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
-  if (job.state == JobState::kOpen || job.unfinished() > 0) return;
-  if (job.state == JobState::kCancelling) {
-    job.state = JobState::kCancelled;
+  if (job.extras() != nullptr) {
+    CheckStopRules(now, job);
+    if (job.state == JobState::kOpen && job.unfinished() == 0) SetAlarm(job);
+  }
+  if (job.unfinished() > 0 || (job.state == JobState::kOpen && !job.ending.halted)) return;
+  if (job.ending.as != JobState::kUnspecified) {
+    job.state = job.ending.as;
   } else {
     job.state = job.failed > 0 ? JobState::kFailed : JobState::kSucceeded;
   }
   JobView view = ViewOf(job);
   view.end_time = now.wall;
-  Put(job.store, PutJobState{job.id, job.state, view.counts, now.wall, job.cancelled.Runs()});
+  Put(job.store, PutJobState{job.id, job.state, view.counts, now.wall, job.cancelled.Runs(),
+                             job.paused, job.ending});
+  if (restoring) ended_at_start.push_back({job.id, job.state, job.ending.cause});
+  if (!job.dependents.empty()) {
+    ended_for_others.push_back({{job.id, job.state, job.ending.cause},
+                                std::exchange(job.dependents, {}),
+                                Latest(job.store)});
+  }
   effects.jobs.push_back({std::move(view), job.last_seq, job.cancelled.Runs(), Latest(job.store)});
   for (Chunk& chunk : job.chunks) {
     if (chunk.inputs != nullptr) resident_bytes -= chunk.bytes;
@@ -457,7 +559,13 @@ void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   frontier_waits.erase(job.id);
   changed_jobs.erase(job.id);
   solo_jobs.erase(job.id);
+  if (job.alarm != absl::InfiniteFuture()) alarms.erase({job.alarm, job.id});
+  if (job.extras() != nullptr && !job.extras()->unique_key.empty()) {
+    const auto unique = unique_jobs.find({job.options.owner, job.extras()->unique_key});
+    if (unique != unique_jobs.end() && unique->second == job.id) unique_jobs.erase(unique);
+  }
   Delist(job);
+  Dequeue(job);
   jobs.erase(job.id);
 }
 
@@ -487,6 +595,7 @@ void Scheduler::Impl::FinishInChunks(Job& job, Run run) {
     Chunk& chunk = ChunkOf(job, run.first);
     const uint32_t here = std::min(run.end(), chunk.run.end()) - run.first;
     chunk.left -= here;
+    job.queue().tasks -= here;
     if (chunk.left == 0) {
       ForgetChunk(job, chunk);
       if (job.options.ephemeral && chunk.has_inputs && !REEVE_BUG(kEphemeralKept))
@@ -564,7 +673,7 @@ void Scheduler::Impl::CheckCursors(const Now& now) {
     DropPassedResults(job);
     if (!job.cursors.empty() || now.monotonic - job.cursorless_since < options.cursor_life)
       continue;
-    if (job.state != JobState::kCancelling) SetCancelling(now, job);
+    Stop(now, job, {JobState::kCancelled, Cause::kAbandoned, false});
     EndIfDone(now, job);
   }
 }

@@ -130,7 +130,7 @@ void Scheduler::Impl::Charge(const Now& now, Job& job, TaskIndex index, bool cra
   if (outcome.crashes >= kMaxCrashes && !REEVE_BUG(kPoisonTriedForEver))
     return FailRuns(now, job, {{index, 1}}, Reason::kPoisoned);
   if (crash) {
-    outcome.due = Postpone(now, job, index, outcome.crashes);
+    outcome.due = Postpone(now, job, index, Backoff(job, index, outcome.crashes));
   } else {
     GoOnAfter(now, job, index, {job.store, next_commit[static_cast<int>(job.store)]});
   }
@@ -211,6 +211,7 @@ void Scheduler::Impl::FailRuns(const Now& now, Job& job, const std::vector<Run>&
   for (Run run : runs) {
     job.failed += run.count;
     FinishInChunks(job, run);
+    ForgetDetails(job, run);
     while (run.count > 0) {
       const Run part{run.first, std::min(run.count, kRowTasks - builder.count())};
       write.runs.push_back({{part.first, part.count, builder.count()}, TaskState::kFailed});

@@ -34,7 +34,7 @@ Selection Scheduler::Impl::Select(Job& job, uint32_t count, const std::vector<In
   if (duplicates + dropped > 0) {
     known.duplicates += duplicates;
     known.dropped += dropped;
-    Put(job.store, PutJobState{job.id, job.state, CountsOf(job), absl::InfiniteFuture(), {}});
+    PutState(job);
   }
   return tasks;
 }
@@ -47,6 +47,7 @@ Selection Scheduler::Impl::SelectAll(Job& job, uint32_t count, const std::vector
 void Scheduler::Impl::AddNewInputs(Job& job, NewInputs added,
                                    const std::vector<ResultRun>& admitted) {
   if (job.known == nullptr) return;  // No worker in its senses sends them.
+  if (job.ending.halted) return;     // Nothing more of it is wanted.
   std::vector<Run> offered;
   uint32_t first = 0;
   auto run = admitted.begin();

@@ -24,6 +24,8 @@ constexpr uint32_t kRefillPart = 4;
 constexpr double kUndividedNs = 1e6;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
+// So many tasks of one key go at once while others wait for their turn.
+constexpr uint32_t kKeyTurn = 16;
 
 uint32_t Slots(const WorkerRecord& worker, Lane lane) {
   const LaneRoom& room = worker.lanes[static_cast<int>(lane)];
@@ -39,14 +41,23 @@ Lane Scheduler::Impl::LaneOf(const WorkerRecord& worker, const std::string& hand
   return Lane::kUnspecified;
 }
 
-Chunk& Scheduler::Impl::ChunkOf(Job& job, TaskIndex index) {
+const Chunk& Scheduler::Impl::ChunkOf(const Job& job, TaskIndex index) const {
   const auto after =
       std::upper_bound(job.chunks.begin(), job.chunks.end(), index,
                        [](TaskIndex i, const Chunk& chunk) { return i < chunk.run.first; });
   return *std::prev(after);
 }
 
+Chunk& Scheduler::Impl::ChunkOf(Job& job, TaskIndex index) {
+  return const_cast<Chunk&>(std::as_const(*this).ChunkOf(std::as_const(job), index));
+}
+
 void Scheduler::Impl::AddReady(Job& job, Run run) {
+  if (job.ending.halted) {
+    job.cancelled.Add(run);
+    job.cancelled_count += run.count;
+    return;
+  }
   auto budget = job.budgets.lower_bound(run.first);
   for (; budget != job.budgets.end() && budget->first < run.end(); ++budget) {
     if (!budget->second.solo()) continue;
@@ -61,16 +72,20 @@ void Scheduler::Impl::AddReady(Job& job, Run run) {
 
 void Scheduler::Impl::AddTo(IntervalSet& set, Job& job, Run run) {
   set.Add(run);
+  const bool keyed = job.keys != nullptr && &set == &job.ready;
+  const Run added = run;
   while (run.count > 0) {
     Chunk& chunk = ChunkOf(job, run.first);
     const uint32_t here = std::min(run.end(), chunk.run.end()) - run.first;
     chunk.ready += here;
     run = {run.first + here, run.count - here};
   }
+  if (keyed) AddKeyed(job, added);
 }
 
 void Scheduler::Impl::TakeFrom(IntervalSet& set, Job& job, Run run) {
   set.Remove(run);
+  if (job.keys != nullptr && &set == &job.ready) RemoveKeyed(job, run);
   if (&set == &job.solo && job.solo.empty()) solo_jobs.erase(job.id);
   while (run.count > 0) {
     Chunk& chunk = ChunkOf(job, run.first);
@@ -84,25 +99,10 @@ void Scheduler::Impl::TakeFrom(IntervalSet& set, Job& job, Run run) {
   }
 }
 
-void Scheduler::Impl::UpdateListing(Job& job) {
-  const bool limited = job.options.max_in_flight > 0 && job.in_flight >= job.options.max_in_flight;
-  const bool wanted =
-      !job.ready.empty() && !limited && !ResultsFull(job) && job.state != JobState::kCancelling;
-  if (wanted == job.listed) return;
-  if (!wanted) return Unlist(job);
-  classes[job.options.handler].jobs.insert({-job.options.priority, job.id});
-  job.listed = true;
-}
-
-void Scheduler::Impl::Unlist(Job& job) {
-  if (!job.listed) return;
-  classes[job.options.handler].jobs.erase({-job.options.priority, job.id});
-  job.listed = false;
-}
-
 uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
   const uint32_t slots = Slots(worker, LaneOf(worker, job.options.handler));
-  if (job.options.at_most_once) return slots;  // What waits at a worker is lost with it.
+  // What waits at a worker is lost with it, or is late, or occupies what others could use.
+  if (job.options.at_most_once || job.timed() || !job.work->needs.empty()) return slots;
   Pace& pace = worker.paces[job.id];
   if (pace.window == 0) {
     const auto known = worker.handler_paces.find(job.options.handler);
@@ -119,10 +119,15 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   const Lane lane = LaneOf(worker, job.options.handler);
   if (Slots(worker, lane) == 0) return 0;
   if (REEVE_BUG(kCreditIgnored)) return options.max_span;
-  const uint64_t held = worker.held[static_cast<int>(lane)];
+  // What has its time goes before what waits there, and so does not wait for it.
+  const bool timed = job.timed();
+  const uint64_t held = (timed ? worker.front : worker.held)[static_cast<int>(lane)];
   const uint32_t window = Window(worker, job);
   if (held >= window) return 0;
   const auto credit = static_cast<uint32_t>(window - held);
+  if (!job.work->needs.empty()) {
+    return static_cast<uint32_t>(std::min<uint64_t>(credit, RoomInResources(*job.work, worker)));
+  }
   return held >= Slots(worker, lane) && credit < window / kRefillPart ? 0 : credit;
 }
 
@@ -179,7 +184,8 @@ bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
     Put(StoreKind::kDurable, PutFrontier{job.id, job.frontier});
     return true;
   }
-  ExtendFrontier(job, uint64_t{job.frontier} + 2 * options.frontier_step);
+  // Tasks with keys do not go in order.
+  ExtendFrontier(job, uint64_t{std::max(job.frontier, run.end())} + 2 * options.frontier_step);
   return false;
 }
 
@@ -220,7 +226,19 @@ void Scheduler::Impl::LoadAhead(Job& job, TaskIndex from) {
 std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
   // An id that a worker has seen never means another job, even if this commit fails.
   if (job.id.value >= reserved_for_sure && !REEVE_BUG(kJobIdsNotReserved)) return std::nullopt;
-  const std::optional<Run> ready = job.ready.FirstRun(0, std::min(limit, options.max_span));
+  const IntervalSet* from = &job.ready;
+  if (job.keys != nullptr) {
+    if (job.keys->eligible.empty()) return std::nullopt;
+    const KeyGroup& group = job.keys->groups.at(job.keys->eligible.begin()->second);
+    const JobExtras& extras = *job.extras();
+    from = &group.ready;
+    if (extras.key_max_in_flight > 0 && !REEVE_BUG(kKeyLimitIgnored))
+      limit = std::min<uint64_t>(limit, extras.key_max_in_flight - group.in_flight);
+    if (extras.key_rate.limited() && !REEVE_BUG(kRateIgnored))
+      limit = std::min<uint64_t>(limit, group.gate.Open(extras.key_rate, last_now.monotonic));
+    if (job.keys->eligible.size() > 1) limit = std::min(limit, kKeyTurn);
+  }
+  const std::optional<Run> ready = from->FirstRun(0, std::min(limit, options.max_span));
   if (!ready.has_value() || !CoveredByFrontier(job, *ready)) return std::nullopt;
   Run run = *ready;
   Chunk& chunk = ChunkOf(job, run.first);
@@ -245,15 +263,19 @@ std::optional<Run> Scheduler::Impl::NextRun(Job& job, uint32_t limit) {
     ++same;
   }
   if (tried || same > 0) run.count = same;
+  // What the attempt before left is told with the span.
+  if (!job.details.empty()) {
+    const auto details = job.details.lower_bound(run.first);
+    if (details != job.details.end() && details->first < run.end())
+      run.count = std::max(1u, details->first - run.first);
+  }
   return run;
 }
 
 // An empty worker, or the one that is kept from new work until it is empty. Null: none can take it.
 WorkerRecord* Scheduler::Impl::WorkerForSolo(const Job& job) {
-  const auto work = classes.find(job.options.handler);
-  if (work == classes.end()) return nullptr;
   WorkerRecord* best = nullptr;
-  for (const SessionId session : work->second.workers) {
+  for (const SessionId session : job.work->workers) {
     WorkerRecord& worker = *workers.at(session);
     if (!worker.takes_work() || Slots(worker, LaneOf(worker, job.options.handler)) == 0 ||
         !IsCommitted(worker.welcome_after)) {
@@ -272,8 +294,7 @@ void Scheduler::Impl::PlaceSolo(const Now& now) {
   SessionId keep;
   for (const JobId id : std::vector<JobId>(solo_jobs.begin(), solo_jobs.end())) {
     Job& job = *jobs.at(id);
-    while (!job.solo.empty() && !ResultsFull(job) &&
-           (job.options.max_in_flight == 0 || job.in_flight < job.options.max_in_flight)) {
+    while (!job.solo.empty() && !ResultsFull(job) && !IsHeldBack(job) && RoomOf(now, job, 1) > 0) {
       WorkerRecord* worker = WorkerForSolo(job);
       if (worker == nullptr) break;
       if (!worker->holds_nothing()) {
@@ -294,29 +315,128 @@ void Scheduler::Impl::PlaceSolo(const Now& now) {
 }
 
 void Scheduler::Impl::Place(const Now& now) {
+  next_gate = absl::InfiniteDuration();
   if (!solo_jobs.empty() || emptying) PlaceSolo(now);
-  for (auto& [handler, work] : classes) {
-    if (work.workers.empty()) continue;
-    for (auto next = work.jobs.begin(); next != work.jobs.end();) {
-      const JobId id = (next++)->second;  // Placing may take this job off the list, and no other.
-      PlaceJob(now, work, *jobs.at(id));
-      if (LoadsFull()) break;
-      // Every worker is full for this class: a job behind would only find the same.
-      bool room = false;
-      for (const SessionId session : work.workers) {
-        WorkerRecord& worker = *workers.at(session);
-        const uint32_t slots = Slots(worker, LaneOf(worker, handler));
-        room = room ||
-               (Takes(worker) && worker.held[static_cast<int>(LaneOf(worker, handler))] < slots);
-      }
-      if (!room) break;
+  placing = true;
+  for (auto& [name, work] : classes) {
+    if (work->workers.empty() || work->listed == 0) continue;
+    PlaceTimed(now, *work);
+    PlaceClass(now, *work);
+  }
+  placing = false;
+  if (std::exchange(emptied, false)) {
+    for (auto& [name, work] : classes) {
+      for (WorkClass::Level& level : work->levels)
+        std::erase_if(level, [](const auto& flow) { return flow.second.empty(); });
+      std::erase_if(work->timed, [](const auto& queue) { return queue.second.empty(); });
     }
   }
   if (now.monotonic >= next_rebalance) Rebalance(now);
 }
 
-void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
-  for (bool placed = true; placed && job.listed;) {
+// Without: every worker is full for this class, and a job behind would only find the same.
+bool Scheduler::Impl::HasRoomFor(const WorkClass& work) const {
+  for (const SessionId session : work.workers) {
+    const WorkerRecord& worker = *workers.at(session);
+    const Lane lane = LaneOf(worker, work.handler);
+    if (Takes(worker) && worker.held[static_cast<int>(lane)] < Slots(worker, lane) &&
+        RoomInResources(work, worker) > 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
+  for (auto& [name, ids] : work.timed) {
+    Queue& queue = queues.at(name);
+    for (auto next = ids.begin(); next != ids.end() && RoomIn(queue, now) > 0;) {
+      const JobId id = (next++)->second;
+      PlaceJob(now, work, *jobs.at(id));
+    }
+  }
+}
+
+void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
+  for (int at = kHighestPriority; at >= 0; --at) {
+    WorkClass::Level& level = work.levels[at];
+    if (level.empty()) continue;
+    if (level.size() > 1) {
+      PlaceInTurns(now, work, level);
+      if (!HasRoomFor(work)) return;
+      continue;
+    }
+    std::set<JobId>& ids = level.begin()->second;
+    Queue& queue = *flow_of.at(level.begin()->first)->queue;
+    for (auto next = ids.begin(); next != ids.end();) {
+      if (queue.limits() || queue.settings.paused) {
+        if (RoomIn(queue, now) == 0) break;
+      }
+      const JobId id = *next++;  // Placing may take this job off the list, and no other.
+      PlaceJob(now, work, *jobs.at(id));
+      if (LoadsFull()) return;
+      if (!HasRoomFor(work)) return;
+    }
+  }
+}
+
+void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, WorkClass::Level& level) {
+  struct Party {
+    Flow* flow;
+    std::set<JobId>* ids;
+    std::set<JobId>::iterator next;
+    bool operator<(const Party& other) const {
+      const Queue &mine = *flow->queue, &theirs = *other.flow->queue;
+      if (&mine != &theirs) {
+        if (mine.turn.had != theirs.turn.had) return mine.turn.had < theirs.turn.had;
+        return mine.settings.name < theirs.settings.name;
+      }
+      if (flow->turn.had != other.flow->turn.had) return flow->turn.had < other.flow->turn.had;
+      return flow->number < other.flow->number;
+    }
+  };
+  std::vector<Party> parties;
+  for (auto& [number, ids] : level) {
+    if (!ids.empty()) parties.push_back({flow_of.at(number), &ids, ids.begin()});
+  }
+  uint64_t credit = 0;
+  if (!parties.empty()) {
+    const Job& job = *jobs.at(*parties.front().next);
+    for (const SessionId session : work.workers) credit += Credit(*workers.at(session), job);
+  }
+  // Half of what there is goes round once: turns stay short, and spans long.
+  const uint64_t turn = std::max<uint64_t>(1, credit / (2 * std::max<size_t>(1, parties.size())));
+  while (!parties.empty()) {
+    const auto party = REEVE_BUG(kTurnsIgnored) ? parties.begin()
+                                                : std::min_element(parties.begin(), parties.end());
+    Queue& queue = *party->flow->queue;
+    const uint64_t room = RoomIn(queue, now);
+    if (room == 0 || party->next == party->ids->end()) {
+      parties.erase(party);
+      continue;
+    }
+    const JobId id = *party->next;
+    const auto after = std::next(party->next);
+    const uint64_t placed = PlaceJob(now, work, *jobs.at(id), turn);
+    if (placed == 0 || !party->ids->contains(id)) party->next = after;
+    if (LoadsFull() || !HasRoomFor(work)) return;
+  }
+}
+
+uint64_t Scheduler::Impl::RoomOf(const Now& now, Job& job, uint64_t most) {
+  if (job.options.max_in_flight > 0 && !REEVE_BUG(kJobLimitIgnored)) {
+    if (AtLimit(job)) return 0;
+    most = std::min<uint64_t>(most, job.options.max_in_flight - job.in_flight);
+  }
+  const Queue& queue = job.queue();
+  if (queue.limits() || queue.settings.paused || queue.settings.rate.limited())
+    most = std::min(most, RoomIn(*job.flow->queue, now));
+  return most;
+}
+
+uint64_t Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job, uint64_t most) {
+  uint64_t all = 0;
+  for (bool placed = true; placed && job.listed && all < most;) {
     placed = false;
     std::vector<std::pair<uint32_t, WorkerRecord*>> candidates;  // Credit.
     for (const SessionId session : work.workers) {
@@ -324,27 +444,42 @@ void Scheduler::Impl::PlaceJob(const Now& now, WorkClass& work, Job& job) {
       if (const uint32_t credit = Credit(worker, job); credit > 0)
         candidates.push_back({credit, &worker});
     }
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const auto& a, const auto& b) { return a.first > b.first; });
+    const bool pack = job.extras() != nullptr && job.extras()->pack;
+    std::stable_sort(candidates.begin(), candidates.end(), [pack](const auto& a, const auto& b) {
+      return pack ? a.first < b.first : a.first > b.first;
+    });
     for (size_t i = 0; i < candidates.size() && job.listed; ++i) {
       const uint64_t left = candidates.size() - i;
-      const uint64_t fair = (job.ready.size() + left - 1) / left;
+      const uint64_t fair = pack ? job.ready.size() : (job.ready.size() + left - 1) / left;
       uint64_t share = std::min<uint64_t>(candidates[i].first,
                                           std::max(fair, Undivided(*candidates[i].second, job)));
-      if (job.options.max_in_flight > 0) {
-        share = std::min<uint64_t>(share, job.options.max_in_flight - job.in_flight);
-      }
+      share = RoomOf(now, job, std::min(share, most - all));
       while (share > 0 && job.listed) {
         std::optional<Run> run = NextRun(job, static_cast<uint32_t>(share));
-        if (!run.has_value()) return;
+        if (!run.has_value()) return all;
         run->count = std::min(run->count, RoomInBytes(*candidates[i].second, job, run->first));
         if (run->count == 0) break;
         Assign(now, *candidates[i].second, job, *run, false);
         share -= run->count;
+        all += run->count;
         placed = true;
       }
     }
   }
+  return all;
+}
+
+void Scheduler::Impl::CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Run run, bool held) {
+  const int64_t by = held ? int64_t{run.count} : -int64_t{run.count};
+  const auto count = static_cast<uint64_t>(by);
+  job.in_flight += count;
+  job.flow->queue->in_flight += count;
+  if (job.keys != nullptr) CountKeys(job, run, held ? 1 : -1);
+  if (worker == nullptr) return;
+  worker->held[static_cast<int>(lease.lane)] += count;
+  worker->held_bytes += count * lease.task_bytes;
+  if (lease.front) worker->front[static_cast<int>(lease.lane)] += count;
+  for (const auto& [name, need] : job.work->needs) worker->used[name] += by * need;
 }
 
 void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run run, bool solo) {
@@ -360,17 +495,18 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.lane = LaneOf(worker, job.options.handler);
   lease.session = worker.session;
   lease.task_bytes = chunk.task_bytes();
+  lease.front = job.timed();
   lease.solo = worker.alone = solo;
   lease.sent = run;
   lease.inputs = chunk.inputs;
   lease.inputs_first = chunk.run.first;
   lease.positions = chunk.positions;
+  if (!solo) PassKeyGate(now, job, run);
   TakeFrom(solo ? job.solo : job.ready, job, run);
-  job.in_flight += run.count;
+  CountHeld(lease, job, &worker, run, true);
+  CountTurn(now, job, run.count);
   job.leases.insert(lease.seq);
   worker.leases.insert(lease.seq);
-  worker.held[static_cast<int>(lease.lane)] += run.count;
-  worker.held_bytes += run.count * lease.task_bytes;
   Send(now, worker, lease);
   leases.emplace(lease.seq, std::move(owned));
   if (job.watched) changed_jobs.insert(job.id);
@@ -389,10 +525,17 @@ void Scheduler::Impl::Send(const Now& now, WorkerRecord& worker, Lease& lease) {
   span.birth = lease.birth;
   span.attempt = lease.attempt;
   span.solo = lease.solo;
-  span.record = jobs.at(lease.job)->record;
   span.inputs = lease.inputs;
   span.inputs_first = lease.inputs_first;
   span.positions = lease.positions;
+  const Job& job = *jobs.at(lease.job);
+  span.record = job.record;
+  span.brief = job.brief;
+  span.front = lease.front;
+  if (!job.details.empty() && lease.sent.count == 1) {
+    const auto details = job.details.find(lease.sent.first);
+    if (details != job.details.end()) span.details = details->second;
+  }
   Assignment& assignment = assigning[worker.session];
   assignment.session = worker.session;
   assignment.spans.push_back(std::move(span));
@@ -402,8 +545,10 @@ void Scheduler::Impl::Send(const Now& now, WorkerRecord& worker, Lease& lease) {
 // called back.
 void Scheduler::Impl::Rebalance(const Now& now) {
   next_rebalance = now.monotonic + absl::Milliseconds(20);
-  for (auto& [handler, work] : classes) {
-    if (!work.jobs.empty() || work.workers.size() < 2) continue;
+  for (auto& [name, of_class] : classes) {
+    const WorkClass& work = *of_class;
+    const std::string& handler = work.handler;
+    if (work.listed > 0 || work.workers.size() < 2 || !work.needs.empty()) continue;
     bool idle = false;
     WorkerRecord* fullest = nullptr;
     double most = kRecallNs;
@@ -431,9 +576,8 @@ void Scheduler::Impl::Rebalance(const Now& now) {
     for (auto it = fullest->leases.rbegin(); it != fullest->leases.rend() && wanted > 0; ++it) {
       Lease& lease = *leases.at(*it);
       if (lease.lane != lane || lease.runs.empty()) continue;
-      if (jobs.at(lease.job)->options.handler != handler ||
-          jobs.at(lease.job)->options.at_most_once)
-        continue;
+      const Job& job = *jobs.at(lease.job);
+      if (job.work != &work || job.options.at_most_once) continue;
       if (lease.recalling && now.monotonic - lease.recall_at < kRepeat) break;
       const std::vector<Run> runs = lease.runs.Runs();
       TaskIndex end = runs.back().end();

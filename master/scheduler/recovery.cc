@@ -23,8 +23,20 @@ Scheduler::Impl::Impl(const SchedulerOptions& scheduler_options, Image image, No
     next_worker = std::max(next_worker, entry.number.value + 1);
     if (!REEVE_BUG(kRosterNotAwaited)) ++awaited;
   }
-  for (JobImage& job : image.jobs) Restore(job, now);
+  drained.insert(image.drained.begin(), image.drained.end());
+  for (QueueSettings& settings : image.queues) {
+    Queue& queue = QueueOf(settings.name);
+    queue.settings = std::move(settings);
+    queue.set_up = true;
+    // Whatever the life before let pass.
+    queue.gate.Begin(now.monotonic + queue.settings.rate.per);
+  }
   reattach_deadline = now.monotonic + options.reattach_window;
+  last_now = now;
+  for (JobImage& job : image.jobs) Restore(job, now);
+  restoring = false;
+  ended_at_start.clear();
+  for (ScheduleImage& schedule : image.schedules) RestoreSchedule(schedule, now);
 }
 
 void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
@@ -32,21 +44,36 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   Job& job = *owned;
   job.id = image.job.view.job;
   job.options = image.job.options;
+  job.options.priority = std::clamp(job.options.priority, 0, kHighestPriority);
   Enlist(job);
+  Enqueue(job);
   job.record = image.job.view.record;
   job.state = image.state;
+  job.paused = image.paused && !REEVE_BUG(kPauseNotRestored);
+  job.ending = image.ending;
+  job.idle_since = Steady(now);
+  job.waiting_since = now.monotonic;
+  if (const JobExtras* extras = job.extras()) {
+    job.not_yet = extras->start_time > Steady(now);
+    if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
+    if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
+  }
   job.create_time = image.job.view.create_time;
   job.frontier = image.frontier;
   job.last_seq = image.last_seq;
-  for (const ChunkImage& stored : image.chunks) {
+  for (ChunkImage& stored : image.chunks) {
     Chunk chunk;
     chunk.run = stored.run;
     chunk.birth = stored.birth;
     chunk.bytes = stored.bytes;
     chunk.has_inputs = image.job.array_count == 0;
     chunk.positions = stored.positions;
+    if (!stored.task_keys.empty()) {
+      chunk.task_keys = std::make_shared<const std::vector<uint64_t>>(std::move(stored.task_keys));
+    }
     chunk.left = stored.run.count;
     job.total = stored.run.end();
+    job.queue().tasks += stored.run.count;
     if (chunk.has_inputs) {
       CountQueued(job, static_cast<int64_t>(stored.run.count), static_cast<int64_t>(stored.bytes));
     }
@@ -63,7 +90,9 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     job.known->dropped = image.dropped_inputs;
     reserved_keys += job.options.max_tasks;
   }
+  if (!image.job.selected.empty()) Leave(job, image.job.selected);
   IntervalSet open(Run{0, job.total});
+  for (const Run run : job.absent.Runs()) open.Remove(run);
   for (const ResultRun& result : image.results) {
     open.Remove(result.run.run());
     FinishInChunks(job, result.run.run());
@@ -85,16 +114,29 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     }
   }
   jobs.emplace(job.id, std::move(owned));
+  for (const EndedJob& ended : ended_at_start) image.ended.push_back(ended);
   if (job.state == JobState::kCancelling) {
     // No worker holds a lease of this life: nothing to wait for.
     job.cancelled_count = open.size();
     job.cancelled = std::move(open);
     return EndIfDone(now, job);
   }
+  if (job.ending.halted) {
+    // What may be at workers may end there; everything else is over.
+    later.clear();
+    for (const Run run :
+         open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
+      job.cancelled.Add(run);
+      job.cancelled_count += run.count;
+      open.Remove(run);
+    }
+  }
+  const bool patient = job.extras() != nullptr || job.queue().settings.retry_rate.limited();
   for (const auto& [index, recorded] : later) {
     if (recorded <= now.wall) continue;  // It may have begun again.
     // No back-off is longer: the clock was set back.
-    const absl::Time when = std::min(recorded, now.wall + kLongestBackoff);
+    const absl::Time when =
+        std::min(recorded, now.wall + (patient ? kLongestWait : kLongestBackoff));
     open.Remove({index, 1});
     job.scheduled[when].Add({index, 1});
     ++job.scheduled_count;
@@ -107,6 +149,10 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
        open.Intersection({job.frontier, job.total - std::min(job.total, job.frontier)})) {
     AddReady(job, run);
   }
+  if (job.extras() != nullptr) {
+    Await(now, job, image.ended);
+    SetAlarm(job);
+  }
   UpdateListing(job);
   EndIfDone(now, job);
 }
@@ -117,6 +163,8 @@ void Scheduler::Impl::ReleaseUnclaimed(const Now& now) {
   for (auto& [id, job] : jobs) {
     job->restored_due.Clear();
     if (!job->unclaimed.empty()) held.push_back(job.get());
+    // What counts the tasks at workers has waited until they were known.
+    UpdateListing(*job);
   }
   for (Job* job : held) {
     for (const auto& [index, budget] : job->budgets) {

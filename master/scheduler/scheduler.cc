@@ -103,7 +103,11 @@ void Scheduler::Impl::ReleaseDue(const Now& now) {
 }
 
 Effects Scheduler::Impl::TakeEffects(const Now& now) {
+  last_now = now;
   ReleaseDue(now);
+  RingAlarms(now);
+  WakeKeys(now);
+  FireSchedules(now);
   if (now.monotonic >= next_check) {
     CheckWorkers(now);
     CheckCursors(now);
@@ -113,6 +117,9 @@ Effects Scheduler::Impl::TakeEffects(const Now& now) {
     ReleaseUnclaimed(now);
   }
   if (room_changed && !parked.empty()) RetryParked(now);
+  SettleEnded(now);
+  ReleaseDependents(now);
+  Age(now);
   if (!draining) Place(now);
   for (const JobId id : changed_jobs) {
     const Job* job = FindJob(id);
@@ -140,9 +147,15 @@ absl::Duration Scheduler::Impl::NextDeadline() const {
     if (job->state != JobState::kCancelling) break;  // Checked with the workers otherwise.
     next = std::min(next, job->cancel_deadline);
   }
+  next = std::min(next, next_gate);
+  if (!key_wakes.empty()) next = std::min(next, std::get<0>(*key_wakes.begin()));
+  const auto at = [this](absl::Time time) { return born.monotonic + (time - born.wall); };
+  if (!alarms.empty()) next = std::min(next, at(alarms.begin()->first));
+  if (!fire_times.empty())
+    next = std::min(next, last_now.monotonic + (fire_times.begin()->first - last_now.wall));
   for (const auto& [bucket, recorded] : due) {
     if (!IsCommitted(recorded)) continue;  // Commits wake the loop by themselves.
-    return std::min(next, born.monotonic + (bucket.first - born.wall));
+    return std::min(next, at(bucket.first));
   }
   return next;
 }
@@ -153,6 +166,7 @@ Scheduler::Scheduler(const SchedulerOptions& options, Image image, Now now)
 Scheduler::~Scheduler() = default;
 
 void Scheduler::Step(const Now& now, Event event) {
+  impl_->last_now = now;
   std::visit([&](auto& e) { impl_->On(now, e); }, event);
 }
 

@@ -1,9 +1,11 @@
 // What the scheduler knows: jobs, workers, leases. Private to master/scheduler.
 //
-// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (API calls),
-// workers.cc (sessions, heartbeats, leases), placement.cc (ready work to credit), admission.cc
-// (results, the one fence), loss.cc (who is to blame for a lost worker), recovery.cc (start),
-// views.cc (reads, invariants).
+// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (jobs begin, get
+// tasks and end), control.cc (pause, change, end early), dependencies.cc, schedules.cc, queues.cc
+// (whose turn it is), keys.cc (keys of tasks), classes.cc (which workers fit), placement.cc (ready
+// work to credit), workers.cc (sessions, heartbeats, leases), admission.cc (results, the one
+// fence), loss.cc (who is to blame for a lost worker), recovery.cc (start), views.cc (reads),
+// explain.cc (why a task waits), invariants.cc.
 
 #ifndef REEVE_MASTER_SCHEDULER_STATE_H_
 #define REEVE_MASTER_SCHEDULER_STATE_H_
@@ -14,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -23,6 +26,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/bug.h"
 #include "base/interval_set.h"
+#include "master/scheduler/queues.h"
 #include "master/scheduler/scheduler.h"
 
 namespace reeve {
@@ -35,6 +39,10 @@ inline constexpr absl::Duration kRepeat = absl::Seconds(1);
 inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
 // The longest that a task waits before it is tried again.
 inline constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
+// The same where a job or its queue asks for more.
+inline constexpr absl::Duration kLongestWait = absl::Hours(25);
+// Tasks of a job whose details are kept.
+inline constexpr size_t kMaxKeptDetails = 100'000;
 // After so many suspicions a task runs alone on its worker; after so many crashes it is given up.
 inline constexpr uint32_t kSoloAfter = 3;
 inline constexpr uint32_t kMaxCrashes = 3;
@@ -47,9 +55,10 @@ struct Chunk {
   InputsRef inputs;         // Resident, or null.
   PositionsRef positions;   // Of the inputs that are tasks; null: all.
   bool loading = false;
-  uint64_t commit = 0;  // Number of the commit that holds it.
-  uint32_t ready = 0;   // Indexes of it in Job::ready and Job::solo.
-  uint32_t left = 0;    // Tasks of it that have no recorded result.
+  uint64_t commit = 0;                                     // Number of the commit that holds it.
+  std::shared_ptr<const std::vector<uint64_t>> task_keys;  // Of a keyed job, one each.
+  uint32_t ready = 0;  // Indexes of it in Job::ready and Job::solo.
+  uint32_t left = 0;   // Tasks of it that have no recorded result.
   uint64_t task_bytes() const { return bytes / run.count; }  // On average.
 };
 
@@ -114,7 +123,24 @@ struct Job {
   bool watched = false;
   bool changed = false;  // Since the last notice.
 
-  uint32_t total = 0;
+  WorkClass* work = nullptr;
+  Flow* flow = nullptr;              // With its queue.
+  int32_t level = kDefaultPriority;  // Its priority and age.
+  absl::Duration waiting_since;      // Nothing of it was placed since then.
+
+  // What keeps it from going on.
+  bool paused = false;
+  bool not_yet = false;         // Its start time is to come.
+  uint32_t blocked_by = 0;      // Jobs of extras->after that are still to end, durably.
+  bool awaits_results = false;  // Of these.
+  Ending ending;
+  std::vector<JobId> dependents;              // Wait for its end.
+  Buffer brief;                               // Results of its predecessors, for its workers.
+  absl::Time alarm = absl::InfiniteFuture();  // In Impl::alarms: something is due then.
+  absl::Time idle_since;                      // Of an open job: of its last append or result.
+
+  uint32_t total = 0;  // Indexes. Of a retry job some are no tasks of it:
+  IntervalSet absent;
   std::deque<Chunk> chunks;  // Ascending, without gaps.
   // Where each index is that is not with a worker and not terminal.
   IntervalSet ready;
@@ -140,9 +166,11 @@ struct Job {
   uint64_t frontier_commit = 0;
 
   std::map<std::string, Appender> appenders;
-  std::unique_ptr<KnownInputs> known;  // Null: the job does not accept inputs.
-  uint64_t queued_bytes = 0;           // Payload of chunks with tasks left.
-  Share* share = nullptr;              // Of its owner; null: it has none.
+  std::unique_ptr<KnownInputs> known;               // Null: the job does not accept inputs.
+  std::unique_ptr<KeyGroups> keys;                  // Null: its tasks have no keys.
+  absl::btree_map<TaskIndex, std::string> details;  // What attempts left for the next.
+  uint64_t queued_bytes = 0;                        // Payload of chunks with tasks left.
+  Share* share = nullptr;                           // Of its owner; null: it has none.
   // EPHEMERAL: results not yet passed by every cursor, as (seq, bytes).
   std::deque<std::pair<uint64_t, uint64_t>> kept_results;
   uint64_t result_bytes = 0;
@@ -151,7 +179,14 @@ struct Job {
   bool listed = false;  // In its class's list of ready jobs.
   absl::Duration cancel_deadline = absl::InfiniteDuration();
 
-  uint64_t unfinished() const { return total - succeeded - failed - cancelled_count; }
+  uint64_t tasks() const { return total - absent.size(); }
+  uint64_t unfinished() const { return tasks() - succeeded - failed - cancelled_count; }
+  const JobExtras* extras() const { return options.extras.get(); }
+  Queue& queue() const { return *flow->queue; }
+  // Starts of it wait for their time.
+  bool timed() const {
+    return queue().settings.rate.limited() || (keys != nullptr && extras()->key_rate.limited());
+  }
 };
 
 struct Lease {
@@ -161,7 +196,8 @@ struct Lease {
   IntervalSet runs;  // Not finished, recalled or released.
   uint32_t attempt = 1;
   Lane lane = Lane::kThread;
-  bool solo = false;  // The worker gets nothing else meanwhile.
+  bool solo = false;   // The worker gets nothing else meanwhile.
+  bool front = false;  // Goes before what waits at the worker.
   SessionId session;
   uint64_t task_bytes = 0;  // As its chunk says.
   LeaseId old;              // Epoch 0: given fresh.
@@ -190,15 +226,18 @@ struct WorkerRecord {
   std::map<std::string, std::string> labels;
   uint32_t pid = 0;
   std::vector<HandlerOffer> handlers;
+  Resources resources, used;  // In all; by tasks in leases.
   LaneRooms lanes{};
   std::vector<PoolStatus> pools;
-  std::array<uint64_t, kLaneCount> held{};  // Tasks in leases.
-  uint64_t held_bytes = 0;                  // Their inputs.
+  std::array<uint64_t, kLaneCount> held{};   // Tasks in leases.
+  std::array<uint64_t, kLaneCount> front{};  // Of these, those that go before others.
+  uint64_t held_bytes = 0;                   // Their inputs.
   LeaseSeq seen_seq;
   absl::Duration last_seen;
   absl::Time joined, last_seen_wall;
   uint64_t finished = 0;
   bool draining = false, spool_full = false, suspect = false;
+  bool drained = false;  // Stays, but gets nothing.
   absl::Duration closed_at = absl::InfiniteDuration();
   std::set<LeaseSeq> leases;
   absl::btree_map<JobId, Pace> paces;
@@ -215,16 +254,30 @@ struct WorkerRecord {
 
   bool responds() const { return !suspect && closed_at == absl::InfiniteDuration(); }
   bool takes_work() const {
-    return responds() && !draining && !spool_full && (!alone || REEVE_BUG(kSoloNotAlone));
+    return responds() && !draining && !drained && !spool_full &&
+           (!alone || REEVE_BUG(kSoloNotAlone));
   }
   bool holds_nothing() const { return leases.empty(); }
 };
 
-// Jobs of one handler with ready work, and who offers it.
-struct WorkClass {
-  std::set<std::pair<int32_t, JobId>> jobs;  // (-priority, id)
-  std::set<SessionId> workers;
+// An ended job that others waited for.
+struct EndedForOthers {
+  EndedJob job;
+  std::vector<JobId> dependents;
+  After after;  // The commit that holds its end.
 };
+
+struct ScheduleRecord {
+  ScheduleSettings settings;
+  ScheduleProgress progress;
+  std::string request_id;
+  uint64_t content_hash = 0;
+  bool ends = false;  // Its last job was one of a number.
+};
+
+absl::Status NoUnfinishedJob(JobId job);
+// `1500` as `1.5`.
+std::string FormatThousandths(int64_t amount);
 
 struct Scheduler::Impl {
   Impl(const SchedulerOptions& options, Image image, Now now);
@@ -249,10 +302,20 @@ struct Scheduler::Impl {
   void On(const Now& now, ChangeSchedule& event);
   void On(const Now& now, ResultsLoaded& event);
   absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
+  // Answers a repeated request, of CreateJobs with `count` jobs, else 0. Returns: whether it was
+  // one.
+  bool AnswerRepeat(CallId call, const std::string& request_id, uint64_t content_hash,
+                    uint64_t count);
   void ReserveIds();
   Job* MakeJob(const Now& now, CreateJob& event);
+  // The unfinished job that has the unique key, or null.
+  Job* FindUnique(const JobOptions& wanted);
   void AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
-                const std::string& appender, uint64_t offset);
+                const std::string& appender, uint64_t offset, std::vector<uint64_t> task_keys = {});
+  Chunk& AddChunkOf(Job& job, Run run, const SharedChunk& shared);
+  void AddSelected(Job& job, const CreateJob& event);
+  // Its other indexes are no tasks of it.
+  void Leave(Job& job, const std::vector<Run>& selected);
   // An append without room waits here, and with it whatever its stream sent later.
   // A job begins or ends to count; tasks with inputs begin or end to wait.
   void Enlist(Job& job);
@@ -275,7 +338,72 @@ struct Scheduler::Impl {
   // The last word on a stream: it comes after what was answered before it.
   void RefuseAppend(CallId stream, absl::Status status, StoreKind store = StoreKind::kDurable);
   void EndIfDone(const Now& now, Job& job);
-  void SetCancelling(const Now& now, Job& job);
+
+  // ---- control.cc ----
+  void ReplyChanged(CallId call, JobId id);
+  void Close(Job& job);
+  // Begins to end the job: what waits is cancelled; what is at workers, too, unless `ending` is
+  // halted. Durable with what is written now. EndIfDone afterwards ends it.
+  void Stop(const Now& now, Job& job, Ending ending);
+  // Its stop rules, once something of it has ended.
+  void CheckStopRules(const Now& now, Job& job);
+  void PutState(const Job& job);
+  // The next time at which something of the job is due, and what is due now.
+  void SetAlarm(Job& job);
+  void RingAlarms(const Now& now);
+  void Ring(const Now& now, Job& job);
+
+  // ---- dependencies.cc ----
+  absl::Status CheckDependencies(const CreateJob& event) const;
+  // Begins to wait for the jobs of extras->after; `ended`: what is known of those that have ended.
+  // A dependency that can no longer hold stops the job.
+  void Await(const Now& now, Job& job, const std::vector<EndedJob>& ended);
+  void StopUnmet(const Now& now, Job& job);
+  void SettleEnded(const Now& now);  // Tells those that waited.
+  void ReleaseDependents(const Now& now);
+  void Unblock(Job& job);
+
+  // ---- queues.cc ----
+  void Enqueue(Job& job);  // Into queue, flow and class.
+  void Dequeue(Job& job);
+  Queue& QueueOf(const std::string& name);
+  void DropQueueIfUnused(const std::string& name);
+  // Nothing of the job is given out before that changes.
+  bool IsHeldBack(const Job& job) const;
+  bool AtLimit(const Job& job) const;
+  // Tasks of the queue that may be placed now.
+  uint64_t RoomIn(Queue& queue, const Now& now);
+  void ListAt(Job& job, int32_t level);
+  void Age(const Now& now);
+  void CountTurn(const Now& now, Job& job, uint64_t tasks);
+
+  // ---- keys.cc ----
+  void AddKeyed(Job& job, Run run);
+  void RemoveKeyed(Job& job, Run run);
+  void CountKeys(Job& job, Run run, int64_t by);  // In flight.
+  void UpdateGroup(const Now& now, Job& job, uint64_t key, KeyGroup& group);
+  void PassKeyGate(const Now& now, Job& job, Run run);
+  void WakeKeys(const Now& now);
+  uint64_t KeyOf(const Job& job, TaskIndex index) const;
+
+  // ---- classes.cc ----
+  WorkClass* ClassFor(const JobOptions& options);
+  static bool Fits(const WorkClass& work, const WorkerRecord& worker);
+  static bool Selects(const std::vector<LabelTerm>& selector, const WorkerRecord& worker);
+  // Tasks of the class for which the worker has resources left.
+  static uint64_t RoomInResources(const WorkClass& work, const WorkerRecord& worker);
+  absl::Status CheckFit(const JobOptions& options) const;
+  void AddToClasses(const WorkerRecord& worker);
+  void DropClassIfUnused(WorkClass* work);
+
+  // ---- schedules.cc ----
+  void FireSchedules(const Now& now);
+  void Fire(const Now& now, ScheduleRecord& schedule, absl::Time at);
+  absl::StatusOr<Job*> MakeScheduled(const Now& now, ScheduleRecord& schedule,
+                                     const std::string& request_id, absl::Time start, JobId behind);
+  void PutProgress(const ScheduleRecord& schedule, bool whole);
+  void RestoreSchedule(ScheduleImage& image, const Now& now);
+  void PlanNext(ScheduleRecord& schedule, absl::Time after);
   void ForgetOldRequests(const Now& now);
   TaskCounts CountsOf(const Job& job) const;
   JobView ViewOf(const Job& job) const;
@@ -310,6 +438,7 @@ struct Scheduler::Impl {
   void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
   void CheckWorkers(const Now& now);
   bool HoldsExclusive(const WorkerRecord& worker) const;
+  bool Holds(const WorkerRecord& worker, const Job& job, TaskIndex index) const;
 
   // ---- loss.cc ----
   void LoseLeases(const Now& now, const std::set<LeaseSeq>& seqs, const Blame& blame);
@@ -337,12 +466,21 @@ struct Scheduler::Impl {
 
   // ---- placement.cc ----
   void Place(const Now& now);
+  void PlaceClass(const Now& now, WorkClass& work);
+  void PlaceTimed(const Now& now, WorkClass& work);
+  void PlaceInTurns(const Now& now, WorkClass& work, WorkClass::Level& level);
+  bool HasRoomFor(const WorkClass& work) const;
   void PlaceSolo(const Now& now);
   WorkerRecord* WorkerForSolo(const Job& job);
   bool Takes(const WorkerRecord& worker) const {
     return worker.takes_work() && worker.session != emptying;
   }
-  void PlaceJob(const Now& now, WorkClass& work, Job& job);
+  // At most `most` tasks. Returns: how many.
+  uint64_t PlaceJob(const Now& now, WorkClass& work, Job& job, uint64_t most = UINT64_MAX);
+  // What may be placed of the job at once, as its limits are; at most `most`.
+  uint64_t RoomOf(const Now& now, Job& job, uint64_t most);
+  // A lease comes to hold, or no longer holds, tasks: the one place where they are counted.
+  void CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Run run, bool held);
   uint32_t Credit(WorkerRecord& worker, const Job& job) const;
   uint32_t Window(WorkerRecord& worker, const Job& job) const;
   // So many ready tasks go to one worker before another one gets any.
@@ -366,6 +504,7 @@ struct Scheduler::Impl {
   void AddTo(IntervalSet& set, Job& job, Run run);
   void TakeFrom(IntervalSet& set, Job& job, Run run);
   Chunk& ChunkOf(Job& job, TaskIndex index);
+  const Chunk& ChunkOf(const Job& job, TaskIndex index) const;
   void UpdateListing(Job& job);
   void Unlist(Job& job);
   void LearnPace(WorkerRecord& worker, const Job& job, uint64_t count, absl::Duration run_time);
@@ -380,7 +519,10 @@ struct Scheduler::Impl {
   // Admitted outcomes, as one row, to the store and, once committed, to streams.
   void Record(Job& job, PutResults write);
   // The task may run again once its back-off is over. Returns: when.
-  absl::Time Postpone(const Now& now, Job& job, TaskIndex index, uint32_t times);
+  absl::Time Postpone(const Now& now, Job& job, TaskIndex index, absl::Duration wait);
+  absl::Duration Backoff(Job& job, TaskIndex index, uint32_t failed_attempts);
+  void KeepDetails(Job& job, TaskIndex index, const std::string& details);
+  void ForgetDetails(Job& job, Run run);
 
   // ---- new_inputs.cc ----
   // Takes up what is new of `offered` (positions of a batch of `count`, ascending) while there is
@@ -415,14 +557,23 @@ struct Scheduler::Impl {
   }
   Job* FindJob(JobId id);
   const Job* FindJob(JobId id) const;
-  // 0 for a job that is unknown.
   Effects TakeEffects(const Now& now);
   absl::Duration NextDeadline() const;
 
   // ---- views.cc ----
   std::optional<TaskView> ViewTask(const Now& now, JobId id, TaskIndex index) const;
+  QueueView ViewOf(const Queue& queue) const;
+
+  // ---- explain.cc ----
   void Explain(const Now& now, const Job& job, TaskIndex index, TaskView* view) const;
+  void ExplainHold(const Now& now, const Job& job, TaskView* view) const;
+  void ExplainLimits(const Now& now, const Job& job, TaskIndex index, TaskView* view) const;
+  void ExplainWorkers(const Job& job, TaskIndex index, TaskView* view) const;
+
+  // ---- invariants.cc ----
   void CheckInvariants() const;
+  void CheckQueues() const;
+  void CheckKeys(const Job& job) const;
 
   const SchedulerOptions options;
   const Epoch epoch;
@@ -436,7 +587,29 @@ struct Scheduler::Impl {
   absl::btree_map<LeaseSeq, std::unique_ptr<Lease>> leases;
   absl::btree_map<SessionId, std::unique_ptr<WorkerRecord>> workers;
   std::map<std::string, SessionId> session_of;  // By worker_id, of those in `workers`.
-  std::map<std::string, WorkClass> classes;
+  absl::btree_map<std::string, std::unique_ptr<WorkClass>> classes;
+  std::map<std::string, std::set<SessionId>> offers;          // Who offers a handler.
+  std::map<std::string, Queue> queues;                        // Jobs point to them.
+  std::map<std::pair<std::string, std::string>, Flow> flows;  // By queue and owner.
+  std::map<uint32_t, Flow*> flow_of;
+  uint32_t next_flow = 1;
+  double queues_had = 0;  // Least that a queue which begins is taken to have had.
+  bool placing = false;   // Levels keep empty flows meanwhile,
+  bool emptied = false;   // if there are any.
+  Now last_now;           // Of the last step.
+  absl::Duration next_gate = absl::InfiniteDuration();  // A queue's rate lets the next start pass.
+  absl::Duration next_ageing = absl::ZeroDuration();
+  std::set<std::tuple<absl::Duration, JobId, uint64_t>> key_wakes;
+  std::set<std::pair<absl::Time, JobId>> alarms;
+  std::map<std::pair<std::string, std::string>, JobId> unique_jobs;  // By owner and key.
+  std::deque<EndedForOthers> ended_for_others;
+  std::vector<EndedJob> ended_at_start;  // While jobs are restored.
+  bool restoring = true;
+  // Whose dependency holds, once the commit is done.
+  std::array<std::deque<std::pair<uint64_t, JobId>>, kStoreCount> met;
+  std::set<std::string> drained;                                            // worker_ids.
+  std::map<std::pair<std::string, std::string>, ScheduleRecord> schedules;  // By owner and name.
+  std::set<std::pair<absl::Time, std::pair<std::string, std::string>>> fire_times;
 
   struct Request {
     uint64_t content_hash = 0;

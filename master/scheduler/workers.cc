@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/bug.h"
+#include "base/error.h"
 #include "base/held_hash.h"
 #include "base/strings.h"
 #include "master/scheduler/state.h"
@@ -79,6 +80,8 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
   worker.hostname = event.hostname;
   worker.name = event.name;
   worker.labels = event.labels;
+  worker.resources = event.resources;
+  worker.drained = drained.contains(event.worker_id);
   worker.version = event.version;
   worker.pid = event.pid;
   worker.handlers = event.handlers;
@@ -98,10 +101,10 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
     if (std::exchange(entry->second.awaited, false)) --awaited;
   }
   session_of[worker.worker_id] = worker.session;
-  for (const HandlerOffer& offer : worker.handlers)
-    classes[offer.name].workers.insert(worker.session);
   if (workers.empty()) next_check = now.monotonic + absl::Seconds(1);
-  return *workers.emplace(worker.session, std::move(owned)).first->second;
+  workers.emplace(worker.session, std::move(owned));
+  AddToClasses(worker);
+  return worker;
 }
 
 std::vector<Run> Scheduler::Impl::NotSettled(const Job& job, const HeldRun& held) const {
@@ -188,11 +191,10 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       lease.old = claim.lease;
       lease.sent = run;
       lease.sent_at = now.monotonic;
-      job->in_flight += run.count;
+      lease.front = job->timed();
+      CountHeld(lease, *job, &worker, run, true);
       job->leases.insert(lease.seq);
       worker.leases.insert(lease.seq);
-      worker.held[static_cast<int>(lease.lane)] += run.count;
-      worker.held_bytes += run.count * lease.task_bytes;
       fresh.insert(lease.seq);
       if (claim.phase != HeldPhase::kFinished) unfinished.push_back(lease.seq);
       welcome->runs.push_back({claim.job, run, lease.seq});
@@ -229,15 +231,6 @@ void Scheduler::Impl::ResumeSolo(WorkerRecord& worker, const std::vector<LeaseSe
   const auto& budgets = jobs.at(only->job)->budgets;
   const auto budget = budgets.find(only->runs.FirstRun()->first);
   only->solo = worker.alone = budget != budgets.end() && budget->second.solo();
-}
-
-void Scheduler::Impl::RemoveFromClasses(const WorkerRecord& worker) {
-  for (const HandlerOffer& offer : worker.handlers) {
-    const auto work = classes.find(offer.name);
-    if (work == classes.end()) continue;
-    work->second.workers.erase(worker.session);
-    if (work->second.workers.empty() && work->second.jobs.empty()) classes.erase(work);
-  }
 }
 
 void Scheduler::Impl::RemoveWorker(const Now& now, WorkerRecord& worker, const Blame& blame) {
@@ -285,6 +278,12 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->draining = event.draining;
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);
+  for (const RunningTask& task : worker->running) {
+    if (task.details.empty()) continue;
+    Job* job = FindJob(task.job);
+    if (job != nullptr && Holds(*worker, *job, task.index))
+      KeepDetails(*job, task.index, task.details);
+  }
   if (event.held.has_value()) {
     Reconcile(now, *worker, event);
     effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
@@ -331,6 +330,32 @@ void Scheduler::Impl::Reconcile(const Now& now, const WorkerRecord& worker, cons
     LoseRuns(now, job, CutLease(lease, run.run));
     EndIfDone(now, job);
   }
+}
+
+bool Scheduler::Impl::Holds(const WorkerRecord& worker, const Job& job, TaskIndex index) const {
+  for (const LeaseSeq seq : job.leases) {
+    const Lease& lease = *leases.at(seq);
+    if (lease.session == worker.session && lease.runs.Contains(index)) return true;
+  }
+  return false;
+}
+
+void Scheduler::Impl::On(const Now&, SetDrained& event) {
+  absl::Status status = MakeError(absl::StatusCode::kNotFound, "WORKER_NOT_FOUND",
+                                  StrCat("there is no worker ", WorkerName(event.worker)));
+  for (auto& [session, worker] : workers) {
+    if (worker->number != event.worker) continue;
+    status = absl::OkStatus();
+    if (std::exchange(worker->drained, event.drained) == event.drained) break;
+    if (event.drained) {
+      drained.insert(worker->worker_id);
+    } else {
+      drained.erase(worker->worker_id);
+    }
+    Put(StoreKind::kDurable, PutDrained{worker->worker_id, event.drained});
+  }
+  effects.replies.push_back(
+      {event.call, StatusReply{std::move(status)}, Latest(StoreKind::kDurable)});
 }
 
 // Such a task may go on until its worker kills it, shortly before its lease ends.
@@ -392,14 +417,10 @@ void Scheduler::Impl::CheckWorkers(const Now& now) {
 
 std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
   std::vector<Run> cut = lease.runs.TakeOut(run);
-  uint64_t count = 0;
-  for (const Run part : cut) count += part.count;
-  if (count == 0) return {};
-  jobs.at(lease.job)->in_flight -= count;
-  if (WorkerRecord* worker = FindWorker(lease.session)) {
-    worker->held[static_cast<int>(lease.lane)] -= count;
-    worker->held_bytes -= count * lease.task_bytes;
-  }
+  if (cut.empty()) return {};
+  Job& job = *jobs.at(lease.job);
+  WorkerRecord* worker = FindWorker(lease.session);
+  for (const Run part : cut) CountHeld(lease, job, worker, part, false);
   if (lease.runs.empty()) EndLease(lease);
   return cut;
 }

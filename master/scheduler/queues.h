@@ -1,0 +1,111 @@
+// Queues, the turns that their jobs take, keys of tasks, and rates. Private to master/scheduler;
+// see state.h.
+
+#ifndef REEVE_MASTER_SCHEDULER_QUEUES_H_
+#define REEVE_MASTER_SCHEDULER_QUEUES_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/time/time.h"
+#include "base/ids.h"
+#include "base/interval_set.h"
+#include "master/scheduler/events.h"
+
+namespace reeve {
+
+inline constexpr int kPriorities = kHighestPriority + 1;
+inline constexpr char kDefaultQueue[] = "default";
+
+// Lets starts pass at the distances of a Rate (the generic cell rate algorithm): what was not used
+// is worth at most `burst` starts.
+class RateGate {
+ public:
+  // Starts that may pass at `now`.
+  uint64_t Open(const Rate& rate, absl::Duration now) const;
+  void Pass(const Rate& rate, absl::Duration now, uint64_t starts);
+  // When the next one may pass, if none may now.
+  absl::Duration NextAt() const { return next_; }
+  // Books one start at `from` or later. Returns: when.
+  absl::Duration Reserve(const Rate& rate, absl::Duration from);
+  // Nothing was saved up before `now`.
+  void Begin(absl::Duration now) { next_ = now; }
+
+ private:
+  absl::Duration Base(const Rate& rate, absl::Duration now) const;
+
+  absl::Duration next_ = -absl::InfiniteDuration();
+};
+
+// How much a party has had of what is shared out. The one with the least goes next; whoever had
+// nothing to do does not save it up.
+struct Turn {
+  double had = 0;
+  uint64_t listed = 0;  // Its jobs, or flows, that have work to place.
+};
+
+struct Queue {
+  QueueSettings settings;
+  bool set_up = false;  // By somebody; otherwise it goes with its last job.
+  uint64_t jobs = 0;
+  uint64_t tasks = 0;  // Unfinished.
+  uint64_t in_flight = 0;
+  Turn turn;
+  double flows_had = 0;  // Least that a flow which begins is taken to have had.
+  RateGate gate, retry_gate;
+
+  bool limits() const { return settings.max_in_flight > 0; }
+};
+
+// The jobs of one owner in one queue: they take turns with those of other owners.
+struct Flow {
+  uint32_t number = 0;
+  Queue* queue = nullptr;
+  std::string owner;
+  uint64_t jobs = 0;
+  Turn turn;
+};
+
+// What a job asks of a worker, as a job class: handler, labels, resources.
+struct WorkClass {
+  std::string handler;
+  std::vector<LabelTerm> selector;
+  Resources needs;
+  uint64_t jobs = 0;            // All that are unfinished.
+  std::set<SessionId> workers;  // That could run them, with all their resources free.
+  // Jobs with work to place, by level (priority and age), then by number of the flow.
+  using Level = std::map<uint32_t, std::set<JobId>>;
+  std::array<Level, kPriorities> levels;
+  // Those with a rate: they wait for their time, not for their turn. By queue, then by level.
+  std::map<std::string, std::set<std::pair<int32_t, JobId>>> timed;
+  uint64_t listed = 0;
+
+  bool plain() const { return selector.empty() && needs.empty(); }
+};
+
+struct KeyGroup {
+  IntervalSet ready;
+  uint64_t in_flight = 0;
+  double had = 0;
+  RateGate gate;
+  bool eligible = false;  // It is in KeyGroups::eligible.
+  bool waking = false;    // It is in Scheduler::Impl::key_wakes.
+};
+
+// Tasks of a keyed job, by key.
+struct KeyGroups {
+  absl::btree_map<uint64_t, KeyGroup> groups;
+  std::set<std::pair<double, uint64_t>> eligible;  // (had, key): may have a task placed now.
+  double had = 0;  // Least that a group which begins is taken to have had.
+};
+
+}  // namespace reeve
+
+#endif  // REEVE_MASTER_SCHEDULER_QUEUES_H_
