@@ -51,6 +51,9 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   job.state = image.state;
   job.paused = image.paused && !REEVE_BUG(kPauseNotRestored);
   job.ending = image.ending;
+  // As older stores have it.
+  if (job.state == JobState::kCancelling && job.ending.as == JobState::kUnspecified)
+    job.ending = {JobState::kCancelled, Cause::kCancelledByUser, false};
   job.idle_since = Steady(now);
   job.waiting_since = now.monotonic;
   if (const JobExtras* extras = job.extras()) {

@@ -65,8 +65,16 @@ void Scheduler::Impl::RestoreSchedule(ScheduleImage& image, const Now& now) {
   schedule.content_hash = image.content_hash;
   ScheduleProgress& progress = schedule.progress;
   const bool missed = progress.next_time <= now.wall;
-  if (progress.paused || (missed && schedule.settings.catch_up == CatchUp::kNone))
-    return PlanNext(schedule, now.wall);
+  if (progress.paused || (missed && schedule.settings.catch_up == CatchUp::kNone)) {
+    PlanNext(schedule, now.wall);
+    // Its only time has passed.
+    const bool over = !progress.paused && schedule.settings.cadence != nullptr &&
+                      progress.next_time == absl::InfiniteFuture();
+    if (!over) return;
+    Put(StoreKind::kDurable, DropSchedule{image.owner, image.name});
+    schedules.erase({image.owner, image.name});
+    return;
+  }
   if (progress.next_time != absl::InfiniteFuture())
     fire_times.insert({progress.next_time, {image.owner, image.name}});
 }
@@ -167,7 +175,10 @@ void Scheduler::Impl::FireSchedules(const Now& now) {
     const int64_t most = options.max_catch_up;
     const FireTimes missed = schedule.settings.cadence->Between(at, now.wall, most);
     absl::Time first = at;
-    if (missed.count > 0 && (schedule.settings.catch_up != CatchUp::kAll || missed.count >= most)) {
+    if (missed.count == 0) {
+      schedule.late = 0;
+    } else if (schedule.settings.catch_up != CatchUp::kAll ||
+               ++schedule.late >= options.max_catch_up) {
       schedule.progress.skipped += static_cast<uint64_t>(missed.count);
       first = missed.last;
     }

@@ -273,6 +273,7 @@ struct ScheduleRecord {
   std::string request_id;
   uint64_t content_hash = 0;
   bool ends = false;  // Its last job was one of a number.
+  uint32_t late = 0;  // Fire times in a row that were behind others.
 };
 
 absl::Status NoUnfinishedJob(JobId job);

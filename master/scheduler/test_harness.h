@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/input_batch.h"
 #include "master/scheduler/scheduler.h"
 
 namespace reeve {
@@ -58,6 +59,7 @@ class Harness {
       for (ResultsNotice& notice : effects.results) results.push_back(std::move(notice));
       for (JobNotice& notice : effects.jobs) jobs.push_back(std::move(notice));
       for (LoadInputs& load : effects.loads) loads.push_back(load);
+      for (LoadResults& load : effects.results_wanted) results_wanted.push_back(load);
       if (!wrote || !auto_commit) return;
       Commit();
     }
@@ -81,6 +83,52 @@ class Harness {
     return std::get<JobReply>(replies.back().body);
   }
 
+  // A job whose tasks have these keys.
+  JobId CreateKeyed(const std::vector<uint64_t>& keys, const JobExtras& extras) {
+    CreateJob event = CreateWith(extras);
+    InputBatchBuilder inputs;
+    for (size_t i = 0; i < keys.size(); ++i) inputs.Add("x");
+    event.array_count = 0;
+    event.inputs = *InputBatch::Parse(Buffer(inputs.Finish()));
+    event.input_count = static_cast<uint32_t>(keys.size());
+    event.input_bytes = keys.size();
+    event.task_keys = keys;
+    return CreateIt(std::move(event));
+  }
+  CreateJob CreateWith(const JobExtras& extras, uint32_t count = 1) {
+    CreateJob event;
+    event.call = CallId(++calls_);
+    event.request_id = "with " + std::to_string(calls_);
+    event.options.handler = "echo";
+    event.options.extras = std::make_shared<const JobExtras>(extras);
+    event.array_count = count;
+    return event;
+  }
+  JobId CreateIt(CreateJob event) {
+    Step(std::move(event));
+    return std::get<JobReply>(replies.back().body).view.job;
+  }
+  JobState StateOf(JobId id) const {
+    const auto found = scheduler_.FindJob(id);
+    if (found.has_value()) return found->state;
+    for (auto notice = jobs.rbegin(); notice != jobs.rend(); ++notice) {
+      if (notice->view.job == id) return notice->view.state;
+    }
+    return JobState::kUnspecified;
+  }
+  Cause CauseOf(JobId id) const {
+    for (auto notice = jobs.rbegin(); notice != jobs.rend(); ++notice) {
+      if (notice->view.job == id) return notice->view.cause;
+    }
+    return Cause::kNone;
+  }
+  absl::Status LastStatus() const {
+    const auto& body = replies.back().body;
+    if (const auto* status = std::get_if<StatusReply>(&body)) return status->status;
+    if (const auto* several = std::get_if<JobsReply>(&body)) return several->status;
+    return std::get<JobReply>(body).status;
+  }
+
   void Join(uint64_t session, uint32_t slots, const std::string& process = "p",
             std::vector<HeldRun> held = {}, std::vector<HeldRun> suspects = {},
             bool culprit_named = false, const std::string& suspects_process = "") {
@@ -90,12 +138,33 @@ class Harness {
     hello.worker_id = "worker" + std::to_string(session % 100);
     hello.process_id = process;
     hello.handlers = offers;
+    hello.labels = labels;
+    hello.resources = resources;
     hello.lanes[static_cast<int>(Lane::kThread)] = {slots, 0};
+    slots_[session] = slots;
     hello.held = std::move(held);
     hello.suspects = std::move(suspects);
     hello.culprit_named = culprit_named;
     hello.suspects_process = suspects_process;
     Step(std::move(hello));
+  }
+
+  // The worker lives, and has seen all that was sent.
+  void Beat(uint64_t session, std::vector<RunningTask> running = {}) {
+    Heartbeat beat;
+    beat.session = SessionId(session);
+    beat.number = ++beats_;
+    beat.seen_seq = LeaseSeq(1'000'000'000);
+    beat.lanes[static_cast<int>(Lane::kThread)] = {slots_[session], 0};
+    beat.running = std::move(running);
+    Step(std::move(beat));
+  }
+  // Time passes for the master and worker 1.
+  void Live(absl::Duration by) {
+    for (; by > absl::ZeroDuration(); by -= absl::Seconds(1)) {
+      Advance(std::min(by, absl::Seconds(1)));
+      Beat(1);
+    }
   }
 
   // The worker hands in all of a span.
@@ -142,6 +211,8 @@ class Harness {
 
   bool auto_commit = true;
   std::vector<HandlerOffer> offers = {{"echo", Lane::kThread}};  // Of workers that join.
+  std::map<std::string, std::string> labels;                     // Likewise.
+  Resources resources;                                           // Likewise.
   size_t result_bytes = 0;                                       // Of each batch.
   NewInputs adding;  // With the next batch, as what follows.
   std::vector<CountedEntry> counting;
@@ -154,12 +225,14 @@ class Harness {
   std::vector<ResultsNotice> results;
   std::vector<JobNotice> jobs;
   std::vector<LoadInputs> loads;
+  std::vector<LoadResults> results_wanted;
   absl::Duration clock_ = absl::Seconds(100);
   absl::Duration wall_offset;  // As if somebody had set the wall clock.
   Scheduler scheduler_;
 
  private:
-  uint64_t calls_ = 0, hellos_ = 0, batches_ = 0;
+  uint64_t calls_ = 0, hellos_ = 0, batches_ = 0, beats_ = 0;
+  std::map<uint64_t, uint32_t> slots_;
 };
 
 inline HeldRun Held(const AssignedSpan& span, Run run, uint64_t epoch = 1) {

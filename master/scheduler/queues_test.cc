@@ -1,0 +1,234 @@
+// Whose turn it is: queues, owners, priorities and age, limits and rates.
+
+#include "gtest/gtest.h"
+#include "master/scheduler/test_harness.h"
+
+namespace reeve {
+namespace {
+
+JobOptions InQueue(const std::string& queue, int32_t priority = kDefaultPriority) {
+  JobOptions options;
+  options.handler = "echo";
+  options.queue = queue;
+  options.priority = priority;
+  return options;
+}
+
+UpdateQueue Change(const std::string& name) {
+  UpdateQueue change;
+  change.call = CallId(9'000);
+  change.name = name;
+  return change;
+}
+
+// Finishes what is handed out, task by task on one slot, until `count` tasks have run. Returns: how
+// many of each job.
+std::map<uint64_t, int> RunTasks(Harness* h, int count, absl::Duration each = absl::Seconds(1)) {
+  std::map<uint64_t, int> ran;
+  while (count > 0) {
+    const std::vector<AssignedSpan> spans = h->TakeAssigned(1);
+    if (spans.empty()) break;
+    for (const AssignedSpan& span : spans) {
+      ran[span.job.value] += static_cast<int>(span.run.count);
+      count -= static_cast<int>(span.run.count);
+      h->clock_ += each;
+      h->Beat(1);
+      h->Finish(1, span, {}, each);
+    }
+  }
+  return ran;
+}
+
+TEST(QueuesTest, AQueueOfWeightThreeGetsThreeForEachOneOfTheOther) {
+  Harness h;
+  UpdateQueue heavy = Change("heavy");
+  heavy.weight = 3;
+  h.Step(heavy);
+  h.Create("a", 1'000, InQueue("heavy"));
+  h.Create("b", 1'000, InQueue("light"));
+  h.Join(1, 1);
+  const std::map<uint64_t, int> ran = RunTasks(&h, 400);
+  EXPECT_NEAR(ran.at(1), 300, 3);
+  EXPECT_NEAR(ran.at(2), 100, 3);
+}
+
+TEST(QueuesTest, OwnersOfAQueueTakeTurnsWhoeverCameFirst) {
+  Harness h;
+  JobOptions of_a = InQueue(""), of_b = InQueue("");
+  of_a.owner = "a";
+  of_b.owner = "b";
+  h.Create("many", 1'000'000, of_a);
+  h.Join(1, 1);
+  RunTasks(&h, 10);
+  h.Create("few", 100, of_b);
+  const std::map<uint64_t, int> ran = RunTasks(&h, 202);
+  EXPECT_EQ(ran.at(2), 100);
+  EXPECT_EQ(h.StateOf(JobId(2)), JobState::kSucceeded);
+}
+
+TEST(QueuesTest, WhoComesLateDoesNotGetWhatOthersHadBefore) {
+  Harness h;
+  h.Create("a", 10'000, InQueue("first"));
+  h.Join(1, 1);
+  RunTasks(&h, 1'000);
+  h.Create("b", 10'000, InQueue("second"));
+  const std::map<uint64_t, int> ran = RunTasks(&h, 200);
+  EXPECT_NEAR(ran.at(1), 100, 2);
+  EXPECT_NEAR(ran.at(2), 100, 2);
+}
+
+TEST(QueuesTest, HigherPriorityGoesFirstWithinAQueue) {
+  Harness h;
+  h.Create("low", 10, InQueue("", 0));
+  h.Create("high", 10, InQueue("", 9));
+  h.Join(1, 1);
+  EXPECT_EQ(RunTasks(&h, 10, absl::Milliseconds(10)), (std::map<uint64_t, int>{{2, 10}}));
+}
+
+TEST(QueuesTest, AJobThatGetsNothingGrowsOlderUntilItGetsATask) {
+  SchedulerOptions options;
+  options.ageing = absl::Seconds(10);
+  Harness h(Harness::Fresh(), options);
+  h.Create("low", 100, InQueue("", 7));
+  h.Create("high", 100'000, InQueue("", 9));
+  h.Join(1, 1);
+  // Two steps of ten seconds until it stands beside the other; then its first task, and again.
+  const std::map<uint64_t, int> ran = RunTasks(&h, 100);
+  EXPECT_GE(ran.at(1), 3);
+  EXPECT_LE(ran.at(1), 8);
+}
+
+TEST(QueuesTest, AQueuesLimitHoldsOverAllItsJobs) {
+  Harness h;
+  UpdateQueue limit = Change("q");
+  limit.max_in_flight = 3;
+  h.Step(limit);
+  h.Create("a", 10, InQueue("q"));
+  h.Create("b", 10, InQueue("q"));
+  h.Create("c", 10, InQueue("other"));
+  h.Join(1, 16);
+  EXPECT_EQ(h.scheduler_.FindQueue("q")->in_flight, 3u);
+  EXPECT_EQ(h.scheduler_.FindQueue("other")->in_flight, 10u);
+  h.RunAll();
+  EXPECT_EQ(h.StateOf(JobId(1)), JobState::kSucceeded);
+  EXPECT_EQ(h.StateOf(JobId(2)), JobState::kSucceeded);
+}
+
+TEST(QueuesTest, APausedQueueGivesNothingOutAndGoesOnWhenResumed) {
+  Harness h;
+  UpdateQueue pause = Change("q");
+  pause.paused = true;
+  h.Step(pause);
+  h.Create("a", 10, InQueue("q"));
+  h.Join(1, 4);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  UpdateQueue resume = Change("q");
+  resume.paused = false;
+  h.Step(resume);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 4u);
+}
+
+TEST(QueuesTest, StartsOfAQueuePassAtItsRateAndAreNotSavedUp) {
+  Harness h;
+  UpdateQueue slow = Change("q");
+  slow.rate = Rate{10, absl::Seconds(1), 1};
+  h.Step(slow);
+  h.Create("a", 1'000, InQueue("q"));
+  h.Join(1, 64);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
+  uint64_t started = 0;
+  for (int i = 0; i < 100; ++i) {
+    h.Live(absl::Milliseconds(20));
+    for (const AssignedSpan& span : h.TakeAssigned(1)) {
+      EXPECT_TRUE(span.front);
+      started += span.run.count;
+      h.Finish(1, span);
+    }
+  }
+  EXPECT_EQ(started, 20u);
+  // While nothing could be placed nothing was saved up.
+  UpdateQueue pause = Change("q"), resume = Change("q");
+  pause.paused = true;
+  resume.paused = false;
+  h.Step(pause);
+  h.Live(absl::Seconds(4));
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  h.Step(resume);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
+}
+
+TEST(QueuesTest, ADeadlineIsNamedForTheNextStartOfARate) {
+  Harness h;
+  UpdateQueue slow = Change("q");
+  slow.rate = Rate{2, absl::Seconds(1), 1};
+  h.Step(slow);
+  h.Create("a", 10, InQueue("q"));
+  h.Join(1, 4);
+  EXPECT_EQ(h.scheduler_.NextDeadline() - h.Now_().monotonic, absl::Milliseconds(500));
+}
+
+TEST(QueuesTest, ABoundOnTasksRefusesJobsBeyondIt) {
+  Harness h;
+  UpdateQueue bound = Change("q");
+  bound.max_tasks = 10;
+  h.Step(bound);
+  EXPECT_TRUE(h.Create("a", 8, InQueue("q")).status.ok());
+  EXPECT_EQ(h.Create("b", 3, InQueue("q")).status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(h.Create("c", 3, InQueue("other")).status.ok());
+  h.Join(1, 4);
+  h.RunAll();
+  EXPECT_TRUE(h.Create("d", 10, InQueue("q")).status.ok());
+}
+
+TEST(QueuesTest, RetriesOfAQueueWaitForItsRate) {
+  Harness h;
+  UpdateQueue budget = Change("q");
+  budget.retry_rate = Rate{1, absl::Minutes(1), 1};
+  h.Step(budget);
+  JobOptions options = InQueue("q");
+  options.max_attempts = 2;
+  h.Create("a", 4, options);
+  h.Join(1, 4);
+  for (const AssignedSpan& span : h.TakeAssigned(1)) {
+    std::vector<FailedEntry> all;
+    for (uint32_t i = 0; i < span.run.count; ++i)
+      all.push_back({i, TaskState::kFailed, Reason::kHandlerError});
+    h.Finish(1, span, all);
+  }
+  uint64_t again = 0;
+  for (int second = 0; second < 100; ++second) {
+    h.Live(absl::Seconds(1));
+    again += Count(h.TakeAssigned(1));
+  }
+  EXPECT_EQ(again, 2u);  // Of four: one within its back-off, one a minute later.
+}
+
+TEST(QueuesTest, SettingsAreWrittenAndComeBack) {
+  Harness h;
+  UpdateQueue change = Change("q");
+  change.weight = 7;
+  change.rate = Rate{5, absl::Minutes(1), 2};
+  h.Step(change);
+  const auto* put = std::get_if<PutQueue>(&h.writes.back());
+  ASSERT_NE(put, nullptr);
+  EXPECT_EQ(put->settings, h.scheduler_.FindQueue("q")->settings);
+  Image image = Harness::Fresh();
+  image.queues.push_back(put->settings);
+  Harness later(std::move(image));
+  EXPECT_EQ(later.scheduler_.FindQueue("q")->settings, put->settings);
+}
+
+TEST(QueuesTest, AQueueWithJobsIsNotDeleted) {
+  Harness h;
+  h.Create("a", 1, InQueue("q"));
+  h.Step(DeleteQueue{CallId(5), "q"});
+  EXPECT_EQ(h.LastStatus().code(), absl::StatusCode::kFailedPrecondition);
+  h.Step(DeleteQueue{CallId(6), "nobody"});
+  EXPECT_EQ(h.LastStatus().code(), absl::StatusCode::kNotFound);
+  h.Join(1, 1);
+  h.RunAll();
+  EXPECT_FALSE(h.scheduler_.FindQueue("q").has_value());  // It went with its last job.
+}
+
+}  // namespace
+}  // namespace reeve
