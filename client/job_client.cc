@@ -62,7 +62,8 @@ JobClient::JobClient(const std::string& address, const ClusterAccess& access)
       tasks_(v1::TaskService::NewStub(channel_)),
       workers_(v1::WorkerService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)),
-      access_(v1::AccessService::NewStub(channel_)) {}
+      access_(v1::AccessService::NewStub(channel_)),
+      schedules_(v1::ScheduleService::NewStub(channel_)) {}
 
 void JobClient::Prepare(grpc::ClientContext* context) const {
   if (!token_.empty()) context->AddMetadata("authorization", "Bearer " + token_);
@@ -220,6 +221,45 @@ absl::StatusOr<v1::Worker> JobClient::DrainWorker(const std::string& worker) {
   request.set_request_id(MakeUuid());
   request.set_worker(worker);
   return Call(workers_.get(), &v1::WorkerService::Stub::DrainWorker, request);
+}
+
+absl::StatusOr<v1::Schedule> JobClient::CreateSchedule(v1::CreateScheduleRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::CreateSchedule, request);
+}
+
+absl::StatusOr<v1::Schedule> JobClient::GetSchedule(const v1::GetScheduleRequest& request) {
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::GetSchedule, request);
+}
+
+absl::StatusOr<v1::ListSchedulesResponse> JobClient::ListSchedules() {
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::ListSchedules,
+              v1::ListSchedulesRequest());
+}
+
+absl::StatusOr<v1::Schedule> JobClient::PauseSchedule(v1::PauseScheduleRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::PauseSchedule, request);
+}
+
+absl::StatusOr<v1::Schedule> JobClient::ResumeSchedule(v1::ResumeScheduleRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::ResumeSchedule, request);
+}
+
+absl::StatusOr<v1::Job> JobClient::RunSchedule(v1::RunScheduleRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::RunSchedule, request);
+}
+
+absl::StatusOr<v1::ListFireTimesResponse> JobClient::ListFireTimes(
+    const v1::ListFireTimesRequest& request) {
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::ListFireTimes, request);
+}
+
+absl::Status JobClient::DeleteSchedule(v1::DeleteScheduleRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(schedules_.get(), &v1::ScheduleService::Stub::DeleteSchedule, request).status();
 }
 
 absl::Status JobClient::CheckHealth() {

@@ -57,6 +57,16 @@ class JobClient {
   absl::StatusOr<v1::RevokeWorkerResponse> RevokeWorker(const std::string& worker);
   absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker);
 
+  // ---- Schedules ----
+  absl::StatusOr<v1::Schedule> CreateSchedule(v1::CreateScheduleRequest request);
+  absl::StatusOr<v1::Schedule> GetSchedule(const v1::GetScheduleRequest& request);
+  absl::StatusOr<v1::ListSchedulesResponse> ListSchedules();
+  absl::StatusOr<v1::Schedule> PauseSchedule(v1::PauseScheduleRequest request);
+  absl::StatusOr<v1::Schedule> ResumeSchedule(v1::ResumeScheduleRequest request);
+  absl::StatusOr<v1::Job> RunSchedule(v1::RunScheduleRequest request);
+  absl::StatusOr<v1::ListFireTimesResponse> ListFireTimes(const v1::ListFireTimesRequest& request);
+  absl::Status DeleteSchedule(v1::DeleteScheduleRequest request);
+
   // OK if the master says SERVING. One try.
   absl::Status CheckHealth();
 
@@ -97,6 +107,7 @@ class JobClient {
   const std::unique_ptr<v1::WorkerService::Stub> workers_;
   const std::unique_ptr<v1::ClusterService::Stub> cluster_;
   const std::unique_ptr<v1::AccessService::Stub> access_;
+  const std::unique_ptr<v1::ScheduleService::Stub> schedules_;
   std::atomic<bool> was_reached_{false};
 };
 

@@ -377,8 +377,8 @@ absl::StatusOr<v1::Job> SubmitStream(JobClient* client, const MapOptions& option
   return job;
 }
 
-// A job whose tasks are known from the options alone.
-absl::StatusOr<v1::Job> SubmitWhole(JobClient* client, const MapOptions& options, Plan& plan) {
+// The request for a job whose tasks are known from the options alone.
+v1::CreateJobRequest WholeRequest(const MapOptions& options, Plan& plan) {
   v1::CreateJobRequest request;
   request.set_request_id(options.request_id);
   if (plan.array.has_value()) {
@@ -393,41 +393,65 @@ absl::StatusOr<v1::Job> SubmitWhole(JobClient* client, const MapOptions& options
   }
   if (options.count > 0 && options.input.has_value()) plan.spec.set_shared_input(*options.input);
   *request.mutable_spec() = plan.spec;
-  return client->CreateJob(std::move(request));
+  return request;
 }
 
-absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options, Canceller& canceller) {
+absl::Status PlanSubmit(Session& session, const MapOptions& options, Canceller& canceller,
+                        Plan* plan) {
   if (const absl::Status status = CheckSources(options); !status.ok()) return status;
   const bool has_stream = options.arguments.has_value() || !options.array.empty() ||
                           !options.jsonl.empty() || !options.lines.empty();
-  const bool has_input = has_stream || options.input.has_value();
-  Plan plan;
-  if (has_stream) {
-    const absl::Status status = MakePlan(session, options, UseOf(options), canceller.fd(), &plan);
-    if (!status.ok()) return status;
-  } else {
-    const auto master = session.MasterAddress();
-    if (!master.ok()) return master.status();
-    InputUse use = has_input ? UseOf(options) : InputUse::kNone;
-    absl::StatusOr<v1::JobSpec> spec = BuildJobSpec(options.job, use, *master);
-    if (!spec.ok()) return spec.status();
-    plan.spec = *std::move(spec);
-    // The tasks of `--count N` share the one command line.
-    if (use == InputUse::kNone && options.count > 0 && plan.spec.has_command()) {
-      plan.spec.set_shared_input(SingleInput(options.job));
-    }
+  if (has_stream) return MakePlan(session, options, UseOf(options), canceller.fd(), plan);
+  const bool has_input = options.input.has_value();
+  const auto master = session.MasterAddress();
+  if (!master.ok()) return master.status();
+  const InputUse use = has_input ? UseOf(options) : InputUse::kNone;
+  absl::StatusOr<v1::JobSpec> spec = BuildJobSpec(options.job, use, *master);
+  if (!spec.ok()) return spec.status();
+  plan->spec = *std::move(spec);
+  // The tasks of `--count N` share the one command line.
+  if (use == InputUse::kNone && options.count > 0 && plan->spec.has_command()) {
+    plan->spec.set_shared_input(SingleInput(options.job));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Job> Submit(Session& session, const MapOptions& options, Canceller& canceller) {
+  Plan plan;
+  const absl::Status status = PlanSubmit(session, options, canceller, &plan);
+  if (!status.ok()) return status;
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
   if (plan.source != nullptr)
     return SubmitStream(*client, options, plan, canceller, session.console());
-  return SubmitWhole(*client, options, plan);
+  return (*client)->CreateJob(WholeRequest(options, plan));
 }
 
 }  // namespace
 
 absl::StatusOr<int> RunMap(Session& session, const MapOptions& options) {
   return MapRun(&session, options).Run();
+}
+
+absl::StatusOr<v1::CreateJobRequest> BuildWholeJob(Session& session, const MapOptions& options) {
+  Canceller canceller;
+  const Interrupt interrupt([&] { canceller.Cancel(); });
+  Plan plan;
+  const absl::Status status = PlanSubmit(session, options, canceller, &plan);
+  if (!status.ok()) return status;
+  if (plan.source == nullptr) return WholeRequest(options, plan);
+  Batcher batcher(std::move(plan.source), nullptr);
+  v1::AppendTasksRequest batch;
+  absl::StatusOr<bool> more = true;
+  while (more.ok() && *more && batch.inputs().size() <= kInlineBytes) more = batcher.Next(&batch);
+  if (!more.ok()) return more.status();
+  if (batch.task_count() == 0 || batch.inputs().size() > kInlineBytes)
+    return UsageError("the inputs must be one at least, 1 MiB together at most");
+  v1::CreateJobRequest request;
+  request.set_request_id(options.request_id);
+  *request.mutable_spec() = plan.spec;
+  MoveTasks(std::move(batch), request.mutable_batch());
+  return request;
 }
 
 absl::StatusOr<int> RunSubmit(Session& session, const MapOptions& options) {

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "client/commands/job_options.h"
 #include "client/commands/session.h"
+#include "reeve/v1/services.pb.h"
 
 namespace reeve {
 
@@ -44,6 +45,10 @@ struct MapOptions {
 // Returns: the exit code.
 absl::StatusOr<int> RunMap(Session& session, const MapOptions& options);
 absl::StatusOr<int> RunSubmit(Session& session, const MapOptions& options);
+
+// The job that `submit` would create, with all its tasks, for what creates it later.
+// Errors: a usage error, also when the inputs are none or over 1 MiB.
+absl::StatusOr<v1::CreateJobRequest> BuildWholeJob(Session& session, const MapOptions& options);
 
 }  // namespace reeve
 

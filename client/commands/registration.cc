@@ -26,14 +26,13 @@
 #include "client/commands/run.h"
 #include "client/commands/session.h"
 #include "client/commands/up.h"
+#include "client/commands/verbs.h"
 #include "client/commands/wait.h"
 #include "client/exit_code.h"
 #include "client/input/command_line.h"
 
 namespace reeve {
 namespace {
-
-using Action = std::function<absl::StatusOr<int>()>;
 
 // Everything flags are read into, and what is to be done.
 struct Program {
@@ -63,6 +62,8 @@ struct Program {
   bool wait_for_drain = false;
 };
 
+}  // namespace
+
 CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& what,
                   const std::string& example) {
   CLI::App* verb = parent->add_subcommand(name, what);
@@ -70,7 +71,6 @@ CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& 
   return verb;
 }
 
-// Options that make a job, for `run`, `map` and `submit`.
 void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
   verb->add_option("--handler", job->handler,
@@ -127,6 +127,8 @@ void AddInputOptions(CLI::App* verb, MapOptions* map) {
   verb->add_flag("--dry-run", map->dry_run, "Print the first commands and do nothing");
   verb->add_option("--timeout", map->timeout, "Stop waiting after this; the job goes on");
 }
+
+namespace {
 
 // A local cluster is named by its folder and port; an address would be ignored.
 absl::StatusOr<int> WithoutMaster(Program* p, std::string_view verb, const Action& action) {
@@ -620,6 +622,7 @@ int RunReeve(int argc, char** argv) {
   AddFollowVerbs(&app, &program);
   AddLookVerbs(&app, &program);
   AddAccessVerbs(&app, &program);
+  AddScheduleVerbs(&app, &program.session, &program.line, &program.action);
   AddBenchVerbs(&app, &program);
   AddToolVerbs(&app, &program);
   std::vector<std::string> reversed(program.line.options.rbegin(), program.line.options.rend());

@@ -152,6 +152,10 @@ bool IsInRange(absl::Time time) {
   return time >= absl::FromUnixSeconds(kFirstSecond) && time <= absl::FromUnixSeconds(kLastSecond);
 }
 
+absl::Time WholeMicros(absl::Time time) {
+  return absl::UnixEpoch() + absl::Floor(time - absl::UnixEpoch(), absl::Microseconds(1));
+}
+
 absl::CivilMinute NotBefore(absl::CivilSecond label) {
   const absl::CivilMinute minute(label);
   return absl::CivilSecond(minute) < label ? minute + 1 : minute;
@@ -211,10 +215,10 @@ absl::StatusOr<Cadence> Cadence::Every(absl::Duration interval, absl::Time ancho
   if (interval < kMinScheduleInterval || interval > kMaxScheduleInterval)
     return Bad("every: 100 milliseconds to 3,653 days");
   if (!IsInRange(anchor)) return Bad("anchor: a time in the years 1970 to 9999");
-  return Cadence(Interval{interval, anchor});
+  return Cadence(Interval{absl::Floor(interval, absl::Microseconds(1)), WholeMicros(anchor)});
 }
 
-Cadence Cadence::Once(absl::Time at) { return Cadence(Single{at}); }
+Cadence Cadence::Once(absl::Time at) { return Cadence(Single{WholeMicros(at)}); }
 
 absl::Time Cadence::Next(absl::Time after) const {
   return std::visit([after](const auto& rule) { return rule.Next(after); }, rule_);

@@ -30,7 +30,8 @@
 //     03:00; with a fire time that falls on the same instant it is one), one that comes twice fires
 //     the first time only.
 //
-// Times are whole seconds of the zone's civil time. The years are 1970 to 9999.
+// Fire times of cron are whole seconds, all others whole microseconds: what the store keeps of one
+// must be the same time again, or Next of it would find it twice. The years are 1970 to 9999.
 //
 // Thread: any; immutable, cheap to copy.
 
@@ -71,7 +72,8 @@ class Cadence {
   // Effects: reads the zone's file the first time in this process.
   static absl::StatusOr<Cadence> Cron(std::string_view expression, std::string_view zone);
 
-  // At `anchor` + k × `interval`, k = 1, 2, …: start to start, without drift.
+  // At `anchor` + k × `interval`, k = 1, 2, …: start to start, without drift. What is below a
+  // microsecond is cut off from both. A schedule that is read again must have the same anchor.
   //
   //   interval  kMinScheduleInterval to kMaxScheduleInterval.
   //   anchor    a time in the years 1970 to 9999.
@@ -79,6 +81,7 @@ class Cadence {
   // Errors: INVALID_ARGUMENT BAD_REQUEST  names `every` or `anchor` and what it may be.
   static absl::StatusOr<Cadence> Every(absl::Duration interval, absl::Time anchor);
 
+  // What is below a microsecond is cut off.
   static Cadence Once(absl::Time at);
 
   // Returns: the first fire time strictly after `after`; InfiniteFuture if there is none, for a

@@ -332,11 +332,15 @@ TEST(EveryTest, FiresFromStartToStartWithoutDrift) {
   EXPECT_EQ(every->Next(At("9999-12-31T23:59:59Z")), absl::InfiniteFuture());
 }
 
-TEST(EveryTest, IntervalsKeepTheirNanoseconds) {
-  const auto every = Cadence::Every(absl::Nanoseconds(100'000'001), absl::UnixEpoch());
+TEST(EveryTest, FireTimesAreWholeMicrosecondsAsTheStoreKeepsThem) {
+  const absl::Time anchor = At("2026-01-01T00:00:00.123456789Z");
+  const auto every = Cadence::Every(absl::Nanoseconds(100'000'999), anchor);
   ASSERT_TRUE(every.ok());
-  EXPECT_EQ(every->Next(absl::UnixEpoch() + absl::Seconds(1)),
-            absl::UnixEpoch() + absl::Nanoseconds(1'000'000'010));
+  absl::Time time = anchor;
+  for (int k = 1; k <= 10; ++k) {
+    time = every->Next(absl::FromUnixMicros(absl::ToUnixMicros(time)));
+    EXPECT_EQ(time, At("2026-01-01T00:00:00.123456Z") + k * absl::Milliseconds(100));
+  }
 }
 
 TEST(EveryTest, BetweenCountsYearsOfTenthsAtOnce) {
@@ -377,6 +381,8 @@ TEST(OnceTest, FiresOnce) {
   EXPECT_EQ(once.Next(absl::InfinitePast()), at);
   EXPECT_EQ(once.Next(at - absl::Nanoseconds(1)), at);
   EXPECT_EQ(once.Next(at), absl::InfiniteFuture());
+  EXPECT_EQ(Cadence::Once(at + absl::Nanoseconds(999)).Next(absl::InfinitePast()), at);
+  EXPECT_EQ(Cadence::Once(absl::InfiniteFuture()).Next(at), absl::InfiniteFuture());
   const FireTimes times = once.Between(absl::InfinitePast(), absl::InfiniteFuture(), 10);
   EXPECT_EQ(times.count, 1);
   EXPECT_EQ(times.last, at);
