@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "absl/strings/str_split.h"
+#include "base/json_field.h"
 #include "base/strings.h"
 #include "simdjson.h"
 
@@ -11,16 +11,6 @@ namespace {
 
 // A template may name its input many times; no system takes so long a command.
 constexpr size_t kMaxExpandedBytes = 4u << 20;
-
-bool IsFieldPath(std::string_view path) {
-  if (path.size() < 2 || path[0] != '.') return false;
-  for (const char c : path) {
-    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '_' || c == '-' || c == '.';
-    if (!word) return false;
-  }
-  return path.back() != '.' && path.find("..") == std::string_view::npos;
-}
 
 std::string_view BaseName(std::string_view path) {
   while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
@@ -44,17 +34,9 @@ std::string_view NoExtension(std::string_view path) {
 }
 
 absl::StatusOr<std::string> Field(simdjson::dom::element record, std::string_view path) {
-  simdjson::dom::element at = record;
-  for (const absl::string_view key : absl::StrSplit(ToAbsl(path), '.')) {
-    simdjson::dom::element next;
-    if (at[std::string_view(key.data(), key.size())].get(next) != simdjson::SUCCESS) {
-      return absl::InvalidArgumentError(StrCat("the record has no field `", path, "`"));
-    }
-    at = next;
-  }
-  std::string_view text;
-  if (at.get(text) == simdjson::SUCCESS) return std::string(text);
-  return std::string(simdjson::minify(at));
+  auto field = JsonField(record, path);
+  if (field.has_value()) return *std::move(field);
+  return absl::InvalidArgumentError(StrCat("the record has no field `", path, "`"));
 }
 
 }  // namespace

@@ -73,6 +73,9 @@ struct Flags {
   uint64_t max_active_jobs = SchedulerOptions().max_active_jobs;
   uint64_t max_queued_tasks = SchedulerOptions().max_queued_payload_tasks;
   uint64_t max_queued_mib = SchedulerOptions().max_queued_bytes >> 20;
+  int64_t retain_hours = absl::ToInt64Hours(RetentionOptions().age);
+  uint64_t retain_jobs = RetentionOptions().jobs;
+  uint64_t retain_bytes = RetentionOptions().bytes;
 };
 
 std::string DefaultStateDir() {
@@ -165,8 +168,12 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
   AuditLog audit((*folder)->path() + "/audit.log");
 
   const bool check = flags.check || (*folder)->HasMark(kCheckMark);
-  auto durable =
-      OpenSqliteStore({.path = (*folder)->database(), .create = flags.init, .check = check});
+  auto durable = OpenSqliteStore({.path = (*folder)->database(),
+                                  .create = flags.init,
+                                  .check = check,
+                                  .retention = {.age = absl::Hours(flags.retain_hours),
+                                                .jobs = flags.retain_jobs,
+                                                .bytes = flags.retain_bytes}});
   if (durable.ok()) (*folder)->Unmark(kCheckMark);
   if (!durable.ok()) return Fail(ExitCodeOf(durable.status()), durable.status());
   if (flags.init_only) {
@@ -368,6 +375,18 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--max-queued-mib", flags.max_queued_mib, "MiB of inputs that wait; likewise")
       ->check(CLI::Range(1, 1 << 30))
+      ->capture_default_str();
+  app.add_option("--retain-hours", flags.retain_hours,
+                 "Hours for which ended jobs are kept with their results and output")
+      ->check(CLI::Range(1, 24 * 365 * 100))
+      ->capture_default_str();
+  app.add_option("--retain-jobs", flags.retain_jobs,
+                 "Ended jobs that are kept; beyond, the oldest are forgotten")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--retain-bytes", flags.retain_bytes,
+                 "Bytes of inputs, results and output of ended jobs that are kept; likewise")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 60))
       ->capture_default_str();
   app.add_option("--max-memory", flags.max_memory_mib,
                  "Resident memory in MiB above which the master ends with 70, to recover")

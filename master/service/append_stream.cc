@@ -10,7 +10,9 @@
 #include "base/wire.h"
 #include "grpcpp/alarm.h"
 #include "master/service/convert.h"
+#include "master/service/task_keys.h"
 #include "master/service/validate.h"
+#include "reeve/store/v1/store.pb.h"
 #include "reeve/v1/services.pb.h"
 
 namespace reeve {
@@ -47,6 +49,12 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
     return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
                      "not an AppendTasksRequest");
   return envelope;
+}
+
+std::string TaskKeyPathOf(const Buffer& record) {
+  store::v1::JobRecord job;
+  job.ParseFromArray(record.view().data(), static_cast<int>(record.size()));
+  return job.spec().task_key().path();
 }
 
 class AppendStream final : public RawBidiReactor,
@@ -109,6 +117,7 @@ class AppendStream final : public RawBidiReactor,
   Mutex mu_;
   Guest guest_ ABSL_GUARDED_BY(mu_);
   bool opened_ ABSL_GUARDED_BY(mu_) = false;
+  std::string key_path_ ABSL_GUARDED_BY(mu_);  // Of the job's TaskKey; empty: it has none.
   bool half_closed_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = true;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -153,6 +162,7 @@ absl::Status AppendStream::Accept(Buffer bytes) {
   event.count = (*batch)->count();
   event.bytes = (*batch)->payload_bytes();
   event.keys = (*batch)->Keys();
+  if (!key_path_.empty()) event.task_keys = TaskKeysOf(**batch, key_path_);
   waiting_bytes_ = (*batch)->wire().size();
   event.inputs = std::move(*batch);
   waiting_ = std::move(event);
@@ -174,10 +184,17 @@ void AppendStream::OnReadDone(bool ok) {
     opening = open->job;
   }
   CheckJob(parts_, opening, Wish::kControl, [self = self_, opening](absl::Status may) {
-    MutexLock lock(&self->mu_);
-    self->guest_.Note(StrCat("job ", opening.value), may);
-    if (may.ok()) return self->Post();
-    self->Refuse(may);
+    {
+      MutexLock lock(&self->mu_);
+      self->guest_.Note(StrCat("job ", opening.value), may);
+      if (!may.ok()) return self->Refuse(may);
+    }
+    FindJob(self->parts_, opening, nullptr, [self](const absl::StatusOr<FoundJob>& found) {
+      MutexLock lock(&self->mu_);
+      // One that cannot be found is refused by the scheduler, which says why.
+      if (found.ok()) self->key_path_ = TaskKeyPathOf(found->job.view.record);
+      self->Post();
+    });
   });
 }
 

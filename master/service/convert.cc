@@ -9,6 +9,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "master/access/principal.h"
+#include "master/service/validate_extras.h"
 #include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
@@ -41,6 +42,11 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
   return stamp;
 }
 
+JobState ShownState(const JobView& view) {
+  const bool runs = view.state == JobState::kOpen || view.state == JobState::kActive;
+  return view.paused && runs ? JobState::kPaused : view.state;
+}
+
 void ToProto(const JobView& view, v1::Job* job) {
   store::v1::JobRecord record;
   record.ParseFromArray(view.record.view().data(), static_cast<int>(view.record.size()));
@@ -48,7 +54,13 @@ void ToProto(const JobView& view, v1::Job* job) {
   job->set_owner(record.owner().empty() ? kRootPrincipal : record.owner());
   *job->mutable_spec() = std::move(*record.mutable_spec());
   if (record.has_array()) *job->mutable_array() = std::move(*record.mutable_array());
-  job->set_state(static_cast<v1::Job::State>(view.state));
+  v1::JobSpec* spec = job->mutable_spec();
+  spec->set_priority(view.priority);
+  spec->set_max_in_flight(view.max_in_flight);
+  if (spec->queue().empty()) spec->set_queue(std::string(kDefaultQueue));
+  job->set_state(static_cast<v1::Job::State>(ShownState(view)));
+  job->set_cause(static_cast<v1::Job::Cause>(view.cause));
+  job->set_paused(view.paused && !IsTerminal(view.state));
   v1::TaskCounts* counts = job->mutable_counts();
   counts->set_total(view.counts.total);
   counts->set_scheduled(view.counts.scheduled);
@@ -61,6 +73,8 @@ void ToProto(const JobView& view, v1::Job* job) {
   counts->set_duplicate_inputs(view.counts.duplicate_inputs);
   job->mutable_counters()->insert(view.counts.counters.begin(), view.counts.counters.end());
   counts->set_dropped_inputs(view.counts.dropped_inputs);
+  counts->set_blocked(view.counts.blocked);
+  counts->set_expired(view.counts.expired);
   *job->mutable_create_time() = ToProto(view.create_time);
   if (view.end_time != absl::InfiniteFuture()) *job->mutable_end_time() = ToProto(view.end_time);
 }
@@ -98,6 +112,10 @@ void ToProto(const WorkerView& view, v1::Worker* worker) {
     out->set_lost_count(pool.lost);
     out->set_last_error(pool.last_error);
   }
+  for (const auto& [name, thousandths] : view.resources)
+    (*worker->mutable_resources())[name] = static_cast<double>(thousandths) / 1000;
+  for (const auto& [name, thousandths] : view.used_resources)
+    (*worker->mutable_used_resources())[name] = static_cast<double>(thousandths) / 1000;
   worker->set_held_count(view.held);
   worker->set_finished_count(view.finished);
   *worker->mutable_join_time() = ToProto(view.joined);

@@ -22,6 +22,8 @@ namespace reeve {
 // details.
 grpc::Status ToGrpc(const absl::Status& status);
 
+// A paused job that would run is PAUSED.
+JobState ShownState(const JobView& view);
 void ToProto(const JobView& view, v1::Job* job);
 void ToProto(const WorkerView& view, v1::Worker* worker);
 void ToProto(const std::string& handler, const HandlerStats& stats,

@@ -1,28 +1,30 @@
 #include "master/service/validate.h"
 
-#include <set>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
 #include "base/input_batch.h"
-#include "base/secret_name.h"
 #include "base/strings.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "master/service/task_keys.h"
+#include "master/service/validate_command.h"
+#include "master/service/validate_extras.h"
 #include "reeve/store/v1/store.pb.h"
 #include "xxhash.h"
 
 namespace reeve {
 namespace {
 
-constexpr size_t kMaxCommandBytes = 1u << 20;
-constexpr size_t kMaxStdinBytes = 1u << 20;
 constexpr size_t kMaxNameBytes = 200;
 constexpr size_t kMaxParams = 1000;
 constexpr size_t kMaxParamBytes = 64u << 10;
 constexpr uint32_t kDefaultAttempts = 3;
 constexpr uint32_t kDefaultMaxTasks = 1'000'000;
+constexpr int kMaxJobsOfList = 1'000;
+constexpr size_t kMaxListIdBytes = 58;  // Each job of a list has one of its own, made from it.
 
 absl::Status Bad(std::string_view message) {
   return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", message);
@@ -47,71 +49,6 @@ bool IsHandlerName(std::string_view s) {
     if (!word) return false;
   }
   return !s.empty() && s.size() <= 64;
-}
-
-absl::Status CheckLimit(std::string_view field, uint64_t value, uint64_t least, uint64_t most) {
-  if (value == 0 || (value >= least && value <= most)) return absl::OkStatus();
-  return Bad(StrCat("spec.command.limits.", field, ": ", least, " to ", most));
-}
-
-absl::Status CheckLimits(const v1::CommandLimits& limits) {
-  constexpr uint64_t kMiB = 1u << 20, kMost = 1ull << 60;
-  for (const absl::Status& status :
-       {CheckLimit("cpu_seconds", limits.cpu_seconds(), 1, 31'536'000),
-        CheckLimit("memory_bytes", limits.memory_bytes(), 4 * kMiB, kMiB << 30),
-        CheckLimit("file_size_bytes", limits.file_size_bytes(), 1, kMost),
-        CheckLimit("open_files", limits.open_files(), 4, kMiB),
-        CheckLimit("processes", limits.processes(), 1, 4 * kMiB),
-        CheckLimit("core_bytes", limits.core_bytes(), 1, kMost)}) {
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckCommand(const v1::Command& command) {
-  size_t bytes = 0;
-  for (const std::string& argument : command.argv()) {
-    if (argument.find('\0') != std::string::npos)
-      return Bad("spec.command.argv: an argument holds a NUL byte");
-    bytes += argument.size() + 1;
-  }
-  if (bytes > kMaxCommandBytes) return Bad("spec.command.argv: at most 1 MiB in all");
-  const bool argv_mode = command.input_mode() == v1::Command::ARGV;
-  if (!argv_mode && (command.argv().empty() || command.argv(0).empty())) {
-    return Bad("spec.command.argv: the command is empty");
-  }
-  if (command.shell() && command.argv_size() != 1)
-    return Bad("spec.command.argv: with `shell` it is one script");
-  if (command.stdin().size() > kMaxStdinBytes) return Bad("spec.command.stdin: at most 1 MiB");
-  if (!command.stdin().empty() && command.stdin_from_input()) {
-    return Bad("spec.command: `stdin` and `stdin_from_input` exclude each other");
-  }
-  if (!v1::Command::InputMode_IsValid(command.input_mode()))
-    return Bad("spec.command.input_mode: unknown value");
-  if (command.working_directory().find('\0') != std::string::npos)
-    return Bad("spec.command.working_directory: holds a NUL byte");
-  for (const auto& [name, value] : command.environment()) {
-    if (name.empty() || name.find('=') != std::string::npos ||
-        name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
-      return Bad(StrCat("spec.command.environment: `", name, "` is not a variable"));
-    }
-  }
-  return CheckLimits(command.limits());
-}
-
-absl::Status CheckSecrets(const v1::JobSpec& spec) {
-  if (spec.secrets().empty()) return absl::OkStatus();
-  if (spec.handler() != "exec") return Bad("spec.secrets: only for the handler `exec`");
-  if (spec.secrets_size() > kMaxSecretsOfJob) return Bad("spec.secrets: at most 32");
-  std::set<std::string> variables;
-  for (const std::string& name : spec.secrets()) {
-    if (!IsSecretName(name)) {
-      return Bad("spec.secrets: a name is 1 to 128 characters of A-Z, a-z, 0-9, `.`, `_` and `-`");
-    }
-    if (!variables.insert(SecretVariable(name)).second)
-      return Bad(StrCat("spec.secrets: two give the variable ", SecretVariable(name)));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status CheckSpec(v1::JobSpec* spec) {
@@ -152,7 +89,8 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   if (spec->has_time_limit() && !IsTimeLimit(spec->time_limit())) {
     return Bad("spec.time_limit: must be positive, and at most 10,000 years");
   }
-  if (spec->priority() < -100 || spec->priority() > 100) return Bad("spec.priority: -100 to 100");
+  if (spec->priority() < 0 || spec->priority() > kHighestPriority)
+    return Bad("spec.priority: 0 to 9");
   if (!v1::JobSpec::Durability_IsValid(spec->durability()))
     return Bad("spec.durability: unknown value");
   if (spec->durability() == v1::JobSpec::DURABILITY_UNSPECIFIED)
@@ -164,7 +102,7 @@ absl::Status CheckSpec(v1::JobSpec* spec) {
   return absl::OkStatus();
 }
 
-uint64_t ContentHash(const v1::CreateJobRequest& request) {
+uint64_t HashOf(const google::protobuf::Message& request) {
   std::string bytes;
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
@@ -181,6 +119,7 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
     if (request->open()) return Bad("open: not with an array");
     if (request->spec().accepts_new_inputs())
       return Bad("spec.accepts_new_inputs: not with an array");
+    if (request->spec().has_task_key()) return Bad("spec.task_key: not with an array");
     if (array->step() == 0) array->set_step(1);
     if (array->count() == 0) return Bad("array.count: at least 1");
     if (array->count() > kMaxTasksPerJob) {
@@ -205,13 +144,54 @@ absl::Status TakeTasks(v1::CreateJobRequest* request, CreateJob* event) {
   if ((*batch)->has_keys() && !request->spec().accepts_new_inputs())
     return Bad("batch.keys: only with spec.accepts_new_inputs");
   event->keys = (*batch)->Keys();
+  if (request->spec().has_task_key())
+    event->task_keys = TaskKeysOf(**batch, request->spec().task_key().path());
   event->input_count = (*batch)->count();
   event->input_bytes = (*batch)->payload_bytes();
   event->inputs = std::move(*batch);
   return absl::OkStatus();
 }
 
+// The event of a job, without call, request id and hash. `take_tasks` false: they are another
+// job's.
+absl::StatusOr<CreateJob> EventOf(v1::CreateJobRequest request, const SpecUse& use,
+                                  const std::string& owner, bool take_tasks = true) {
+  CreateJob event;
+  if (!request.has_spec()) return Bad("spec: required");
+  v1::JobSpec* spec = request.mutable_spec();
+  if (absl::Status s = CheckSpec(spec); !s.ok()) return s;
+  if (absl::Status s = TakeExtras(*spec, use, &event.options); !s.ok()) return s;
+  if (take_tasks) {
+    spec->clear_retry_of();
+    spec->clear_schedule();
+    if (absl::Status s = TakeTasks(&request, &event); !s.ok()) return s;
+  }
+  event.open = request.open();
+  event.hold = spec->hold();
+  event.options.owner = owner;
+  event.options.handler = spec->handler();
+  event.options.max_attempts = spec->max_attempts();
+  event.options.max_in_flight = spec->max_in_flight();
+  event.options.priority = spec->has_priority() ? spec->priority() : kDefaultPriority;
+  event.options.at_most_once = spec->at_most_once();
+  event.options.exclusive = spec->exclusive();
+  event.options.accepts_inputs = spec->accepts_new_inputs();
+  event.options.max_tasks = spec->max_tasks();
+  event.options.ephemeral = spec->durability() == v1::JobSpec::EPHEMERAL;
+  store::v1::JobRecord record;
+  if (request.has_array()) *record.mutable_array() = request.array();
+  *record.mutable_spec() = std::move(*spec);
+  record.set_create_time_us(absl::ToUnixMicros(use.now));
+  record.set_owner(owner);
+  event.record = Buffer(record.SerializeAsString());
+  return event;
+}
+
 }  // namespace
+
+std::string RequestIdOf(const std::string& owner, const std::string& id) {
+  return owner.empty() ? id : StrCat(owner, "\n", id);
+}
 
 absl::Status ValidateRequestId(std::string_view id) {
   if (id.empty() || id.size() > 64 || !Printable(id))
@@ -227,34 +207,74 @@ absl::Status ValidateAppender(std::string_view id) {
 
 absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now,
                                             const std::string& owner) {
-  CreateJob event;
-  event.request_id = request.request_id();
-  if (absl::Status s = ValidateRequestId(event.request_id); !s.ok()) return s;
-  // No printable id can be another principal's.
-  if (!owner.empty()) event.request_id = StrCat(owner, "\n", event.request_id);
+  if (absl::Status s = ValidateRequestId(request.request_id()); !s.ok()) return s;
+  const std::string id = RequestIdOf(owner, request.request_id());
   request.clear_request_id();
-  event.content_hash = ContentHash(request);
-  if (!request.has_spec()) return Bad("spec: required");
-  if (absl::Status s = CheckSpec(request.mutable_spec()); !s.ok()) return s;
-  if (absl::Status s = TakeTasks(&request, &event); !s.ok()) return s;
-  const v1::JobSpec& spec = request.spec();
-  event.open = request.open();
-  event.options.owner = owner;
-  event.options.handler = spec.handler();
-  event.options.max_attempts = spec.max_attempts();
-  event.options.max_in_flight = spec.max_in_flight();
-  event.options.priority = spec.priority();
-  event.options.at_most_once = spec.at_most_once();
-  event.options.exclusive = spec.exclusive();
-  event.options.accepts_inputs = spec.accepts_new_inputs();
-  event.options.max_tasks = spec.max_tasks();
-  event.options.ephemeral = spec.durability() == v1::JobSpec::EPHEMERAL;
-  store::v1::JobRecord record;
-  if (request.has_array()) *record.mutable_array() = request.array();
-  *record.mutable_spec() = std::move(*request.mutable_spec());
-  record.set_create_time_us(absl::ToUnixMicros(now));
-  record.set_owner(owner);
-  event.record = Buffer(record.SerializeAsString());
+  const uint64_t hash = HashOf(request);
+  const bool is_open = request.open();
+  auto event = EventOf(std::move(request), {.now = now, .is_open = is_open}, owner);
+  if (!event.ok()) return event;
+  event->request_id = id;
+  event->content_hash = hash;
+  return event;
+}
+
+absl::StatusOr<CreateJobs> ValidateCreateJobs(v1::CreateJobsRequest request, absl::Time now,
+                                              const std::string& owner) {
+  if (absl::Status s = ValidateRequestId(request.request_id()); !s.ok()) return s;
+  if (request.request_id().size() > kMaxListIdBytes)
+    return Bad("request_id: 1 to 58 printable ASCII characters");
+  if (request.jobs().empty() || request.jobs_size() > kMaxJobsOfList)
+    return Bad("jobs: 1 to 1,000");
+  CreateJobs list;
+  list.request_id = RequestIdOf(owner, request.request_id());
+  request.clear_request_id();
+  list.content_hash = HashOf(request);
+  for (v1::CreateJobRequest& job : *request.mutable_jobs()) {
+    const auto place = static_cast<uint32_t>(list.jobs.size() + 1);
+    const bool is_open = job.open();
+    const bool has_id = !job.request_id().empty();
+    auto event =
+        has_id ? Bad("request_id: that of the list counts")
+               : EventOf(std::move(job), {.now = now, .is_open = is_open, .place = place}, owner);
+    if (!event.ok()) {
+      return MakeError(event.status().code(), ErrorReason(event.status()),
+                       StrCat("jobs[", place, "]: ", ToStd(event.status().message())));
+    }
+    list.jobs.push_back(*std::move(event));
+  }
+  return list;
+}
+
+absl::StatusOr<CreateJob> ValidateRetry(const v1::RetryJobRequest& request,
+                                        const store::v1::JobRecord& other, absl::Time now,
+                                        const std::string& owner) {
+  v1::CreateJobRequest again;
+  *again.mutable_spec() = other.spec();
+  if (other.has_array()) *again.mutable_array() = other.array();
+  v1::JobSpec* spec = again.mutable_spec();
+  // What belonged to the other one's beginning.
+  spec->clear_after();
+  spec->clear_if_unmet();
+  spec->clear_start_time();
+  spec->clear_delay();
+  spec->clear_expire_time();
+  spec->clear_close_when_idle();
+  spec->clear_hold();
+  spec->clear_schedule();
+  spec->set_retry_of(request.job_id());
+  // Older masters knew others.
+  if (spec->has_priority() && (spec->priority() < 0 || spec->priority() > kHighestPriority))
+    spec->clear_priority();
+  auto event = EventOf(std::move(again), {.now = now}, owner, false);
+  if (!event.ok()) return event;
+  event->request_id = RequestIdOf(owner, request.request_id());
+  v1::RetryJobRequest content = request;
+  content.clear_request_id();
+  event->content_hash = ~HashOf(content);  // Never that of a CreateJobRequest of the same bytes.
+  auto extras = event->options.extras == nullptr ? JobExtras() : *event->options.extras;
+  extras.retry_of = JobId(request.job_id());
+  event->options.extras = std::make_shared<const JobExtras>(std::move(extras));
   return event;
 }
 

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/input_batch.h"
@@ -25,6 +26,7 @@ struct Memory {
   mutable Mutex mu;
   std::map<JobId, MemoryJob> jobs ABSL_GUARDED_BY(mu);
   std::deque<JobId> ended ABSL_GUARDED_BY(mu);
+  std::multiset<JobId> needed ABSL_GUARDED_BY(mu);  // By unfinished jobs, once for each.
   uint64_t bytes ABSL_GUARDED_BY(mu) = 0;
   uint64_t next_log ABSL_GUARDED_BY(mu) = 1;
 
@@ -33,6 +35,11 @@ struct Memory {
     job.stored.view = put.view;
     job.stored.options = put.options;
     job.stored.array_count = put.array_count;
+    job.stored.selected = put.selected;
+    job.stored.view.priority = put.options.priority;
+    job.stored.view.max_in_flight = put.options.max_in_flight;
+    if (put.options.extras == nullptr) return;
+    for (const JobDependency& dependency : put.options.extras->after) needed.insert(dependency.job);
   }
   void Apply(const PutJobState& put) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MemoryJob& job = jobs[put.job];
@@ -40,7 +47,15 @@ struct Memory {
     job.stored.view.counts = put.counts;
     job.stored.view.end_time = put.end_time;
     job.stored.cancelled = put.cancelled;
+    job.stored.view.paused = put.paused;
+    job.stored.view.cause = put.ending.cause;
     if (!IsTerminal(put.state)) return;
+    if (job.stored.options.extras != nullptr) {
+      for (const JobDependency& dependency : job.stored.options.extras->after) {
+        const auto one = needed.find(dependency.job);
+        if (one != needed.end()) needed.erase(one);
+      }
+    }
     for (const auto& [first, inputs] : job.inputs) {
       job.bytes -= inputs.size();
       bytes -= inputs.size();
@@ -67,8 +82,18 @@ struct Memory {
   void Apply(const PutRoster&) {}
   void Apply(const DropRoster&) {}
   void Apply(const ReserveJobIds&) {}
-  void Apply(const PutJobOptions&) {}
-  void Apply(const DropJob&) {}
+  void Apply(const PutJobOptions& put) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    StoredJob& job = jobs[put.job].stored;
+    job.options.priority = job.view.priority = put.priority;
+    job.options.max_in_flight = job.view.max_in_flight = put.max_in_flight;
+  }
+  void Apply(const DropJob& drop) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    const auto job = jobs.find(drop.job);
+    if (job == jobs.end() || needed.contains(drop.job)) return;
+    bytes -= job->second.bytes;
+    jobs.erase(job);
+  }
+  // Of the cluster, not of a job: the durable store has them.
   void Apply(const PutDrained&) {}
   void Apply(const PutQueue&) {}
   void Apply(const DropQueue&) {}
@@ -93,16 +118,20 @@ struct Memory {
   }
 
   void ForgetEnded(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    while (!ended.empty()) {
-      const auto oldest = jobs.find(ended.front());
+    for (auto it = ended.begin(); it != ended.end();) {
+      const auto oldest = jobs.find(*it);
       if (oldest != jobs.end()) {
         if (bytes <= options.max_bytes &&
             now - oldest->second.stored.view.end_time < options.keep_ended)
           return;
+        if (needed.contains(*it)) {
+          ++it;
+          continue;
+        }
         bytes -= oldest->second.bytes;
         jobs.erase(oldest);
       }
-      ended.pop_front();
+      it = ended.erase(it);
     }
   }
 };
@@ -157,6 +186,11 @@ class MemoryReader final : public StoreReader {
     if (inputs == it->second.inputs.end())
       return absl::NotFoundError(StrCat("inputs of ", TaskName(job, first)));
     return inputs->second;
+  }
+
+  // Inputs go with the tasks that had them: those of an ended job are not kept.
+  absl::StatusOr<std::vector<ChunkImage>> ReadChunks(JobId job) override {
+    return absl::NotFoundError(StrCat("inputs of job ", job.value, ", which is EPHEMERAL"));
   }
 
   absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
@@ -237,6 +271,7 @@ class MemoryStore final : public Store {
     return absl::OkStatus();
   }
 
+  absl::StatusOr<bool> Forget() override { return false; }  // Commit does.
   absl::Status Idle() override { return absl::OkStatus(); }
 
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {

@@ -1,11 +1,16 @@
 #include "master/store/row_codec.h"
 
+#include <cstring>
+
 #include "base/wire.h"
 
 namespace reeve {
 namespace {
 
 using Column = std::vector<uint32_t>;
+
+// The fields of an ending, behind those of counts.
+constexpr uint32_t kFirstOfEnding = 14;
 
 // Reads a message that holds nothing but columns 1..N. Those after the first `required` were added
 // later: where they are absent they are zeros.
@@ -94,7 +99,7 @@ bool DecodeResultRuns(std::string_view bytes, std::vector<ResultRun>* runs) {
   std::vector<Column> c(4);
   if (!ReadColumns(bytes, &c)) return false;
   for (size_t i = 0; i < c[0].size(); ++i) {
-    if (!Sound(c[0][i], c[1][i]) || c[3][i] > static_cast<uint32_t>(TaskState::kCancelled) ||
+    if (!Sound(c[0][i], c[1][i]) || c[3][i] > static_cast<uint32_t>(TaskState::kExpired) ||
         !IsTerminal(static_cast<TaskState>(c[3][i]))) {
       return false;
     }
@@ -150,6 +155,8 @@ std::string EncodeCounts(const TaskCounts& counts) {
   // Of jobs that accept inputs only.
   if (counts.duplicate_inputs > 0) wire::PutVarintField(9, counts.duplicate_inputs, &bytes);
   if (counts.dropped_inputs > 0) wire::PutVarintField(10, counts.dropped_inputs, &bytes);
+  if (counts.blocked > 0) wire::PutVarintField(12, counts.blocked, &bytes);
+  if (counts.expired > 0) wire::PutVarintField(13, counts.expired, &bytes);
   for (const auto& [name, value] : counts.counters) {
     std::string counter;
     wire::PutBytesField(1, name, &counter);
@@ -187,11 +194,58 @@ bool DecodeCounts(std::string_view bytes, TaskCounts* counts) {
       std::string_view counter;
       reader.Bytes(&counter);
       if (!DecodeCounter(counter, &counts->counters)) return false;
+    } else if (reader.field() == 12) {
+      reader.Varint(&counts->blocked);
+    } else if (reader.field() == 13) {
+      reader.Varint(&counts->expired);
     } else {
       reader.Skip();
     }
   }
   return reader.ok();
+}
+
+std::string EncodeEnding(bool paused, const Ending& ending) {
+  std::string bytes;
+  const uint64_t values[] = {paused, static_cast<uint64_t>(ending.as),
+                             static_cast<uint64_t>(ending.cause), ending.halted};
+  for (uint32_t i = 0; i < 4; ++i) {
+    if (values[i] > 0) wire::PutVarintField(kFirstOfEnding + i, values[i], &bytes);
+  }
+  return bytes;
+}
+
+bool DecodeEnding(std::string_view bytes, bool* paused, Ending* ending) {
+  uint64_t values[4] = {};
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    if (reader.field() >= kFirstOfEnding && reader.field() < kFirstOfEnding + 4) {
+      reader.Varint(&values[reader.field() - kFirstOfEnding]);
+    } else {
+      reader.Skip();
+    }
+  }
+  const auto as = static_cast<JobState>(values[1]);
+  if (!reader.ok() || values[0] > 1 || values[3] > 1 || values[1] > UINT8_MAX ||
+      (as != JobState::kUnspecified && !IsTerminal(as)) ||
+      values[2] > static_cast<uint64_t>(Cause::kAbandoned)) {
+    return false;
+  }
+  *paused = values[0] != 0;
+  *ending = {as, static_cast<Cause>(values[2]), values[3] != 0};
+  return true;
+}
+
+std::string EncodeTaskKeys(const std::vector<uint64_t>& keys) {
+  return {reinterpret_cast<const char*>(keys.data()), keys.size() * sizeof(uint64_t)};
+}
+
+bool DecodeTaskKeys(std::string_view bytes, uint32_t count, std::vector<uint64_t>* keys) {
+  if (bytes.empty()) return true;
+  if (bytes.size() != count * sizeof(uint64_t)) return false;
+  keys->resize(count);
+  std::memcpy(keys->data(), bytes.data(), bytes.size());
+  return true;
 }
 
 }  // namespace reeve

@@ -24,6 +24,12 @@ std::string EncodeRetries(const std::vector<RetryOutcome>& retries);
 bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries);
 std::string EncodeCounts(const TaskCounts& counts);
 bool DecodeCounts(std::string_view bytes, TaskCounts* counts);
+// What else is of a job's state, to stand behind its counts: they skip it, and it skips them.
+std::string EncodeEnding(bool paused, const Ending& ending);
+bool DecodeEnding(std::string_view bytes, bool* paused, Ending* ending);
+// Of the tasks of a chunk, or none.
+std::string EncodeTaskKeys(const std::vector<uint64_t>& keys);
+bool DecodeTaskKeys(std::string_view bytes, uint32_t count, std::vector<uint64_t>* keys);
 
 }  // namespace reeve
 

@@ -149,6 +149,17 @@ absl::StatusOr<int64_t> SqliteConnection::QueryInt(const char* sql) {
   return *row ? statement->Int(0) : 0;
 }
 
+absl::Status SqliteConnection::ForEach(
+    const char* sql, const std::function<absl::Status(SqliteStatement& row)>& visit) {
+  absl::StatusOr<SqliteStatement> statement = Prepare(sql);
+  if (!statement.ok()) return statement.status();
+  for (;;) {
+    const absl::StatusOr<bool> row = statement->Step();
+    if (!row.ok() || !*row) return row.status();
+    if (absl::Status s = visit(*statement); !s.ok()) return s;
+  }
+}
+
 absl::Status SqliteConnection::Checkpoint() {
   return CheckpointSome(db_) == SQLITE_OK ? absl::OkStatus() : FaultOf(db_, "checkpoint");
 }

@@ -6,6 +6,7 @@
 #define REEVE_MASTER_STORE_SQLITE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -61,6 +62,9 @@ class SqliteConnection {
   // The same, into `statement`.
   absl::Status Prepare(const char* sql, SqliteStatement* statement);
   absl::StatusOr<int64_t> QueryInt(const char* sql);
+  // Calls `visit` for each row until one is an error.
+  absl::Status ForEach(const char* sql,
+                       const std::function<absl::Status(SqliteStatement& row)>& visit);
 
   // Moves the log into the database as far as readers let it. What it finds no room for stays in
   // the log. Errors: as of a commit; the database and the log are in doubt then.

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "master/store/chunk_rows.h"
+#include "master/store/options_codec.h"
 #include "master/store/row_codec.h"
 #include "master/store/sqlite.h"
 #include "master/store/sqlite_rows.h"
@@ -89,6 +91,15 @@ class SqliteReader final : public StoreReader {
     return Buffer(std::move(bytes));
   }
 
+  absl::StatusOr<std::vector<ChunkImage>> ReadChunks(JobId job) override {
+    std::vector<ChunkImage> chunks;
+    std::vector<InputKey> keys;
+    REEVE_RETURN_IF_ERROR(ReadChunkRows(&chunks_, job, &chunks));
+    REEVE_RETURN_IF_ERROR(ReadKeyedRows(&keyed_, job, &chunks, &keys));
+    REEVE_RETURN_IF_ERROR(ReadSharedRows(&shared_, job, &chunks));
+    return chunks;
+  }
+
   absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
                                                   uint64_t after, uint64_t max_bytes) override {
     std::vector<StoredLog> logs;
@@ -124,8 +135,8 @@ class SqliteReader final : public StoreReader {
     const std::string columns =
         "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, "
         "array_count, create_us, "
-        "state, end_us, counts, cancelled, crc, record, exclusive, accepts_inputs, max_tasks "
-        "FROM jobs JOIN job_state USING (job) ";
+        "state, end_us, counts, cancelled, crc, record, exclusive, accepts_inputs, max_tasks, "
+        "more FROM jobs JOIN job_state USING (job) ";
     REEVE_RETURN_IF_ERROR(db_->Prepare((columns + "WHERE jobs.job = ?").c_str(), &job_));
     REEVE_RETURN_IF_ERROR(
         db_->Prepare((columns + "WHERE jobs.job < ? ORDER BY jobs.job DESC").c_str(), &jobs_));
@@ -136,7 +147,13 @@ class SqliteReader final : public StoreReader {
         &results_));
     REEVE_RETURN_IF_ERROR(db_->Prepare(
         "SELECT id, runs FROM results WHERE id > ? AND id <= ? ORDER BY id", &result_runs_));
-    REEVE_RETURN_IF_ERROR(db_->Prepare("SELECT crc, bytes FROM inputs WHERE id = ?", &inputs_));
+    REEVE_RETURN_IF_ERROR(
+        db_->Prepare("SELECT crc, bytes FROM inputs WHERE id = coalesce((SELECT source FROM "
+                     "shared_inputs WHERE id = ?1), ?1)",
+                     &inputs_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectChunks, &chunks_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectKeyedInputs, &keyed_));
+    REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectSharedInputs, &shared_));
     return db_->Prepare(
         "SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER "
         "BY id",
@@ -149,7 +166,7 @@ class SqliteReader final : public StoreReader {
     job.options.handler = row.Bytes(1);
     job.options.max_attempts = static_cast<uint32_t>(row.Int(2));
     job.options.max_in_flight = static_cast<uint32_t>(row.Int(3));
-    job.options.priority = static_cast<int32_t>(row.Int(4));
+    job.options.priority = PriorityOf(row.Int(4));
     job.options.at_most_once = row.Int(5) != 0;
     job.options.exclusive = row.Int(14) != 0;
     job.options.accepts_inputs = row.Int(15) != 0;
@@ -159,11 +176,17 @@ class SqliteReader final : public StoreReader {
     job.view.state = static_cast<JobState>(row.Int(8));
     job.view.end_time = FromMicros(row.Int(9));
     job.view.record = Buffer(std::string(row.Bytes(13)));
+    Ending ending;
     if (!DecodeCounts(row.Bytes(10), &job.view.counts) ||
+        !DecodeEnding(row.Bytes(10), &job.view.paused, &ending) ||
         !DecodeRuns(row.Bytes(11), &job.cancelled) ||
-        Checksum({}, job.view.record.view()) != row.Int(12)) {
+        Checksum(row.Bytes(17), job.view.record.view()) != row.Int(12) ||
+        !DecodeJobMore(row.Bytes(17), &job.options, &job.selected)) {
       return Damaged("record", job.view.job);
     }
+    job.view.cause = ending.cause;
+    job.view.priority = job.options.priority;
+    job.view.max_in_flight = job.options.max_in_flight;
     return job;
   }
 
@@ -207,7 +230,8 @@ class SqliteReader final : public StoreReader {
   }
 
   std::unique_ptr<SqliteConnection> db_;
-  SqliteStatement job_, jobs_, last_, results_, result_runs_, inputs_, logs_;
+  SqliteStatement job_, jobs_, last_, results_, result_runs_, inputs_, chunks_, keyed_, shared_,
+      logs_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #ifndef REEVE_MASTER_STORE_SQLITE_ROWS_H_
 #define REEVE_MASTER_STORE_SQLITE_ROWS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
@@ -37,6 +38,11 @@ inline int64_t Micros(absl::Time time) {
 }
 inline absl::Time FromMicros(int64_t us) {
   return us == 0 ? absl::InfiniteFuture() : absl::FromUnixMicros(us);
+}
+
+// Stores of before version 4 had others.
+inline int32_t PriorityOf(int64_t stored) {
+  return static_cast<int32_t>(std::clamp<int64_t>(stored, 0, kHighestPriority));
 }
 
 inline absl::Status Damaged(std::string_view what, JobId job) {

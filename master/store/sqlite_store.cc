@@ -10,7 +10,10 @@
 #include "base/input_key.h"
 #include "base/strings.h"
 #include "base/uuid.h"
+#include "master/store/chunk_rows.h"
 #include "master/store/job_record.h"
+#include "master/store/options_codec.h"
+#include "master/store/retention.h"
 #include "master/store/row_codec.h"
 #include "master/store/sqlite.h"
 #include "master/store/sqlite_reader.h"
@@ -20,7 +23,7 @@ namespace reeve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x52454556;  // "REEV"
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 // From version 1.
 constexpr char kAddExclusive[] = "ALTER TABLE jobs ADD COLUMN exclusive INTEGER DEFAULT 0";
 // From version 2.
@@ -29,27 +32,49 @@ constexpr char kAddKeyedInputs[] = R"sql(
   ALTER TABLE jobs ADD COLUMN max_tasks INTEGER DEFAULT 0;
   CREATE TABLE keyed_inputs(id INTEGER PRIMARY KEY, positions BLOB, crc INTEGER, keys BLOB);
 )sql";
+// From version 3, when priorities went from -100 to 100 around 0.
+constexpr char kAddJobMore[] = R"sql(
+  ALTER TABLE jobs ADD COLUMN more BLOB DEFAULT x'';
+  ALTER TABLE job_state ADD COLUMN bytes INTEGER;
+  ALTER TABLE keyed_inputs ADD COLUMN task_keys BLOB DEFAULT x'';
+  UPDATE jobs SET priority = max(0, min(9, priority + 4))
+    WHERE job IN (SELECT job FROM job_state WHERE state < 4);
+)sql";
+constexpr char kTablesOfVersion4[] = R"sql(
+  -- Chunks of inputs that lie in the row `source` of inputs; the job of that row may be gone.
+  CREATE TABLE shared_inputs(id INTEGER PRIMARY KEY, source INTEGER);
+  CREATE INDEX users_of_inputs ON shared_inputs(source);
+  -- Jobs that others wait for.
+  CREATE TABLE needs(after INTEGER, job INTEGER, PRIMARY KEY(after, job)) WITHOUT ROWID;
+  CREATE INDEX needs_of_job ON needs(job);
+  CREATE TABLE queues(name BLOB PRIMARY KEY, settings BLOB) WITHOUT ROWID;
+  CREATE TABLE schedules(owner BLOB, name BLOB, request_id BLOB, content_hash INTEGER, crc INTEGER,
+    record BLOB, PRIMARY KEY(owner, name)) WITHOUT ROWID;
+  CREATE TABLE schedule_progress(owner BLOB, name BLOB, progress BLOB, PRIMARY KEY(owner, name))
+    WITHOUT ROWID;
+  CREATE TABLE drained(worker_id BLOB PRIMARY KEY) WITHOUT ROWID;
+)sql";
 // Of a new store. Results lie in pages of their own, each of which costs two system calls on its
 // way into the log and two more out of it; a commit of a single task touches few pages either way.
 constexpr int64_t kPageBytes = 16 << 10;
 // Bytes of the log after which a commit also moves it into the database.
 constexpr int64_t kCheckpointBytes = 32 << 20;
-constexpr int kForgetPerIdle = 10;
 
 constexpr char kSchema[] = R"sql(
   CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE jobs(job INTEGER PRIMARY KEY, handler BLOB, max_attempts INTEGER, max_in_flight INTEGER,
     priority INTEGER, at_most_once INTEGER, array_count INTEGER, create_us INTEGER, request_id BLOB,
     content_hash INTEGER, crc INTEGER, record BLOB, exclusive INTEGER, accepts_inputs INTEGER,
-    max_tasks INTEGER);
+    max_tasks INTEGER, more BLOB);
   CREATE TABLE job_state(job INTEGER PRIMARY KEY, state INTEGER, frontier INTEGER, end_us INTEGER,
-    counts BLOB, cancelled BLOB);
+    counts BLOB, cancelled BLOB, bytes INTEGER);
   CREATE INDEX active ON job_state(job) WHERE state < 4;
   CREATE INDEX ended ON job_state(end_us) WHERE state >= 4;
   CREATE TABLE inputs(id INTEGER PRIMARY KEY, count INTEGER, birth_epoch INTEGER, birth_counter INTEGER,
     size INTEGER, crc INTEGER, bytes BLOB);
   -- Beside inputs of jobs that accept new ones: which of the batch are tasks, and their keys.
-  CREATE TABLE keyed_inputs(id INTEGER PRIMARY KEY, positions BLOB, crc INTEGER, keys BLOB);
+  CREATE TABLE keyed_inputs(id INTEGER PRIMARY KEY, positions BLOB, crc INTEGER, keys BLOB,
+    task_keys BLOB);
   CREATE TABLE appenders(job INTEGER, name BLOB, next INTEGER, PRIMARY KEY(job, name)) WITHOUT ROWID;
   CREATE TABLE results(id INTEGER PRIMARY KEY, runs BLOB, outcomes BLOB, crc INTEGER, bytes BLOB);
   CREATE TABLE roster(worker_id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
@@ -61,12 +86,15 @@ constexpr char kSchema[] = R"sql(
 class SqliteStore final : public Store {
  public:
   SqliteStore(std::unique_ptr<SqliteConnection> db, SqliteStoreOptions options)
-      : options_(std::move(options)), db_(std::move(db)) {}
+      : options_(std::move(options)),
+        db_(std::move(db)),
+        retention_(db_.get(), options_.retention) {}
 
   absl::Status Open(bool fresh);
   absl::StatusOr<Image> Load() override;
   absl::Status Commit(absl::Span<const WriteBatch> batches) override;
   absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) override;
+  absl::StatusOr<bool> Forget() override;
   absl::Status Idle() override;
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
     return OpenSqliteReader(options_.path);
@@ -76,15 +104,18 @@ class SqliteStore final : public Store {
   // What a job consists of, read for each: prepared once, because parsing costs more than a small
   // job's rows.
   struct JobStatements {
-    SqliteStatement chunks, keys, appenders, results;
+    SqliteStatement chunks, keys, shared, appenders, results, ended;
   };
   absl::Status PrepareAll();
   absl::Status LoadJobs(Image* image);
   absl::Status LoadJob(JobStatements* read, JobImage* job);
-  absl::Status LoadKeys(SqliteStatement* read, JobImage* job);
+  absl::Status LoadChunks(JobStatements* read, JobImage* job);
+  absl::Status LoadEnded(SqliteStatement* read, JobImage* job);
+  absl::Status LoadResults(SqliteStatement* read, JobImage* job);
+  absl::Status LoadQueues(Image* image);
+  absl::Status LoadSchedules(Image* image);
+  absl::Status LoadWorkers(Image* image);
   absl::Status LoadRequests(Image* image);
-  absl::Status ForgetSome();
-  absl::Status Forget(int64_t job);
   absl::Status PutMeta(const char* key, int64_t value);
 
   absl::Status Put(const PutJob& put);
@@ -104,16 +135,20 @@ class SqliteStore final : public Store {
   // Of EPHEMERAL jobs, which live elsewhere.
   absl::Status Put(const DropInputs&) { return absl::OkStatus(); }
   absl::Status Put(const DropResults&) { return absl::OkStatus(); }
-  absl::Status Put(const PutJobOptions&) { return absl::OkStatus(); }
-  absl::Status Put(const DropJob&) { return absl::OkStatus(); }
-  absl::Status Put(const PutDrained&) { return absl::OkStatus(); }
-  absl::Status Put(const PutQueue&) { return absl::OkStatus(); }
-  absl::Status Put(const DropQueue&) { return absl::OkStatus(); }
-  absl::Status Put(const PutSchedule&) { return absl::OkStatus(); }
-  absl::Status Put(const DropSchedule&) { return absl::OkStatus(); }
+  absl::Status Put(const PutJobOptions& put);
+  absl::Status Put(const DropJob& put) { return retention_.Forget(put.job); }
+  absl::Status Put(const PutDrained& put);
+  absl::Status Put(const PutQueue& put);
+  absl::Status Put(const DropQueue& put);
+  absl::Status Put(const PutSchedule& put);
+  absl::Status Put(const DropSchedule& put);
+  // Of what happens seldom: a statement made for the occasion.
+  template <typename... Values>
+  absl::Status Run(const char* sql, Values... values);
 
   const SqliteStoreOptions options_;
   std::unique_ptr<SqliteConnection> db_;
+  Retention retention_;
   SqliteStatement begin_, commit_, meta_, job_, new_state_, state_, inputs_, keyed_inputs_,
       appender_, results_, frontier_, roster_, drop_roster_, log_;
 };
@@ -131,6 +166,8 @@ absl::Status SqliteStore::Migrate(int64_t from) {
   REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
   if (from < 2) REEVE_RETURN_IF_ERROR(db_->Execute(kAddExclusive));
   if (from < 3) REEVE_RETURN_IF_ERROR(db_->Execute(kAddKeyedInputs));
+  if (from < 4) REEVE_RETURN_IF_ERROR(db_->Execute(kAddJobMore));
+  if (from < 4) REEVE_RETURN_IF_ERROR(db_->Execute(kTablesOfVersion4));
   REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
   return db_->Execute("COMMIT");
 }
@@ -163,6 +200,7 @@ absl::Status SqliteStore::Open(bool fresh) {
   if (fresh) {
     REEVE_RETURN_IF_ERROR(db_->Execute("BEGIN IMMEDIATE"));
     REEVE_RETURN_IF_ERROR(db_->Execute(kSchema));
+    REEVE_RETURN_IF_ERROR(db_->Execute(kTablesOfVersion4));
     REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA application_id=", kApplicationId).c_str()));
     REEVE_RETURN_IF_ERROR(db_->Execute(StrCat("PRAGMA user_version=", kSchemaVersion).c_str()));
     REEVE_RETURN_IF_ERROR(db_->Execute("COMMIT"));
@@ -174,16 +212,16 @@ absl::Status SqliteStore::PrepareAll() {
   REEVE_RETURN_IF_ERROR(db_->Prepare("BEGIN IMMEDIATE", &begin_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("COMMIT", &commit_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT OR REPLACE INTO meta VALUES(?, ?)", &meta_));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(
+      "INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
   REEVE_RETURN_IF_ERROR(
-      db_->Prepare("INSERT INTO jobs VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &job_));
-  REEVE_RETURN_IF_ERROR(
-      db_->Prepare("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'')", &new_state_));
+      db_->Prepare("INSERT INTO job_state VALUES(?, ?, 0, 0, ?, x'', NULL)", &new_state_));
   REEVE_RETURN_IF_ERROR(db_->Prepare(
       "UPDATE job_state SET state = ?, end_us = ?, counts = ?, cancelled = ? WHERE job = ?",
       &state_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO inputs VALUES(?, ?, ?, ?, ?, ?, ?)", &inputs_));
   REEVE_RETURN_IF_ERROR(
-      db_->Prepare("INSERT INTO keyed_inputs VALUES(?, ?, ?, ?)", &keyed_inputs_));
+      db_->Prepare("INSERT INTO keyed_inputs VALUES(?, ?, ?, ?, ?)", &keyed_inputs_));
   REEVE_RETURN_IF_ERROR(
       db_->Prepare("INSERT OR REPLACE INTO appenders VALUES(?, ?, ?)", &appender_));
   REEVE_RETURN_IF_ERROR(db_->Prepare("INSERT INTO results VALUES(?, ?, ?, ?, ?)", &results_));
@@ -218,28 +256,63 @@ absl::StatusOr<Image> SqliteStore::Load() {
   REEVE_RETURN_IF_ERROR(LoadJobs(&image));
   Failpoint("store.load.jobs");
   REEVE_RETURN_IF_ERROR(LoadRequests(&image));
-  auto roster = db_->Prepare("SELECT worker_id, number FROM roster ORDER BY number");
-  if (!roster.ok()) return roster.status();
-  for (;;) {
-    auto row = roster->Step();
-    if (!row.ok()) return row.status();
-    if (!*row) break;
-    image.roster.push_back(
-        {std::string(roster->Bytes(0)), WorkerNumber(static_cast<uint64_t>(roster->Int(1)))});
-  }
+  REEVE_RETURN_IF_ERROR(LoadWorkers(&image));
+  REEVE_RETURN_IF_ERROR(LoadQueues(&image));
+  REEVE_RETURN_IF_ERROR(LoadSchedules(&image));
   REEVE_RETURN_IF_ERROR(db_->Execute("COMMIT"));
   return image;
 }
 
+absl::Status SqliteStore::LoadWorkers(Image* image) {
+  REEVE_RETURN_IF_ERROR(db_->ForEach(
+      "SELECT worker_id, number FROM roster ORDER BY number", [image](SqliteStatement& row) {
+        image->roster.push_back(
+            {std::string(row.Bytes(0)), WorkerNumber(static_cast<uint64_t>(row.Int(1)))});
+        return absl::OkStatus();
+      }));
+  return db_->ForEach("SELECT worker_id FROM drained ORDER BY worker_id",
+                      [image](SqliteStatement& row) {
+                        image->drained.emplace_back(row.Bytes(0));
+                        return absl::OkStatus();
+                      });
+}
+
+absl::Status SqliteStore::LoadQueues(Image* image) {
+  return db_->ForEach(
+      "SELECT name, settings FROM queues ORDER BY name", [image](SqliteStatement& row) {
+        QueueSettings& queue = image->queues.emplace_back();
+        queue.name = row.Bytes(0);
+        return DecodeQueue(row.Bytes(1), &queue)
+                   ? absl::OkStatus()
+                   : absl::DataLossError(StrCat("queue ", queue.name, " is damaged"));
+      });
+}
+
+absl::Status SqliteStore::LoadSchedules(Image* image) {
+  return db_->ForEach(
+      "SELECT owner, name, request_id, content_hash, crc, record, progress FROM schedules JOIN "
+      "schedule_progress USING (owner, name) ORDER BY owner, name",
+      [image](SqliteStatement& row) {
+        ScheduleImage& schedule = image->schedules.emplace_back();
+        schedule.owner = row.Bytes(0);
+        schedule.name = row.Bytes(1);
+        schedule.request_id = row.Bytes(2);
+        schedule.content_hash = static_cast<uint64_t>(row.Int(3));
+        schedule.record = Buffer(std::string(row.Bytes(5)));
+        return Checksum({}, schedule.record.view()) == row.Int(4) &&
+                       DecodeProgress(row.Bytes(6), &schedule.progress)
+                   ? absl::OkStatus()
+                   : absl::DataLossError(StrCat("schedule ", schedule.name, " is damaged"));
+      });
+}
+
 absl::Status SqliteStore::LoadJobs(Image* image) {
   JobStatements read;
-  REEVE_RETURN_IF_ERROR(db_->Prepare(
-      "SELECT id, count, birth_epoch, birth_counter, size FROM inputs WHERE id BETWEEN ? AND ? "
-      "ORDER BY id",
-      &read.chunks));
-  REEVE_RETURN_IF_ERROR(db_->Prepare(
-      "SELECT id, positions, crc, keys FROM keyed_inputs WHERE id BETWEEN ? AND ? ORDER BY id",
-      &read.keys));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectChunks, &read.chunks));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectKeyedInputs, &read.keys));
+  REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectSharedInputs, &read.shared));
+  REEVE_RETURN_IF_ERROR(
+      db_->Prepare("SELECT state, counts FROM job_state WHERE job = ?", &read.ended));
   REEVE_RETURN_IF_ERROR(
       db_->Prepare("SELECT name, next FROM appenders WHERE job = ?", &read.appenders));
   REEVE_RETURN_IF_ERROR(
@@ -249,7 +322,7 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
       "SELECT jobs.job, handler, max_attempts, max_in_flight, priority, at_most_once, array_count, "
       "create_us, "
       "request_id, content_hash, crc, record, state, frontier, exclusive, accepts_inputs, "
-      "max_tasks, counts FROM job_state JOIN jobs USING (job) "
+      "max_tasks, counts, more FROM job_state JOIN jobs USING (job) "
       "WHERE state < 4 ORDER BY jobs.job");
   if (!jobs.ok()) return jobs.status();
   for (;;) {
@@ -261,7 +334,7 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.options.handler = jobs->Bytes(1);
     job.job.options.max_attempts = static_cast<uint32_t>(jobs->Int(2));
     job.job.options.max_in_flight = static_cast<uint32_t>(jobs->Int(3));
-    job.job.options.priority = static_cast<int32_t>(jobs->Int(4));
+    job.job.options.priority = PriorityOf(jobs->Int(4));
     job.job.options.at_most_once = jobs->Int(5) != 0;
     job.job.options.exclusive = jobs->Int(14) != 0;
     job.job.options.accepts_inputs = jobs->Int(15) != 0;
@@ -272,10 +345,19 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
     job.job.content_hash = static_cast<uint64_t>(jobs->Int(9));
     job.job.view.record = Buffer(std::string(jobs->Bytes(11)));
     job.job.options.owner = OwnerOf(job.job.view.record);
-    if (Checksum({}, job.job.view.record.view()) != jobs->Int(10))
+    if (Checksum(jobs->Bytes(18), job.job.view.record.view()) != jobs->Int(10) ||
+        !DecodeJobMore(jobs->Bytes(18), &job.job.options, &job.job.selected)) {
       return Damaged("record", job.job.view.job);
+    }
     TaskCounts counts;
-    if (!DecodeCounts(jobs->Bytes(17), &counts)) return Damaged("counts", job.job.view.job);
+    if (!DecodeCounts(jobs->Bytes(17), &counts) ||
+        !DecodeEnding(jobs->Bytes(17), &job.paused, &job.ending)) {
+      return Damaged("counts", job.job.view.job);
+    }
+    job.job.view.priority = job.job.options.priority;
+    job.job.view.max_in_flight = job.job.options.max_in_flight;
+    job.job.view.paused = job.paused;
+    job.job.view.cause = job.ending.cause;
     job.duplicate_inputs = counts.duplicate_inputs;
     job.dropped_inputs = counts.dropped_inputs;
     job.counters = std::move(counts.counters);
@@ -288,56 +370,57 @@ absl::Status SqliteStore::LoadJobs(Image* image) {
 
 absl::Status SqliteStore::LoadJob(JobStatements* read, JobImage* job) {
   const JobId id = job->job.view.job;
-  SqliteStatement& chunks = read->chunks;
-  chunks.Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
-  for (;;) {
-    auto row = chunks.Step();
-    if (!row.ok()) return row.status();
-    if (!*row) break;
-    job->chunks.push_back(
-        {{static_cast<TaskIndex>(chunks.Int(0)), static_cast<uint32_t>(chunks.Int(1))},
-         {Epoch(static_cast<uint64_t>(chunks.Int(2))), static_cast<uint64_t>(chunks.Int(3))},
-         static_cast<uint64_t>(chunks.Int(4)),
-         nullptr});
-  }
-  if (job->job.options.accepts_inputs) REEVE_RETURN_IF_ERROR(LoadKeys(&read->keys, job));
+  REEVE_RETURN_IF_ERROR(LoadChunks(read, job));
+  REEVE_RETURN_IF_ERROR(LoadEnded(&read->ended, job));
+  REEVE_RETURN_IF_ERROR(LoadResults(&read->results, job));
   SqliteStatement& appenders = read->appenders;
   appenders.Bind(static_cast<int64_t>(id.value));
   for (;;) {
     auto row = appenders.Step();
     if (!row.ok()) return row.status();
-    if (!*row) break;
-    job->appenders[std::string(appenders.Bytes(0))] = static_cast<uint64_t>(appenders.Int(1));
-  }
-  SqliteStatement& results = read->results;
-  results.Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
-  for (;;) {
-    auto row = results.Step();
-    if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
-    job->last_seq = static_cast<uint64_t>(results.Int(0)) & UINT32_MAX;
-    if (!DecodeResultRuns(results.Bytes(1), &job->results) ||
-        !DecodeRetries(results.Bytes(2), &job->retries)) {
-      return Damaged("results", id);
-    }
+    job->appenders[std::string(appenders.Bytes(0))] = static_cast<uint64_t>(appenders.Int(1));
   }
 }
 
-absl::Status SqliteStore::LoadKeys(SqliteStatement* read, JobImage* job) {
+absl::Status SqliteStore::LoadChunks(JobStatements* read, JobImage* job) {
   const JobId id = job->job.view.job;
-  auto chunk = job->chunks.begin();
+  const JobOptions& options = job->job.options;
+  REEVE_RETURN_IF_ERROR(ReadChunkRows(&read->chunks, id, &job->chunks));
+  if (options.accepts_inputs || options.extras != nullptr)
+    REEVE_RETURN_IF_ERROR(ReadKeyedRows(&read->keys, id, &job->chunks, &job->keys));
+  if (options.extras == nullptr || !options.extras->retry_of) return absl::OkStatus();
+  return ReadSharedRows(&read->shared, id, &job->chunks);
+}
+
+absl::Status SqliteStore::LoadEnded(SqliteStatement* read, JobImage* job) {
+  if (job->job.options.extras == nullptr) return absl::OkStatus();
+  for (const JobDependency& dependency : job->job.options.extras->after) {
+    const auto row = read->Bind(static_cast<int64_t>(dependency.job.value)).Step();
+    if (!row.ok()) return row.status();
+    if (!*row) continue;
+    const auto state = static_cast<JobState>(read->Int(0));
+    bool paused = false;
+    Ending ending;
+    const bool sound = DecodeEnding(read->Bytes(1), &paused, &ending);
+    read->Reset();
+    if (!sound) return Damaged("counts", dependency.job);
+    if (IsTerminal(state)) job->ended.push_back({dependency.job, state, ending.cause});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::LoadResults(SqliteStatement* read, JobImage* job) {
+  const JobId id = job->job.view.job;
   read->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
     auto row = read->Step();
     if (!row.ok()) return row.status();
     if (!*row) return absl::OkStatus();
-    const auto first = static_cast<TaskIndex>(read->Int(0));
-    while (chunk != job->chunks.end() && chunk->run.first < first) ++chunk;
-    if (chunk == job->chunks.end() || chunk->run.first != first ||
-        Checksum(read->Bytes(1), read->Bytes(3)) != read->Int(2) ||
-        !DecodePositions(read->Bytes(1), chunk->run.count, &chunk->positions) ||
-        !DecodeKeys(read->Bytes(3), &job->keys)) {
-      return Damaged("keys", id);
+    job->last_seq = static_cast<uint64_t>(read->Int(0)) & UINT32_MAX;
+    if (!DecodeResultRuns(read->Bytes(1), &job->results) ||
+        !DecodeRetries(read->Bytes(2), &job->retries)) {
+      return Damaged("results", id);
     }
   }
 }
@@ -382,8 +465,17 @@ absl::Status SqliteStore::Settled(const absl::Status& status) {
   return absl::InternalError(StrCat("the transaction cannot be undone: ", ToStd(status.message())));
 }
 
+template <typename... Values>
+absl::Status SqliteStore::Run(const char* sql, Values... values) {
+  auto statement = db_->Prepare(sql);
+  if (!statement.ok()) return statement.status();
+  (statement->Bind(values), ...);
+  return statement->Run();
+}
+
 absl::Status SqliteStore::Put(const PutJob& put) {
   const auto job = static_cast<int64_t>(put.view.job.value);
+  const std::string more = EncodeJobMore(put.options, put.selected);
   REEVE_RETURN_IF_ERROR(job_.Bind(job)
                             .Bind(std::string_view(put.options.handler))
                             .Bind(put.options.max_attempts)
@@ -394,13 +486,22 @@ absl::Status SqliteStore::Put(const PutJob& put) {
                             .Bind(Micros(put.view.create_time))
                             .Bind(std::string_view(put.request_id))
                             .Bind(static_cast<int64_t>(put.content_hash))
-                            .Bind(Checksum({}, put.view.record.view()))
+                            .Bind(Checksum(more, put.view.record.view()))
                             .Bind(put.view.record.view())
                             .Bind(put.options.exclusive)
                             .Bind(put.options.accepts_inputs)
                             .Bind(put.options.max_tasks)
+                            .Bind(std::string_view(more))
                             .Run());
-  const std::string counts = EncodeCounts(put.view.counts);
+  if (put.options.extras != nullptr) {
+    for (const JobDependency& dependency : put.options.extras->after) {
+      REEVE_RETURN_IF_ERROR(Run("INSERT OR IGNORE INTO needs VALUES(?, ?)",
+                                static_cast<int64_t>(dependency.job.value), job));
+    }
+  }
+  Ending none;
+  none.cause = put.view.cause;
+  const std::string counts = EncodeCounts(put.view.counts) + EncodeEnding(put.view.paused, none);
   return new_state_.Bind(job)
       .Bind(static_cast<int64_t>(put.view.state))
       .Bind(std::string_view(counts))
@@ -408,7 +509,7 @@ absl::Status SqliteStore::Put(const PutJob& put) {
 }
 
 absl::Status SqliteStore::Put(const PutJobState& put) {
-  const std::string counts = EncodeCounts(put.counts);
+  const std::string counts = EncodeCounts(put.counts) + EncodeEnding(put.paused, put.ending);
   const std::string cancelled = EncodeRuns(put.cancelled);
   return state_.Bind(static_cast<int64_t>(put.state))
       .Bind(Micros(put.end_time))
@@ -420,7 +521,7 @@ absl::Status SqliteStore::Put(const PutJobState& put) {
 
 absl::Status SqliteStore::Put(const PutInputs& put) {
   const std::string_view bytes =
-      put.inputs == nullptr ? std::string_view() : put.inputs->wire().view();
+      put.inputs == nullptr || put.source ? std::string_view() : put.inputs->wire().view();
   REEVE_RETURN_IF_ERROR(inputs_.Bind(RowId(put.job, put.run.first))
                             .Bind(put.run.count)
                             .Bind(static_cast<int64_t>(put.birth.epoch.value))
@@ -429,13 +530,23 @@ absl::Status SqliteStore::Put(const PutInputs& put) {
                             .Bind(Checksum({}, bytes))
                             .Bind(bytes)
                             .Run());
-  if (put.positions != nullptr || !put.keys.empty()) {
+  if (put.source) {
+    // Straight to where the bytes lie: that job may have them of another one itself.
+    const int64_t source = RowId(put.source, put.run.first);
+    REEVE_RETURN_IF_ERROR(
+        Run("INSERT INTO shared_inputs VALUES(?, coalesce((SELECT source FROM shared_inputs WHERE "
+            "id = ?), ?))",
+            RowId(put.job, put.run.first), source, source));
+  }
+  if (put.positions != nullptr || !put.keys.empty() || !put.task_keys.empty()) {
     const std::string positions = EncodePositions(put.positions);
     const std::string keys = EncodeKeys(put.keys);
+    const std::string task_keys = EncodeTaskKeys(put.task_keys);
     REEVE_RETURN_IF_ERROR(keyed_inputs_.Bind(RowId(put.job, put.run.first))
                               .Bind(std::string_view(positions))
-                              .Bind(Checksum(positions, keys))
+                              .Bind(Checksum(positions + task_keys, keys))
                               .Bind(std::string_view(keys))
+                              .Bind(std::string_view(task_keys))
                               .Run());
   }
   if (put.appender.empty()) return absl::OkStatus();
@@ -496,36 +607,55 @@ absl::Status SqliteStore::WriteLogs(JobId job, absl::Span<const StoredLog> logs)
   return commit_.Run();
 }
 
-absl::Status SqliteStore::Forget(int64_t job) {
-  const std::string range =
-      StrCat(" WHERE id BETWEEN ", job << 32, " AND ", job << 32 | UINT32_MAX);
-  for (const std::string& sql :
-       {StrCat("DELETE FROM inputs", range), StrCat("DELETE FROM keyed_inputs", range),
-        StrCat("DELETE FROM results", range), StrCat("DELETE FROM logs WHERE job = ", job),
-        StrCat("DELETE FROM appenders WHERE job = ", job),
-        StrCat("DELETE FROM job_state WHERE job = ", job),
-        StrCat("DELETE FROM jobs WHERE job = ", job)}) {
-    REEVE_RETURN_IF_ERROR(db_->Execute(sql.c_str()));
-  }
-  return absl::OkStatus();
+absl::Status SqliteStore::Put(const PutJobOptions& put) {
+  return Run("UPDATE jobs SET priority = ?, max_in_flight = ? WHERE job = ?", int64_t{put.priority},
+             int64_t{put.max_in_flight}, static_cast<int64_t>(put.job.value));
 }
 
-absl::Status SqliteStore::ForgetSome() {
-  auto old = db_->Prepare("SELECT job FROM job_state WHERE state >= 4 AND end_us < ? LIMIT ?");
-  if (!old.ok()) return old.status();
-  old->Bind(absl::ToUnixMicros(absl::Now() - options_.retention)).Bind(int64_t{kForgetPerIdle});
-  std::vector<int64_t> jobs;
-  absl::StatusOr<bool> row = old->Step();
-  for (; row.ok() && *row; row = old->Step()) jobs.push_back(old->Int(0));
-  if (!row.ok() || jobs.empty()) return row.status();
-  REEVE_RETURN_IF_ERROR(begin_.Run());
-  for (const int64_t job : jobs) REEVE_RETURN_IF_ERROR(Forget(job));
-  return commit_.Run();
+absl::Status SqliteStore::Put(const PutDrained& put) {
+  return Run(put.drained ? "INSERT OR IGNORE INTO drained VALUES(?)"
+                         : "DELETE FROM drained WHERE worker_id = ?",
+             std::string_view(put.worker_id));
+}
+
+absl::Status SqliteStore::Put(const PutQueue& put) {
+  const std::string settings = EncodeQueue(put.settings);
+  return Run("INSERT OR REPLACE INTO queues VALUES(?, ?)", std::string_view(put.settings.name),
+             std::string_view(settings));
+}
+
+absl::Status SqliteStore::Put(const DropQueue& put) {
+  return Run("DELETE FROM queues WHERE name = ?", std::string_view(put.name));
+}
+
+absl::Status SqliteStore::Put(const PutSchedule& put) {
+  const std::string_view owner = put.owner, name = put.name;
+  if (!put.record.empty()) {
+    REEVE_RETURN_IF_ERROR(Run("INSERT OR REPLACE INTO schedules VALUES(?, ?, ?, ?, ?, ?)", owner,
+                              name, std::string_view(put.request_id),
+                              static_cast<int64_t>(put.content_hash),
+                              Checksum({}, put.record.view()), put.record.view()));
+  }
+  const std::string progress = EncodeProgress(put.progress);
+  return Run("INSERT OR REPLACE INTO schedule_progress VALUES(?, ?, ?)", owner, name,
+             std::string_view(progress));
+}
+
+absl::Status SqliteStore::Put(const DropSchedule& put) {
+  const std::string_view owner = put.owner, name = put.name;
+  REEVE_RETURN_IF_ERROR(Run("DELETE FROM schedules WHERE owner = ? AND name = ?", owner, name));
+  return Run("DELETE FROM schedule_progress WHERE owner = ? AND name = ?", owner, name);
+}
+
+absl::StatusOr<bool> SqliteStore::Forget() {
+  const auto more = retention_.Step(absl::Now());
+  const absl::Status settled = Settled(more.status());
+  if (absl::IsResourceExhausted(settled)) return false;  // The disk is full: another time.
+  if (!settled.ok()) return settled;
+  return *more;
 }
 
 absl::Status SqliteStore::Idle() {
-  const absl::Status forgot = Settled(ForgetSome());
-  if (!forgot.ok() && !absl::IsResourceExhausted(forgot)) return forgot;
   Failpoint("store.checkpoint.before");
   REEVE_RETURN_IF_ERROR(db_->Checkpoint());
   Failpoint("store.checkpoint.after");

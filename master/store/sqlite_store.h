@@ -13,6 +13,13 @@
 
 namespace reeve {
 
+// Ended jobs are forgotten, the oldest first, once one of these is exceeded.
+struct RetentionOptions {
+  absl::Duration age = absl::Hours(24 * 7);  // Since its end.
+  uint64_t jobs = 1'000'000;                 // So many ended ones.
+  uint64_t bytes = 10ull << 30;              // Of their inputs, results and output.
+};
+
 struct SqliteStoreOptions {
   std::string path;
   // Make the database if there is none. Otherwise a missing one is refused: an empty store in place
@@ -20,8 +27,7 @@ struct SqliteStoreOptions {
   bool create = false;
   // Read every page first; a damaged store is refused.
   bool check = false;
-  // Ended jobs are forgotten after this.
-  absl::Duration retention = absl::Hours(24 * 7);
+  RetentionOptions retention;
 };
 
 // Errors: NOT_FOUND            no database and `create` not set.

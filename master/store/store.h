@@ -37,6 +37,7 @@ struct StoredJob {
   uint32_t array_count = 0;
   uint64_t last_seq = 0;
   std::vector<Run> cancelled;
+  std::vector<Run> selected;  // Of a job that tries tasks of another one again: those it has.
 };
 
 // A piece of a task's output.
@@ -75,6 +76,8 @@ class StoreReader {
   virtual absl::StatusOr<StoredResults> ReadResult(JobId job, uint64_t seq) = 0;
   // Wire bytes of the input chunk that begins at `first`.
   virtual absl::StatusOr<Buffer> ReadInputs(JobId job, TaskIndex first) = 0;
+  // The chunks of inputs of a job without their bytes, in order; none of an array.
+  virtual absl::StatusOr<std::vector<ChunkImage>> ReadChunks(JobId job) = 0;
   // Log pieces with row > after, ascending, until `max_bytes`; `index` restricts to one task.
   virtual absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
                                                           uint64_t after, uint64_t max_bytes) = 0;
@@ -97,7 +100,12 @@ class Store {
   // ignored.
   virtual absl::Status CommitLogs(JobId job, absl::Span<const StoredLog> logs) = 0;
 
-  // Idle work: checkpoint, retention. Called by the writing thread when it has nothing to commit.
+  // A step of forgetting ended jobs that are old or too many. Called by the writing thread, which
+  // commits nothing meanwhile. Returns: there is more to do. Errors: as of Commit; a full disk is
+  // none.
+  virtual absl::StatusOr<bool> Forget() = 0;
+
+  // Idle work: checkpoint. Called by the writing thread when it has nothing to commit.
   // Errors: as of Commit; a full disk is none.
   virtual absl::Status Idle() = 0;
 

@@ -45,7 +45,7 @@ PutJob Job(uint64_t id, StoreKind store = StoreKind::kDurable) {
   put.options.handler = "echo";
   put.options.max_attempts = 7;
   put.options.max_in_flight = 5;
-  put.options.priority = -3;
+  put.options.priority = 8;
   put.request_id = "request " + std::to_string(id);
   put.content_hash = ~0ull - id;
   return put;
@@ -137,7 +137,7 @@ TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
   EXPECT_EQ(job->view.record.view(), "record 1");
   EXPECT_EQ(job->view.end_time, ended.end_time);
   EXPECT_EQ(job->options.max_attempts, 7u);
-  EXPECT_EQ(job->options.priority, -3);
+  EXPECT_EQ(job->options.priority, 8);
   EXPECT_EQ(job->last_seq, 2u);
   EXPECT_EQ(job->cancelled, (std::vector<reeve::Run>{{8, 2}}));
   EXPECT_TRUE(absl::IsNotFound(reader->ReadJob(JobId(2)).status()));
@@ -361,12 +361,15 @@ TEST(SqliteStoreTest, AStoreOfTheVersionBeforeIsBroughtUpToDate) {
     ASSERT_TRUE(store->Load().ok());
     ASSERT_TRUE(store->Commit({Batch(1, {Job(1)})}).ok());
   }
-  ASSERT_EQ(system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
-                    "'); [c.execute('alter table jobs drop column ' + name) for name in "
-                    "('exclusive', 'accepts_inputs', 'max_tasks')]; c.execute('drop table "
-                    "keyed_inputs'); c.execute('pragma user_version=1'); c.commit()\"")
-                       .c_str()),
-            0);
+  ASSERT_EQ(
+      system(("python3 -c \"import sqlite3; c = sqlite3.connect('" + path +
+              "'); [c.execute('alter table jobs drop column ' + name) for name in "
+              "('exclusive', 'accepts_inputs', 'max_tasks', 'more')]; [c.execute('drop table ' + "
+              "name) for name in ('keyed_inputs', 'shared_inputs', 'needs', 'queues', "
+              "'schedules', 'schedule_progress', 'drained')]; c.execute('alter table "
+              "job_state drop column bytes'); c.execute('pragma user_version=1'); c.commit()\"")
+                 .c_str()),
+      0);
   for (int opening = 1; opening <= 2; ++opening) {
     const auto store = OpenSqliteStore({.path = path});
     ASSERT_TRUE(store.ok()) << store.status();
@@ -434,6 +437,7 @@ class FakeStore final : public Store {
     return result;
   }
   absl::Status CommitLogs(JobId, absl::Span<const StoredLog>) override { return logs_result; }
+  absl::StatusOr<bool> Forget() override { return ++forgot < 3; }
   absl::Status Idle() override { return idle_result; }
   absl::StatusOr<std::unique_ptr<StoreReader>> NewReader() override {
     return absl::UnimplementedError("");
@@ -441,7 +445,8 @@ class FakeStore final : public Store {
   std::vector<size_t> sizes;
   std::vector<uint64_t> numbers;
   absl::Status result, logs_result, idle_result;
-  int full = 0;  // So many commits find no room.
+  int full = 0;    // So many commits find no room.
+  int forgot = 0;  // Steps of it; there is more after two.
 };
 
 TEST(StoreThreadTest, QueuedBatchesShareTransactionsOfBoundedSizeInOrder) {
@@ -488,6 +493,8 @@ TEST(StoreThreadTest, AFailureInIdleTimeIsReported) {
       &store, nullptr, [](uint64_t) {}, [&](const absl::Status& told) { failure.set_value(told); });
   thread.Start();
   EXPECT_EQ(failure.get_future().get(), store.idle_result);
+  thread.Stop();
+  EXPECT_EQ(store.forgot, 3) << "as long as there is more to forget";
 }
 
 TEST(StoreThreadTest, AFailedCommitIsReportedAndNothingAfterItIsCommitted) {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mutex.h"
@@ -21,6 +22,8 @@ namespace {
 constexpr uint64_t kTransactionBytes = 8u << 20;
 constexpr uint64_t kLogBytes = 16u << 20;
 constexpr absl::Duration kIdleAfter = absl::Seconds(1);
+// Of a thread that is never idle.
+constexpr absl::Duration kForgetEvery = absl::Seconds(5);
 constexpr absl::Duration kRoomEvery = absl::Milliseconds(200);
 constexpr int kExitStoreFault = 70;
 
@@ -42,7 +45,8 @@ struct StoreThread::Impl {
   std::atomic<uint64_t> waiting_bytes{0};
 
   void Loop();
-  bool Idle();
+  bool Idle(bool* more);
+  bool Forget(bool* more);
   bool CommitLogs(std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces);
   bool Commit(std::vector<WriteBatch> taken);
   absl::Status CommitOnceThereIsRoom(const std::vector<WriteBatch>& taken);
@@ -50,6 +54,8 @@ struct StoreThread::Impl {
 
 void StoreThread::Impl::Loop() {
   bool idle_done = false;
+  absl::Duration idle_after = kIdleAfter;
+  absl::Time forgot = absl::Now();
   for (;;) {
     std::vector<WriteBatch> taken;
     std::deque<std::pair<JobId, std::vector<StoredLog>>> pieces;
@@ -60,7 +66,7 @@ void StoreThread::Impl::Loop() {
         if (idle_done) {
           work.Wait(&mu);
         } else {
-          timed_out = !work.WaitFor(&mu, kIdleAfter);
+          timed_out = !work.WaitFor(&mu, idle_after);
         }
       }
       if (batches.empty() && logs.empty() && stopping) return;
@@ -75,11 +81,20 @@ void StoreThread::Impl::Loop() {
       log_bytes = 0;
     }
     if (taken.empty() && pieces.empty()) {
-      if (!Idle()) return;
-      idle_done = true;
+      bool more = false;
+      if (!Idle(&more)) return;
+      idle_done = !more;
+      idle_after = more ? absl::ZeroDuration() : kIdleAfter;
+      forgot = absl::Now();
       continue;
     }
     idle_done = false;
+    idle_after = kIdleAfter;
+    if (absl::Now() - forgot >= kForgetEvery) {
+      bool more = false;
+      if (!Forget(&more)) return;
+      forgot = absl::Now();
+    }
     // First: whoever sees a job's end finds all that its commands wrote before it.
     if (!CommitLogs(std::move(pieces))) return;
     if (!taken.empty() && !Commit(std::move(taken))) return;
@@ -87,7 +102,20 @@ void StoreThread::Impl::Loop() {
 }
 
 // Returns, as the others do: false if the store is in doubt; that is told then.
-bool StoreThread::Impl::Idle() {
+bool StoreThread::Impl::Forget(bool* more) {
+  const absl::StatusOr<bool> forgot = store->Forget();
+  if (forgot.ok()) {
+    *more = *forgot;
+    return true;
+  }
+  on_failure(forgot.status());
+  return false;
+}
+
+// `more`: there is more to forget.
+bool StoreThread::Impl::Idle(bool* more) {
+  if (!Forget(more)) return false;
+  if (*more) return true;
   if (const absl::Status status = store->Idle(); !status.ok()) {
     on_failure(status);
     return false;
