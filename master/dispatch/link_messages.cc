@@ -6,6 +6,7 @@
 #include "base/input_batch.h"
 #include "base/json_text.h"
 #include "base/label.h"
+#include "base/resource.h"
 #include "base/result_batch.h"
 #include "base/strings.h"
 #include "base/wire.h"
@@ -20,6 +21,8 @@ constexpr size_t kMaxPoolNameBytes = 64, kMaxPoolErrorBytes = 400;
 // A frame of spans is closed once it holds so much: the first results come back while the rest is
 // sent.
 constexpr size_t kFrameBytes = 1u << 20;
+constexpr uint32_t kMostAgainMs = 86'400'000;
+constexpr uint32_t kMostExitCode = 255;
 
 absl::Status Malformed(std::string_view what) { return absl::InvalidArgumentError(ToAbsl(what)); }
 
@@ -83,6 +86,62 @@ bool AgreeOnFailures(const ResultBatchArrived& arrived, const ResultBatch& body)
     ++next;
   }
   return next == arrived.failed.size();
+}
+
+// A column that may be shorter than others. Returns: what is missing.
+template <typename Column, typename Value>
+Value At(const Column& column, int position, Value missing) {
+  return position < column.size() ? Value(column.Get(position)) : missing;
+}
+
+// The entry that the frame names as its failure number `at`, which the body has, too.
+absl::StatusOr<FailedEntry> TakeFailure(const link::v1::Results::Batch& wire, int at,
+                                        const ResultBatch& body) {
+  FailedEntry failed;
+  failed.position = wire.position(at);
+  const bool cancelled = wire.state(at) == static_cast<uint32_t>(TaskState::kCancelled);
+  if (failed.position >= body.count() ||
+      (!cancelled && wire.state(at) != static_cast<uint32_t>(TaskState::kFailed)))
+    return Malformed("failure out of range");
+  failed.state = cancelled ? TaskState::kCancelled : TaskState::kFailed;
+  failed.reason = static_cast<Reason>(wire.reason(at));
+  failed.exit_code = body.Entry(failed.position, 0).exit_code;
+  failed.permanent = At(wire.permanent(), at, 0u) != 0;
+  const uint32_t again = At(wire.again_after_ms(), at, 0u);
+  if (failed.exit_code > kMostExitCode || again > kMostAgainMs + 1 ||
+      (failed.permanent && again != 0))
+    return Malformed("exit code or next attempt of a failure out of range");
+  if (again > 0) failed.again = absl::Milliseconds(again - 1);
+  if (at < wire.details_size()) failed.details = wire.details(at);
+  if (failed.details.size() > kMaxDetailsBytes) return Malformed("details out of bounds");
+  return failed;
+}
+
+absl::Status TakeFailures(const link::v1::Results::Batch& wire, const ResultBatch& body,
+                          std::vector<FailedEntry>* failed) {
+  const int n = wire.position_size();
+  if (wire.state_size() != n || wire.reason_size() != n || wire.permanent_size() > n ||
+      wire.again_after_ms_size() > n || wire.details_size() > n)
+    return Malformed("columns of failures differ");
+  for (int i = 0; i < n; ++i) {
+    auto one = TakeFailure(wire, i, body);
+    if (!one.ok()) return one.status();
+    if (i > 0 && one->position <= failed->back().position)
+      return Malformed("failures do not ascend");
+    failed->push_back(*std::move(one));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TakeResources(const google::protobuf::Map<std::string, int64_t>& wire,
+                           Resources* resources) {
+  if (wire.size() > kMaxResources) return Malformed("more than 16 resources");
+  for (const auto& [name, amount] : wire) {
+    if (!IsResourceName(name) || amount < 1 || amount > kMostOfAResource)
+      return Malformed("resource out of bounds");
+    resources->emplace(name, amount);
+  }
+  return absl::OkStatus();
 }
 
 // Only what succeeded adds inputs, each with a key, and no more than fits with its output.
@@ -182,6 +241,7 @@ absl::StatusOr<Hello> FromWire(const link::v1::Hello& wire, Epoch epoch) {
   }
   hello.name = wire.name();
   hello.labels.insert(wire.labels().begin(), wire.labels().end());
+  if (absl::Status s = TakeResources(wire.resources(), &hello.resources); !s.ok()) return s;
   if (wire.handlers_size() > 1000) return Malformed("more than 1,000 handlers");
   for (const v1::HandlerOffer& offer : wire.handlers()) {
     if (offer.name().empty() || offer.name().size() > 64 || offer.lane() < 1 ||
@@ -215,9 +275,12 @@ absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch)
   const bool says = wire.running_progress_size() > 0;
   if (says && (wire.running_progress_size() != n || wire.running_note_size() != n))
     return Malformed("columns of progress");
+  if (wire.running_details_size() > n) return Malformed("columns of details");
   for (int i = 0; i < n; ++i) {
-    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i), {}, {}});
+    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i), {}, {}, {}});
     RunningTask& task = beat.running.back();
+    if (i < wire.running_details_size()) task.details = wire.running_details(i);
+    if (task.details.size() > kMaxDetailsBytes) return Malformed("details out of bounds");
     if (!says || wire.running_progress(i) == 0) continue;
     if (wire.running_progress(i) > 1'001 || wire.running_note(i).size() > kMaxProgressNoteBytes)
       return Malformed("progress out of range");
@@ -261,22 +324,7 @@ absl::StatusOr<ResultsArrived> FromWire(const link::v1::Results& wire, const Buf
     const auto parsed = ResultBatch::Parse(out.body);
     if (!parsed.ok()) return parsed.status();
     if (!Covers(out.runs, (*parsed)->body_runs())) return Malformed("runs do not cover the batch");
-    const uint64_t count = (*parsed)->count();
-    const int failed = batch.position_size();
-    if (batch.state_size() != failed || batch.reason_size() != failed)
-      return Malformed("columns of failures differ");
-    uint64_t after = 0;
-    for (int i = 0; i < failed; ++i) {
-      const bool cancelled = batch.state(i) == static_cast<uint32_t>(TaskState::kCancelled);
-      if (batch.position(i) < after || batch.position(i) >= count ||
-          (!cancelled && batch.state(i) != static_cast<uint32_t>(TaskState::kFailed))) {
-        return Malformed("failure out of range");
-      }
-      after = uint64_t{batch.position(i)} + 1;
-      out.failed.push_back({batch.position(i),
-                            cancelled ? TaskState::kCancelled : TaskState::kFailed,
-                            static_cast<Reason>(batch.reason(i))});
-    }
+    if (absl::Status taken = TakeFailures(batch, **parsed, &out.failed); !taken.ok()) return taken;
     if (!AgreeOnFailures(out, **parsed)) return Malformed("failures are not those of the batch");
     if (batch.new_inputs_bytes() > 0) {
       if (batch.new_inputs_bytes() > blob.size() - offset)
@@ -360,6 +408,7 @@ class AssignBuilder {
       std::string brief;
       wire::PutVarintField(1, span.job.value, &brief);
       brief += span.record.view();
+      brief += span.brief.view();
       bytes_ += brief.size();
       wire_.add_jobs(std::move(brief));
       last_job_ = span.job;
@@ -372,7 +421,21 @@ class AssignBuilder {
     wire_.add_birth_counter(span.birth.counter);
     wire_.add_attempt(span.attempt);
     wire_.add_solo(span.solo ? 1 : 0);
+    if (span.front) {
+      while (wire_.front_size() + 1 < wire_.lease_size()) wire_.add_front(0);
+      wire_.add_front(1);
+    }
+    if (!span.details.empty()) {
+      while (wire_.details_size() + 1 < wire_.lease_size()) wire_.add_details();
+      wire_.add_details(span.details);
+    }
     AddInputs(span);
+  }
+  // Of what Add would add.
+  size_t BytesOf(const AssignedSpan& span) const {
+    const size_t job =
+        span.job == last_job_ ? 0 : span.record.size() + span.brief.size() + kJobIdBytes;
+    return job + (span.inputs == nullptr ? 0 : span.inputs->payload_bytes());
   }
 
   AssignFrame Finish() {
@@ -381,6 +444,8 @@ class AssignBuilder {
   }
 
  private:
+  static constexpr size_t kJobIdBytes = 11;
+
   void AddInputs(const AssignedSpan& span) {
     if (span.inputs == nullptr) {
       wire_.add_input_entries(0);
@@ -434,10 +499,9 @@ std::vector<AssignFrame> ToWire(const Assignment& assignment) {
   std::vector<AssignFrame> frames;
   AssignBuilder builder;
   for (const AssignedSpan& span : assignment.spans) {
-    // A span's own inputs are at most one append message, so a frame begun anew always has room for
-    // them.
-    const size_t more = span.inputs == nullptr ? 0 : span.inputs->payload_bytes();
-    if (!builder.empty() && builder.bytes() + more > kFrameBytes) {
+    // A span's own inputs are at most one append message, and a job's brief with what it is to know
+    // of others fits a frame, so one begun anew always has room for them.
+    if (!builder.empty() && builder.bytes() + builder.BytesOf(span) > kFrameBytes) {
       frames.push_back(builder.Finish());
       builder = {};
     }

@@ -131,6 +131,10 @@ def batches():
     for name, (batch, text) in {
             "succeeded": ("lease: 1 first: 0 count: 2 lease: 2 first: 7 count: 1", body), "failed":
             ("lease: [1, 2] first: [0, 7] count: [2, 1] position: 1 state: 6 reason: 1", body + failed),
+            "failure_with_last_words": ("lease: [1, 2] first: [0, 7] count: [2, 1] position: 1 state: 6 reason: 1 again_after_ms: 30001 details: \"at 7\"",
+                                        body + failed),
+            "failure_that_contradicts_itself": ("lease: [1, 2] first: [0, 7] count: [2, 1] position: 1 state: 6 reason: 1 permanent: 1 again_after_ms: 1",
+                                                body + failed),
             "failure_left_out": ("lease: [1, 2] first: [0, 7] count: [2, 1]", body + failed),
             "failure_made_up": ("lease: [1, 2] first: [0, 7] count: [2, 1] position: 1 state: 6 reason: 1", body),
             "other_indexes": ("lease: 1 first: 50 count: 3", body), "time_backwards":
@@ -155,9 +159,11 @@ def links():
     for name, (kind, message, text) in {
             "hello": (b"h", "Hello", hello), "hello_held": (b"h", "Hello", hello + f" held {{{held}}}"),
             "hello_suspects": (b"h", "Hello", hello + f" suspects {{{held}}} culprit_named: true"),
+            "hello_resources": (b"h", "Hello", hello + ' resources {key: "gpu" value: 2000} resources {key: "memory" value: 1000000000000000000}'),
             "hello_unknown_lane": (b"h", "Hello", hello + " lanes {lane: 99}"), "heartbeat":
             (b"b", "Heartbeat", "number: 2 seen_seq: 9 held_count: 6 running_job_id: 4 running_index: 7 running_ms: 1500 lanes {lane: THREAD slots: 4 stuck: 1}"),
             "heartbeat_held": (b"b", "Heartbeat", f"number: 2 held {{{held}}} draining: true"),
+            "heartbeat_details": (b"b", "Heartbeat", 'number: 2 running_job_id: [4, 4] running_index: [7, 8] running_ms: [1500, 1500] running_details: "at 7"'),
             "recalled": (b"c", "Recalled", "lease: [1, 2] first: [3, 4] count: [5, 0]"),
             "release": (b"r", "Release", "lease: 1 first: 3 count: 5"), "run_beyond_a_job":
             (b"r", "Release", "lease: 1 first: 4294967295 count: 4294967295"),
@@ -169,9 +175,15 @@ def links():
     brief = r'jobs: "\010\004\022\006\022\004echo"'
     exec_brief = link("JobBrief", 'job_id: 4 spec {handler: "exec" command {argv: ["wc", "{}"] environment {key: "A" value: "b"}} params {key: "p" value: "v"} time_limit {seconds: 5}} array {start: 1 step: 2 count: 3}')
     quoted = "".join("\\%03o" % b for b in exec_brief)
+    successor = link("JobBrief", 'job_id: 5 spec {handler: "echo"} predecessors {name: "split" index: [0, 7] output_bytes: [1, 2] outputs: "abb"}')
+    too_long = link("JobBrief", 'job_id: 5 spec {handler: "echo"} predecessors {name: "split" index: [0, 7] output_bytes: [1, 3] outputs: "abb"}')
+    quoted_successor, quoted_too_long = ("".join("\\%03o" % b for b in one) for one in (successor, too_long))
     span = "job: 0 lease: 9 first: 3 count: 2 birth_epoch: 1 birth_counter: 2 attempt: 1 "
     for name, text in {
             "lengths": brief + span + "input_bytes: [1, 2] input_entries: 2", "uniform": brief + span + "input_bytes: 1 input_entries: 1",
+            "front_and_details": brief + span + 'input_entries: 0 front: 1 details: "at 7"',
+            "predecessors": f'jobs: "{quoted_successor}"' + span + "input_entries: 0",
+            "predecessors_too_long": f'jobs: "{quoted_too_long}"' + span + "input_entries: 0",
             "array": f'jobs: "{quoted}"' + span + "input_entries: 0 solo: 1", "no_such_job": span + "input_entries: 0",
             "lengths_too_long": brief + span + "input_bytes: [1, 4294967295] input_entries: 2",
             "empty_span": brief + "job: 0 lease: 9 first: 3 count: 0 birth_epoch: 1 birth_counter: 2 attempt: 1 input_entries: 0",

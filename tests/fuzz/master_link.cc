@@ -29,6 +29,9 @@ void CheckHello(const link::v1::Hello& wire) {
   CheckRooms(hello->lanes);
   Require(hello->held.size() == size_t(wire.held().lease_size()), "no held run is left out");
   Require(!hello->worker_id.empty() && hello->worker_id.size() <= 64, "worker_id is bounded");
+  Require(hello->resources.size() <= 16, "resources are bounded");
+  for (const auto& [name, amount] : hello->resources)
+    Require(!name.empty() && name.size() <= 63 && amount > 0, "a resource is bounded");
   for (const HandlerOffer& offer : hello->handlers) {
     Require(offer.lane != Lane::kUnspecified && int(offer.lane) < kLaneCount,
             "a handler has a lane");
@@ -41,6 +44,8 @@ void CheckHeartbeat(const link::v1::Heartbeat& wire) {
   if (beat->held.has_value()) CheckHeld(*beat->held);
   CheckRooms(beat->lanes);
   Require(beat->running.size() <= 1024, "running tasks are bounded");
+  for (const RunningTask& task : beat->running)
+    Require(task.details.size() <= kMaxDetailsBytes, "details are bounded");
 }
 
 void CheckRuns(const absl::StatusOr<std::vector<LeasedRun>>& runs) {

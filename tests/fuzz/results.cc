@@ -28,6 +28,13 @@ void CheckBatch(const ResultBatchArrived& batch) {
   Require(failed.size() == batch.failed.size(), "the failures are those of the body");
   for (size_t i = 0; i < failed.size(); ++i)
     Require(failed[i] == batch.failed[i].position, "a failure stands where the body has it");
+  for (const FailedEntry& entry : batch.failed) {
+    Require(entry.exit_code <= 255 && entry.details.size() <= kMaxDetailsBytes,
+            "what a failure says is bounded");
+    Require(!entry.again.has_value() || (!entry.permanent && *entry.again >= absl::ZeroDuration() &&
+                                         *entry.again <= absl::Hours(24)),
+            "a failure is tried again within a day, or not");
+  }
   uint64_t inputs = 0;
   for (const NewInputs::Part& part : batch.added.parts) {
     Require(part.position < held.size() &&

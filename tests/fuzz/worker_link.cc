@@ -17,6 +17,10 @@ void CheckAssign(const link::v1::Assign& wire, std::string_view blob) {
   for (const AssignedWork& work : *works) {
     Require(work.span.job != nullptr, "a span has a job");
     Require(work.span.run.count > 0 && Sound(work.span.run), "a span lies within a job");
+    for (const PredecessorResults& predecessor : work.span.job->predecessors)
+      Require(
+          predecessor.name.find_first_of("/.") == std::string::npos && !predecessor.name.empty(),
+          "a predecessor has the name of a folder");
     // The first few and the last are enough: spans without bytes may be huge.
     const uint32_t count = work.span.run.count;
     for (uint32_t i = 0; i < count && i < 100; ++i) bytes += work.span.inputs.At(i).size();

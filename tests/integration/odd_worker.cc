@@ -106,6 +106,46 @@ reeve::Async<std::string> NarrateAsync(reeve::AsyncContext& task, std::string in
   co_return std::string("done");
 }
 
+// What an attempt of `say` comes to: `permanent`, `again` for the first three attempts that the
+// file its second word names has counted, `details` for the first attempt, which leaves some.
+absl::StatusOr<std::string> Say(reeve::AttemptContext& task, const std::string& input) {
+  if (input == "permanent") return reeve::Permanent(absl::InternalError("never"));
+  if (input.rfind("again ", 0) == 0) {
+    const std::string file = input.substr(6);
+    std::ofstream(file, std::ios::app) << "x";
+    const auto attempts = std::filesystem::file_size(file);
+    if (attempts < 4) return reeve::AgainAfter(absl::Milliseconds(10), "later");
+    return std::to_string(attempts);
+  }
+  if (input == "details" && task.attempt() == 1) {
+    if (absl::Status s = task.KeepDetails("at 7"); !s.ok()) return s;
+    return absl::InternalError("once more");
+  }
+  if (input == "details") return std::string(task.details());
+  return std::string(task.predecessor_result("first", 1).value_or("none"));
+}
+
+absl::StatusOr<std::string> SayInThread(reeve::TaskContext& task, std::string_view input) {
+  return Say(task, std::string(input));
+}
+
+reeve::Async<absl::StatusOr<std::string>> SayAsync(reeve::AsyncContext& task, std::string input) {
+  co_return Say(task, input);
+}
+
+// Works until it is told to end.
+absl::StatusOr<std::string> Endless(reeve::TaskContext& task, std::string_view) {
+  while (task.Sleep(absl::Seconds(1))) {
+  }
+  return std::string("ended well");
+}
+
+reeve::Async<std::string> EndlessAsync(reeve::AsyncContext& task, std::string) {
+  while (co_await task.Sleep(absl::Seconds(1))) {
+  }
+  co_return std::string("ended well");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -119,5 +159,11 @@ int main(int argc, char** argv) {
   worker.Handle("narrate-isolated", NarrateInThread, {.isolation = reeve::Isolation::kProcess});
   worker.HandleAsync("narrate-async", NarrateAsync);
   worker.HandleAsync("tally-async", TallyAsync);
+  worker.Handle("say", SayInThread);
+  worker.Handle("say-isolated", SayInThread, {.isolation = reeve::Isolation::kProcess});
+  worker.HandleAsync("say-async", SayAsync);
+  worker.Handle("endless", Endless);
+  worker.Handle("endless-isolated", Endless, {.isolation = reeve::Isolation::kProcess});
+  worker.HandleAsync("endless-async", EndlessAsync);
   return worker.Main(argc, argv);
 }

@@ -346,31 +346,32 @@ void Agent::On(absl::Duration, agent::Reported& event) {
   EndIfFinished(event.span);
   if (!wanted) return;  // Dropped by the master meanwhile.
   batch.content.failed = std::move(event.failed);
+  batch.content.details_bytes = event.details_bytes;
   batch.content.run_time = event.run_time;
   batch.content.body = std::move(event.body);
   batch.content.added = std::move(event.added);
   batch.content.new_inputs_bytes = event.new_inputs_bytes;
   batch.content.counted = std::move(event.counted);
-  unacknowledged_bytes_ += batch.content.body.size();
+  unacknowledged_bytes_ += batch.content.bytes();
   to_send_.insert(batch.content.number);
   batches_.emplace(batch.content.number, std::move(batch));
 }
 
 bool Agent::MayGo(const Batch& batch) const {
   return batch.on_its_way || on_its_way_bytes_ == 0 ||
-         on_its_way_bytes_ + batch.content.body.size() <= options_.window_bytes;
+         on_its_way_bytes_ + batch.content.bytes() <= options_.window_bytes;
 }
 
 void Agent::SetOnItsWay(Batch* batch, bool on_its_way) {
   if (batch->on_its_way == on_its_way) return;
   batch->on_its_way = on_its_way;
-  const uint64_t bytes = batch->content.body.size();
+  const uint64_t bytes = batch->content.bytes();
   on_its_way_bytes_ += on_its_way ? bytes : -bytes;
 }
 
 void Agent::Forget(std::map<uint64_t, Batch>::iterator batch) {
   SetOnItsWay(&batch->second, false);
-  unacknowledged_bytes_ -= batch->second.content.body.size();
+  unacknowledged_bytes_ -= batch->second.content.bytes();
   to_send_.erase(batch->first);
   batches_.erase(batch);
 }

@@ -122,6 +122,9 @@ struct Failed {
   uint32_t position = 0;
   TaskState state = TaskState::kFailed;
   Reason reason = Reason::kNone;
+  bool permanent = false;               // Trying again cannot help, says the handler.
+  std::optional<absl::Duration> again;  // Or: try again after so long, and do not count it.
+  std::string details;                  // For the next attempt.
 };
 
 // New inputs that an entry of a batch adds to its job.
@@ -135,6 +138,7 @@ struct Reported {
   SpanKey span;
   std::vector<Run> runs;
   std::vector<Failed> failed;
+  uint64_t details_bytes = 0;  // Of `failed`.
   absl::Duration run_time;
   Buffer body;  // The results and, behind them, the new inputs.
   std::vector<Added> added;
@@ -207,11 +211,15 @@ struct AgentEffects {
     JobId job;
     std::vector<AgentLeased> runs;
     std::vector<agent::Failed> failed;
+    uint64_t details_bytes = 0;
     absl::Duration run_time;
     Buffer body;  // As in Reported.
     std::vector<agent::Added> added;
     uint32_t new_inputs_bytes = 0;
     std::vector<CountedEntry> counted;
+
+    // That count against the bounds.
+    uint64_t bytes() const { return body.size() + details_bytes; }
   };
 
   std::optional<Hello> hello;

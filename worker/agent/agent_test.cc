@@ -31,11 +31,13 @@ class AgentTest : public testing::Test {
     Step(agent::Assigned{JobId(1), LeaseSeq(lease), run, {Epoch(1), 1}, 1, Lane::kThread, lease});
     return effects_.starts.empty() ? SpanKey() : effects_.starts.back().span;
   }
-  void Report(SpanKey span, reeve::Run run, const std::string& body = "result") {
+  void Report(SpanKey span, reeve::Run run, const std::string& body = "result",
+              uint64_t details_bytes = 0) {
     agent::Reported report;
     report.span = span;
     report.runs = {run};
     report.body = Buffer(body);
+    report.details_bytes = details_bytes;
     Step(std::move(report));
   }
 
@@ -160,6 +162,43 @@ TEST_F(AgentTest, AResultLargerThanTheWindowGoesAlone) {
   EXPECT_EQ(effects_.results.size(), 0u);
   Step(agent::ResultsAcked{{large}});
   EXPECT_EQ(effects_.results.size(), 1u);
+}
+
+TEST_F(AgentTest, DetailsCountAgainstTheWindowAsResultsDo) {
+  Begin();
+  Join();
+  const SpanKey span = Assign(1, {0, 10});
+  Report(span, {0, 1}, "result", AgentOptions().window_bytes);
+  ASSERT_EQ(effects_.results.size(), 1u);
+  EXPECT_EQ(effects_.results[0].details_bytes, AgentOptions().window_bytes);
+  const uint64_t large = effects_.results[0].number;
+  Report(span, {1, 1});
+  EXPECT_EQ(effects_.results.size(), 0u);
+  Step(agent::ResultsAcked{{large}});
+  EXPECT_EQ(effects_.results.size(), 1u);
+}
+
+TEST_F(AgentTest, WhatAFailureSaysStaysWithItUntilItIsAcknowledged) {
+  Begin();
+  Join();
+  agent::Reported report;
+  report.span = Assign(5, {0, 1});
+  report.runs = {{0, 1}};
+  agent::Failed failed;
+  failed.again = absl::Seconds(30);
+  failed.details = "at 7";
+  report.failed = {failed};
+  report.body = Buffer(std::string("result"));
+  Step(std::move(report));
+  ASSERT_EQ(effects_.results.size(), 1u);
+  agent_.Step(now_, agent::AskedWho{});
+  number_ = agent_.TakeEffects(now_).hello->number;
+  Join(2, {{JobId(1), {0, 1}, LeaseSeq(9)}});
+  ASSERT_EQ(effects_.results.size(), 1u) << "a new master has not heard it";
+  ASSERT_EQ(effects_.results[0].failed.size(), 1u);
+  EXPECT_FALSE(effects_.results[0].failed[0].permanent);
+  EXPECT_EQ(effects_.results[0].failed[0].again, absl::Seconds(30));
+  EXPECT_EQ(effects_.results[0].failed[0].details, "at 7");
 }
 
 TEST_F(AgentTest, ARecallIsAnsweredWithWhatTheLaneTrulyCut) {

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "absl/time/clock.h"
@@ -20,6 +22,8 @@
 #include "reeve/isolation/v1/isolation.pb.h"
 #include "worker/isolation/frames.h"
 #include "worker/lanes/attempt_additions.h"
+#include "worker/lanes/lane.h"
+#include "worker/sdk/verdict.h"
 
 namespace reeve {
 namespace {
@@ -79,6 +83,21 @@ class IsolatedContext final : public TaskContext {
     said.set_note(std::string(Beginning(note, kMaxProgressNoteBytes)));
     Say(std::move(said));
   }
+  std::string_view details() const override { return task_.details(); }
+  absl::Status KeepDetails(std::string_view details) override {
+    if (absl::Status s = CheckDetails(details); !s.ok()) return s;
+    pb::IsolatedOutcome said;
+    said.set_keeps_details(true);
+    said.set_details(std::string(details));
+    Say(std::move(said));
+    return absl::OkStatus();
+  }
+  std::optional<std::string_view> predecessor_result(std::string_view name,
+                                                     TaskIndex index) const override {
+    const auto [it, is_new] = results_.try_emplace({std::string(name), index});
+    if (is_new) it->second = AskForResult(name, index);
+    return it->second;
+  }
   absl::StatusOr<std::string> ScratchFolder() override {
     if (!scratch_.empty()) return scratch_;
     pb::IsolatedOutcome asked;
@@ -92,6 +111,8 @@ class IsolatedContext final : public TaskContext {
     return scratch_ = answer.path();
   }
   bool cancelled() const override { return is_cancelled.load(std::memory_order_relaxed); }
+  // The worker does not say why it told the task to end.
+  bool discarded() const override { return false; }
   bool Sleep(absl::Duration duration) override {
     // SIGTERM is blocked outside of the wait, so that one that comes just before it is not missed.
     sigset_t terminate, before;
@@ -108,7 +129,19 @@ class IsolatedContext final : public TaskContext {
   }
 
  private:
-  void Say(pb::IsolatedOutcome said) {
+  std::optional<std::string> AskForResult(std::string_view name, TaskIndex index) const {
+    pb::IsolatedOutcome asked;
+    asked.set_wants_result(true);
+    asked.set_predecessor(std::string(name));
+    asked.set_result_index(index);
+    Say(std::move(asked));
+    std::string frame;
+    pb::IsolatedResult answer;
+    if (!ReceiveFrame(fd_, &frame) || !answer.ParseFromString(frame) || !answer.found())
+      return std::nullopt;
+    return std::move(*answer.mutable_result());
+  }
+  void Say(pb::IsolatedOutcome said) const {
     said.set_goes_on(true);
     (void)SendFrame(fd_, said.SerializeAsString());  // A worker that is gone ends this process.
   }
@@ -118,6 +151,8 @@ class IsolatedContext final : public TaskContext {
   const int fd_;
   std::map<std::string, std::string> params_;
   std::string scratch_;
+  // Asked for so far.
+  mutable std::map<std::pair<std::string, TaskIndex>, std::optional<std::string>> results_;
   absl::Time next_progress_ = absl::InfinitePast();
 };
 
@@ -170,6 +205,9 @@ pb::IsolatedOutcome OutcomeOf(absl::StatusOr<std::string> returned,
     outcome.set_message(
         std::string(Beginning(ToStd(returned.status().message()), kMaxFailureBytes)));
     outcome.set_reason(ErrorReason(returned.status()));
+    outcome.set_permanent(IsPermanent(returned.status()));
+    if (const auto wait = AgainWait(returned.status()); wait.has_value())
+      outcome.set_again_after_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(*wait)) + 1);
   }
   outcome.set_resident_bytes(ResidentBytes());
   return outcome;

@@ -20,6 +20,7 @@
 #include "base/strings.h"
 #include "reeve/isolation/v1/isolation.pb.h"
 #include "worker/isolation/frames.h"
+#include "worker/sdk/verdict.h"
 
 extern char** environ;
 
@@ -46,6 +47,7 @@ std::string EncodeTask(const std::string& handler, TaskContext& task, std::strin
   message.mutable_params()->insert(task.params().begin(), task.params().end());
   message.set_input(input.data(), input.size());
   message.set_accepts_inputs(task.accepts_inputs());
+  message.set_details(std::string(task.details()));
   return message.SerializeAsString();
 }
 
@@ -61,9 +63,13 @@ absl::StatusOr<std::string> ReturnedBy(TaskContext& task, pb::IsolatedOutcome ou
     }
     return std::move(*outcome.mutable_output());
   }
+  if (outcome.again_after_ms() > 0)
+    return AgainAfter(absl::Milliseconds(outcome.again_after_ms() - 1), outcome.message());
   const auto code = static_cast<absl::StatusCode>(outcome.code());
-  if (outcome.reason().empty()) return absl::Status(code, outcome.message());
-  return MakeError(code, outcome.reason(), outcome.message());
+  const absl::Status error = outcome.reason().empty()
+                                 ? absl::Status(code, outcome.message())
+                                 : MakeError(code, outcome.reason(), outcome.message());
+  return outcome.permanent() ? Permanent(error) : error;
 }
 
 // A child that ended by itself in the middle of a task.
@@ -176,6 +182,14 @@ class ChildPool::Child {
 void ChildPool::PassOn(TaskContext& task, const pb::IsolatedOutcome& said, Child& child) {
   if (said.logs()) task.Log(said.line());
   if (said.progresses()) task.Progress(said.done(), said.note());
+  if (said.keeps_details()) (void)task.KeepDetails(said.details());
+  if (said.wants_result()) {
+    pb::IsolatedResult answer;
+    const auto result = task.predecessor_result(said.predecessor(), said.result_index());
+    answer.set_found(result.has_value());
+    if (result.has_value()) answer.set_result(std::string(*result));
+    child.Send(answer.SerializeAsString());
+  }
   if (!said.wants_scratch()) return;
   pb::IsolatedScratch answer;
   const auto folder = task.ScratchFolder();
@@ -216,6 +230,7 @@ absl::StatusOr<std::string> ChildPool::Run(const std::string& handler, const Han
     child->Send(frame);  // If it is gone already, the wait below tells why.
   }
   absl::Time kill_at = absl::InfiniteFuture();
+  bool is_told = false;  // To end. A cancellation after the soft time limit is not told again.
   pb::IsolatedOutcome outcome;
   for (;;) {
     const absl::Time now = absl::Now();
@@ -229,13 +244,11 @@ absl::StatusOr<std::string> ChildPool::Run(const std::string& handler, const Han
       return MakeError(absl::StatusCode::kDeadlineExceeded, ToString(Reason::kTimeout),
                        "the time limit passed");
     }
-    if (task.cancelled() && kill_at == absl::InfiniteFuture()) {
-      child->Signal(SIGTERM);
+    if (task.cancelled() && !std::exchange(is_told, true)) child->Signal(SIGTERM);
+    if (task.discarded() && kill_at == absl::InfiniteFuture())
       kill_at = now + options_.cancel_grace;
-    }
   }
-  const bool reusable = kill_at == absl::InfiniteFuture() &&
-                        child->tasks() < limits.recycle_after_tasks &&
+  const bool reusable = !is_told && child->tasks() < limits.recycle_after_tasks &&
                         outcome.resident_bytes() <= limits.recycle_above_bytes;
   if (reusable) GiveBack(std::move(child));
   return ReturnedBy(task, std::move(outcome));

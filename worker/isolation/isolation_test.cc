@@ -57,6 +57,17 @@ absl::StatusOr<std::string> Ordered(TaskContext& task, std::string_view input) {
     (void)task.AddInput(KeyOf("k"), "new");
     return absl::InternalError("failed");
   }
+  if (input == "permanent") return Permanent(absl::InternalError("never"));
+  if (input == "again") return AgainAfter(absl::Milliseconds(1'500), "later");
+  if (input == "details") {
+    if (absl::Status s = task.KeepDetails(StrCat(task.details(), "+")); !s.ok()) return s;
+    return task.KeepDetails(std::string(kMaxDetailsBytes + 1, 'd'));
+  }
+  if (input == "predecessor") {
+    return StrCat(task.predecessor_result("split", 7).value_or("none"), ",",
+                  task.predecessor_result("split", 8).value_or("none"), ",",
+                  task.predecessor_result("split", 7).value_or("none"));
+  }
   if (input == "wait") return task.Sleep(absl::Hours(1)) ? "slept" : "woken";
   return std::string(input);
 }
@@ -78,7 +89,19 @@ class FakeTask final : public TaskContext {
   }
   const std::map<std::string, std::string>& params() const override { return params_; }
   absl::Time deadline() const override { return deadline_; }
-  bool cancelled() const override { return is_cancelled_; }
+  bool cancelled() const override { return is_cancelled_ || is_told_to_end_; }
+  bool discarded() const override { return is_cancelled_; }
+  std::string_view details() const override { return details_; }
+  absl::Status KeepDetails(std::string_view details) override {
+    details_ = details;
+    return absl::OkStatus();
+  }
+  std::optional<std::string_view> predecessor_result(std::string_view name,
+                                                     TaskIndex index) const override {
+    ++asked_;
+    if (name != "split" || index != 7) return std::nullopt;
+    return "seven";
+  }
   bool Sleep(absl::Duration) override { return true; }
   bool accepts_inputs() const override { return accepts_; }
   absl::Status AddInput(const InputKey& key, std::string_view input) override {
@@ -92,7 +115,9 @@ class FakeTask final : public TaskContext {
 
   std::map<std::string, std::string> params_ = {{"p", "v"}};
   absl::Time deadline_ = absl::InfiniteFuture();
-  std::atomic<bool> is_cancelled_{false};
+  std::atomic<bool> is_cancelled_{false}, is_told_to_end_{false};
+  std::string details_ = "before";
+  mutable int asked_ = 0;
   bool accepts_ = true;
   std::vector<std::pair<InputKey, std::string>> added_;
   std::vector<std::pair<std::string, int64_t>> counted_;
@@ -180,6 +205,36 @@ TEST_F(IsolationTest, ACancelledTaskWakesUpAndOneThatIgnoresItIsKilled) {
   task_.is_cancelled_ = true;
   EXPECT_EQ(*Run("wait"), "woken");
   EXPECT_TRUE(absl::IsCancelled(Run("spin").status()));
+}
+
+TEST_F(IsolationTest, ATaskPastItsSoftLimitIsToldAndWhatItReturnsCounts) {
+  task_.is_told_to_end_ = true;
+  EXPECT_EQ(*Run("wait"), "woken");
+  task_.deadline_ = absl::Now() + absl::Milliseconds(500);  // Longer than the grace of a cancel.
+  EXPECT_EQ(ErrorReason(Run("spin").status()), "TIMEOUT");
+}
+
+TEST_F(IsolationTest, WhatAChildSaysOfTryingAgainComesBack) {
+  const absl::Status never = Run("permanent").status();
+  EXPECT_TRUE(IsPermanent(never));
+  EXPECT_EQ(never.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(never.message(), "never");
+  const absl::Status later = Run("again").status();
+  EXPECT_FALSE(IsPermanent(later));
+  EXPECT_EQ(AgainWait(later), absl::Milliseconds(1'500));
+  EXPECT_EQ(later.message(), "later");
+  EXPECT_FALSE(IsPermanent(Run("error").status()));
+  EXPECT_EQ(AgainWait(Run("error").status()), std::nullopt);
+}
+
+TEST_F(IsolationTest, AChildGetsDetailsAndLeavesThemWithinTheBound) {
+  EXPECT_EQ(Run("details").status().message(), "details have at most 1024 bytes, these have 1025");
+  EXPECT_EQ(task_.details_, "before+");
+}
+
+TEST_F(IsolationTest, AChildAsksForAResultOfAPredecessorOnce) {
+  EXPECT_EQ(*Run("predecessor"), "seven,none,seven");
+  EXPECT_EQ(task_.asked_, 2);
 }
 
 TEST_F(IsolationTest, AChildIsReplacedAfterItsTasksAndAboveItsSize) {

@@ -47,6 +47,30 @@ struct AsyncLane::Impl {
           work(std::move(its_work)) {}
 
     absl::Time deadline() const override { return until; }
+    bool cancelled() const override { return is_told_to_end; }
+    uint64_t StartSleep(absl::Duration duration, std::function<void(bool)> done) override {
+      const uint64_t number = next_sleep++;
+      Sleeper& sleeper = sleepers[number];
+      sleeper.done = std::move(done);
+      sleeper.timer = lane.loop->CallAfter(duration, [this, number] { Wake(number); });
+      return number;
+    }
+    void StopSleep(uint64_t number) override {
+      const auto sleeper = sleepers.extract(number);
+      if (!sleeper.empty()) lane.loop->ForgetCall(sleeper.mapped().timer);
+    }
+    void Wake(uint64_t number) {
+      const auto sleeper = sleepers.extract(number);
+      lane.loop->ForgetCall(sleeper.mapped().timer);
+      sleeper.mapped().done(!is_told_to_end);
+    }
+    // Those that sleep now are woken; later ones sleep as long as they want, to end well.
+    void TellToEnd() {
+      is_told_to_end = true;
+      const uint64_t end = next_sleep;
+      while (!has_ended && !sleepers.empty() && sleepers.begin()->first < end)
+        Wake(sleepers.begin()->first);
+    }
     void Post(std::function<void()> call) override { lane.loop->Post(std::move(call)); }
     uint64_t CallAfter(absl::Duration duration, std::function<void()> call) override {
       return lane.loop->CallAfter(duration, std::move(call));
@@ -80,11 +104,18 @@ struct AsyncLane::Impl {
     const std::shared_ptr<Work> work;
     absl::Duration began;  // Set once, before others see it.
     absl::Time began_wall, until = absl::InfiniteFuture();
+    struct Sleeper {
+      uint64_t timer = 0;
+      std::function<void(bool)> done;
+    };
+    std::map<uint64_t, Sleeper> sleepers;  // Loop only, as the next two. Outlive the coroutine.
+    uint64_t next_sleep = 1;
+    bool is_told_to_end = false;
     std::optional<Async<>> coroutine;
     absl::StatusOr<std::string> returned = absl::UnknownError("");
     AttemptAdditions additions;
     ProgressCell progress;
-    uint64_t limit_timer = 0;
+    uint64_t limit_timer = 0, soft_timer = 0;
     bool cancel_asked = false;  // Under mu.
     bool has_ended = false;     // Loop only.
   };
@@ -101,6 +132,7 @@ struct AsyncLane::Impl {
     Attempt* attempt;
     ResultEntry entry;
     std::string output, message;
+    LastWords words;
   };
 
   Options options;
@@ -218,6 +250,8 @@ void AsyncLane::Impl::Begin(Attempt& attempt) {
       Destroy(attempt, TaskState::kFailed, Reason::kTimeout, "the time limit passed");
     });
   }
+  if (const absl::Duration soft = span.job->soft_time_limit; soft != absl::InfiniteDuration())
+    attempt.soft_timer = loop->CallAfter(soft, [&attempt] { attempt.TellToEnd(); });
   char digits[24];
   attempt.coroutine = Drive(&attempt, std::string(InputOf(span, attempt.index(), digits)));
   Enter(attempt, [&attempt] { attempt.coroutine->Start(); });
@@ -226,7 +260,7 @@ void AsyncLane::Impl::Begin(Attempt& attempt) {
 void AsyncLane::Impl::OnReturned(Attempt& attempt) {
   Ended outcome;
   TakeReturned(std::move(attempt.returned), attempt.additions, &outcome.entry, &outcome.output,
-               &outcome.message);
+               &outcome.message, &outcome.words);
   End(attempt, std::move(outcome));
 }
 
@@ -245,6 +279,9 @@ void AsyncLane::Impl::Destroy(Attempt& attempt, TaskState state, Reason reason,
 void AsyncLane::Impl::End(Attempt& attempt, Ended outcome) {
   attempt.has_ended = true;
   loop->ForgetCall(attempt.limit_timer);
+  loop->ForgetCall(attempt.soft_timer);
+  if (outcome.entry.state != TaskState::kSucceeded)
+    outcome.words.details = attempt.progress.Get(0, attempt.work->span.details).details;
   outcome.attempt = &attempt;
   outcome.entry.index = attempt.index();
   outcome.entry.attempt = attempt.work->span.attempt;
@@ -282,7 +319,7 @@ void AsyncLane::Impl::Report(std::vector<Ended> together, const std::string& nam
     AttemptAdditions& additions = one.attempt->additions;
     if (!builder.empty() && builder.bytes() + one.output.size() + additions.cost() > kReportBytes)
       sink->OnReport(builder.Finish(name));
-    builder.Add(one.entry, &additions);
+    builder.Add(one.entry, &additions, &one.words);
   }
   sink->OnReport(builder.Finish(name));
 }
@@ -349,7 +386,7 @@ void AsyncLane::Start(LaneSpan span) {
   {
     MutexLock lock(&impl_->mu);
     impl_->works[work->span.key] = work;
-    impl_->queue.push_back(std::move(work));
+    Enqueue(&impl_->queue, std::move(work));
   }
   impl_->loop->Post([] {});  // Settles.
 }
@@ -406,8 +443,8 @@ std::vector<RunningAttempt> AsyncLane::Running(absl::Duration at_least, size_t l
     for (const auto& [key, work] : impl_->works) {
       for (const auto& [index, attempt] : work->attempts) {
         if (now - attempt->began >= at_least)
-          running.push_back(
-              {attempt->job(), index, now - attempt->began, attempt->progress.Get(0)});
+          running.push_back({attempt->job(), index, now - attempt->began,
+                             attempt->progress.Get(0, work->span.details)});
       }
     }
   }

@@ -256,6 +256,83 @@ TEST_F(AsyncLaneTest, NewInputsComeWithTheResultsThatAddedThem) {
   EXPECT_EQ(sink_.inputs(), expected);
 }
 
+TEST_F(AsyncLaneTest, AFailedAttemptSaysWhetherAndWhenToTryAgainAndLeavesDetails) {
+  AsyncLane& lane = Begin([](AsyncContext& task, std::string) -> Async<Result> {
+    if (task.index() == 0) co_return Permanent(absl::InternalError("never"));
+    if (absl::Status s = task.KeepDetails(StrCat("own after ", task.details())); !s.ok())
+      co_return s;
+    if (task.index() == 1) co_return AgainAfter(absl::Seconds(30), "later");
+    co_await task.Sleep(absl::Hours(1));
+    co_return "";
+  });
+  LaneSpan span = ArraySpan("handler", 3, 1, absl::Milliseconds(50));
+  span.details = "before";
+  lane.Start(std::move(span));
+  const auto outcomes = sink_.WaitFor(3);
+  EXPECT_TRUE(outcomes.at(0).words.permanent);
+  EXPECT_EQ(outcomes.at(0).words.details, "before");
+  EXPECT_FALSE(outcomes.at(1).words.permanent);
+  EXPECT_EQ(outcomes.at(1).words.again, absl::Seconds(30));
+  EXPECT_EQ(outcomes.at(1).words.details, "own after before");
+  EXPECT_EQ(outcomes.at(2).reason, Reason::kTimeout);
+  EXPECT_EQ(outcomes.at(2).words.again, std::nullopt);
+  EXPECT_EQ(outcomes.at(2).words.details, "own after before");
+}
+
+TEST_F(AsyncLaneTest, ASoftLimitWakesWhatSleepsAndWhatIsReturnedCounts) {
+  AsyncLane& lane = Begin([](AsyncContext& task, std::string) -> Async<Result> {
+    if (task.cancelled() || !co_await task.Sleep(absl::Milliseconds(1))) co_return "told too early";
+    if (task.index() == 0) co_return "quick";
+    if (co_await task.Sleep(absl::Hours(1)) || !task.cancelled()) co_return "not told";
+    // There is time to end well.
+    if (co_await task.Sleep(absl::Milliseconds(1))) co_return "not told again";
+    co_return "ended well";
+  });
+  lane.Start(With(ArraySpan("handler", 100, 1, absl::Hours(2)),
+                  [](JobContext& job) { job.soft_time_limit = absl::Milliseconds(200); }));
+  for (const auto& [index, outcome] : sink_.WaitFor(100))
+    EXPECT_EQ(outcome.output, index == 0 ? "quick" : "ended well");
+}
+
+TEST_F(AsyncLaneTest, AfterTheSoftLimitTheTimeLimitStillEndsTheTask) {
+  AsyncLane& lane = Begin([this](AsyncContext& task, std::string) -> Async<Result> {
+    co_await gate_.Pass(task);
+    co_return "";
+  });
+  lane.Start(With(ArraySpan("handler", 1, 1, absl::Milliseconds(60)),
+                  [](JobContext& job) { job.soft_time_limit = absl::Milliseconds(10); }));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).reason, Reason::kTimeout);
+}
+
+TEST_F(AsyncLaneTest, WhatGoesToTheFrontRunsBeforeWhatWaitsInTheOrderItCame) {
+  std::vector<TaskIndex> order;
+  std::latch begun(1);
+  AsyncLane& lane = Begin(
+      [&](AsyncContext& task, std::string) -> Async<Result> {
+        order.push_back(task.index());
+        if (task.index() == 0) {
+          begun.count_down();
+          co_await gate_.Pass(task);
+        }
+        co_return "";
+      },
+      {.slots = 1});
+  const auto start = [&lane](TaskIndex index, bool front) {
+    LaneSpan span = ArraySpan("handler", 1, index + 1);
+    span.run = {index, 1};
+    span.front = front;
+    lane.Start(std::move(span));
+  };
+  start(0, false);
+  begun.wait();
+  start(1, false);
+  start(2, true);
+  start(3, true);
+  loop_.Post([this] { gate_.Open(); });
+  sink_.WaitFor(4);
+  EXPECT_EQ(order, (std::vector<TaskIndex>{0, 2, 3, 1}));
+}
+
 TEST_F(AsyncLaneTest, AnUnknownHandlerFails) {
   Begin([](AsyncContext&, std::string) -> Async<Result> { co_return ""; });
   lane_->Start(ArraySpan("other", 1));

@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<std::string>> ArgvOf(const CommandSpec& command, cons
 }
 
 std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
-                                       const std::string& scratch) {
+                                       const std::string& scratch, const std::string& results) {
   static const std::vector<std::string> inherited = InheritedEnvironment();
   const JobContext& job = *span.job;
   std::vector<std::string> environment;
@@ -81,6 +81,9 @@ std::vector<std::string> EnvironmentOf(const LaneSpan& span, TaskIndex index,
   environment.push_back(StrCat("REEVE_SCRATCH_DIR=", scratch));
   environment.push_back(StrCat("REEVE_RESULT_FILE=", ResultFileOf(scratch)));
   environment.push_back(StrCat("REEVE_PROGRESS_FD=", kProgressFd));
+  if (!results.empty()) environment.push_back(StrCat("REEVE_RESULTS_DIR=", results));
+  if (!span.details.empty() && span.details.find('\0') == std::string::npos)
+    environment.push_back(StrCat("REEVE_DETAILS=", span.details));
   if (job.is_array) {
     environment.push_back(StrCat("REEVE_ARRAY_VALUE=",
                                  job.array_start + static_cast<int64_t>(index) * job.array_step));
@@ -110,13 +113,14 @@ absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Templa
                                               TaskIndex index, std::string_view input,
                                               const std::string& scratch,
                                               const CommandSpec::Limits& most,
-                                              const SecretsFolder* secrets) {
+                                              const SecretsFolder* secrets,
+                                              const std::string& results) {
   const CommandSpec& command = span.job->command;
   auto argv = ArgvOf(command, words, index, input);
   if (!argv.ok()) return argv.status();
   SpawnRequest request;
   request.argv = *std::move(argv);
-  request.environment = EnvironmentOf(span, index, scratch);
+  request.environment = EnvironmentOf(span, index, scratch, results);
   if (absl::Status s = AddSecrets(*span.job, secrets, &request.environment); !s.ok()) return s;
   request.working_directory =
       command.working_directory.empty() ? scratch : command.working_directory;

@@ -23,13 +23,15 @@ Template TemplateOf(const CommandSpec& command);
 
 // All of the request but its id and descriptors. `scratch`: the attempt's folder, where the command
 // runs unless the job names another. `most`: what the worker's owner lets commands use; `secrets`:
-// what it keeps for them, null: nothing. Errors: INVALID_ARGUMENT  the input gives no command;
+// what it keeps for them, null: nothing; `results`: the folder with those of other jobs, "": none.
+// Errors: INVALID_ARGUMENT  the input gives no command;
 // PERMISSION_DENIED  a secret that the worker does not have.
 absl::StatusOr<SpawnRequest> MakeSpawnRequest(const LaneSpan& span, const Template& words,
                                               TaskIndex index, std::string_view input,
                                               const std::string& scratch,
                                               const CommandSpec::Limits& most = {},
-                                              const SecretsFolder* secrets = nullptr);
+                                              const SecretsFolder* secrets = nullptr,
+                                              const std::string& results = {});
 
 // Of the result file ($REEVE_RESULT_FILE), in the scratch folder.
 inline constexpr std::string_view kResultFile = ".reeve-result";

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/strings.h"
+#include "worker/sdk/verdict.h"
 
 namespace reeve {
 namespace {
@@ -22,10 +23,12 @@ Reason ReasonOf(const absl::Status& status) {
 }  // namespace
 
 void TakeReturned(absl::StatusOr<std::string> returned, const AttemptAdditions& additions,
-                  ResultEntry* entry, std::string* output, std::string* message) {
+                  ResultEntry* entry, std::string* output, std::string* message, LastWords* words) {
   entry->state = TaskState::kFailed;
   if (!returned.ok()) {
     entry->reason = ReasonOf(returned.status());
+    words->permanent = IsPermanent(returned.status());
+    if (!words->permanent) words->again = AgainWait(returned.status());
     *message = std::string(Beginning(ToStd(returned.status().message()), kMaxFailureBytes));
   } else if (returned->size() + additions.cost() > kMaxPayloadBytes) {
     entry->reason = Reason::kResultTooLarge;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
+
 namespace reeve {
 
 std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]) {
@@ -12,6 +14,22 @@ std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[2
   const int64_t value = job.array_start + static_cast<int64_t>(index) * job.array_step;
   const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
   return {digits, static_cast<size_t>(end - digits)};
+}
+
+std::optional<std::string_view> FindResult(const JobContext& job, std::string_view name,
+                                           TaskIndex index) {
+  for (const PredecessorResults& predecessor : job.predecessors) {
+    if (predecessor.name != name) continue;
+    const auto it = predecessor.results.find(index);
+    if (it != predecessor.results.end()) return it->second;
+  }
+  return std::nullopt;
+}
+
+absl::Status CheckDetails(std::string_view details) {
+  if (details.size() <= kMaxDetailsBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      StrCat("details have at most ", kMaxDetailsBytes, " bytes, these have ", details.size()));
 }
 
 std::vector<RunningAttempt> Longest(std::vector<RunningAttempt> running, size_t limit) {

@@ -11,14 +11,18 @@
 #ifndef REEVE_WORKER_LANES_LANE_H_
 #define REEVE_WORKER_LANES_LANE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/buffer.h"
 #include "base/ids.h"
@@ -43,6 +47,12 @@ struct CommandSpec {
   Limits limits;
 };
 
+// Results of a job that another one depends on.
+struct PredecessorResults {
+  std::string name;  // 1 to 64 of A-Z, a-z, 0-9, `_`, `-`.
+  std::map<TaskIndex, std::string> results;
+};
+
 // What a worker knows of a job: from link.v1.JobBrief, parsed once per session and job. Immutable,
 // shared.
 struct JobContext {
@@ -52,6 +62,7 @@ struct JobContext {
   CommandSpec command;  // For the handler `exec`.
   std::map<std::string, std::string> params;
   absl::Duration time_limit = absl::InfiniteDuration();
+  absl::Duration soft_time_limit = absl::InfiniteDuration();
   bool is_array = false;
   int64_t array_start = 0, array_step = 1;
   bool has_shared_input = false;
@@ -60,6 +71,11 @@ struct JobContext {
   bool accepts_inputs = false;       // Attempts may add new ones.
   bool exclusive = false;            // See TaskLane::SetExclusiveDeadline.
   std::vector<std::string> secrets;  // That a command needs, by name.
+  std::vector<PredecessorResults> predecessors;
+
+  bool is_limited() const {
+    return std::min(time_limit, soft_time_limit) != absl::InfiniteDuration();
+  }
 };
 
 // Inputs of a span, in order, as they came in one Assign.
@@ -92,6 +108,8 @@ struct LaneSpan {
   Run run;
   uint32_t attempt = 1;
   bool solo = false;
+  bool front = false;   // Goes before what waits.
+  std::string details;  // What the attempt before left.
   SpanInputs inputs;
   TaskIndex inputs_first = 0;  // Index of inputs.At(0).
 };
@@ -99,16 +117,32 @@ struct LaneSpan {
 // The input of a task. Points into `span`, or into `digits` for an array without a shared input.
 std::string_view InputOf(const LaneSpan& span, TaskIndex index, char (&digits)[24]);
 
+// Returns: nothing if there is no such result. `name`: of the predecessor.
+std::optional<std::string_view> FindResult(const JobContext& job, std::string_view name,
+                                           TaskIndex index);
+
+// Errors: INVALID_ARGUMENT  they are over kMaxDetailsBytes.
+absl::Status CheckDetails(std::string_view details);
+
+// What a failed attempt has to say to the next one.
+struct LastWords {
+  bool permanent = false;               // There should be none.
+  std::optional<absl::Duration> again;  // Or: after so long, and without counting this one.
+  std::string details;                  // At most kMaxDetailsBytes.
+};
+
 // Outcomes of tasks of one span, with their encoded results.
 struct LaneReport {
   struct Failed {
     uint32_t position = 0;
     TaskState state = TaskState::kFailed;
     Reason reason = Reason::kNone;
+    LastWords words;
   };
   SpanKey span;
   std::vector<Run> runs;  // Ascending; what the body holds.
   std::vector<Failed> failed;
+  size_t details_bytes = 0;  // Of `failed`.
   absl::Duration run_time;
   std::string body;  // reeve.v1.ResultBatch without a head.
   // New inputs for the job: a reeve.v1.TaskBatch with keys, and which entries of the body (that
@@ -151,6 +185,7 @@ struct AttemptProgress {
   static constexpr uint32_t kUntold = UINT32_MAX;
   uint32_t permille = kUntold;
   std::string note;
+  std::string details;  // What it leaves for the next attempt.
 };
 
 struct RunningAttempt {
@@ -162,6 +197,17 @@ struct RunningAttempt {
 
 // Those that have run longest, longest first, at most `limit`.
 std::vector<RunningAttempt> Longest(std::vector<RunningAttempt> running, size_t limit);
+
+// Puts `work`, with its `span`, where it belongs in a lane's queue: behind all that waits, or
+// behind what goes to the front as well.
+template <typename Queue, typename Work>
+void Enqueue(Queue* queue, Work work) {
+  const auto place = !work->span.front
+                         ? queue->end()
+                         : std::find_if(queue->begin(), queue->end(),
+                                        [](const Work& other) { return !other->span.front; });
+  queue->insert(place, std::move(work));
+}
 
 class TaskLane {
  public:

@@ -3,6 +3,7 @@
 #ifndef REEVE_WORKER_LANES_LANE_TEST_SINK_H_
 #define REEVE_WORKER_LANES_LANE_TEST_SINK_H_
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,14 +33,21 @@ class Sink final : public LaneSink {
     for (const reeve::Run& run : report.runs) {
       for (uint32_t i = 0; i < run.count; ++i, ++position) {
         const ResultEntry entry = (*batch)->Entry(position, run.first + i);
-        Outcome outcome{entry.state, entry.reason, std::string(entry.output),
-                        std::string(entry.message)};
+        Outcome outcome{
+            entry.state, entry.reason, std::string(entry.output), std::string(entry.message), {}};
+        for (const LaneReport::Failed& failed : report.failed) {
+          if (failed.position == position) outcome.words = failed.words;
+        }
         ASSERT_TRUE(outcomes_.emplace(run.first + i, std::move(outcome)).second)
             << "reported twice: " << run.first + i;
       }
     }
     EXPECT_EQ(position, (*batch)->count());
     TakeInputs(report, **batch);
+    size_t details = 0;
+    for (const LaneReport::Failed& failed : report.failed) details += failed.words.details.size();
+    EXPECT_EQ(report.details_bytes, details);
+    most_details_ = std::max(most_details_, details);
     for (const CountedEntry& counted : report.counted) {
       EXPECT_EQ((*batch)->State(counted.position), TaskState::kSucceeded);
       counters_[counted.counter] += counted.by;
@@ -63,6 +71,7 @@ class Sink final : public LaneSink {
     TaskState state;
     Reason reason;
     std::string output, message;
+    LastWords words;
   };
   // What was added, by the entry that added it.
   std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs() {
@@ -73,6 +82,11 @@ class Sink final : public LaneSink {
   std::map<std::string, int64_t> counters() {
     MutexLock lock(&mu_);
     return counters_;
+  }
+  // In one report.
+  size_t most_details() {
+    MutexLock lock(&mu_);
+    return most_details_;
   }
   std::map<TaskIndex, Outcome> WaitFor(size_t count) {
     MutexLock lock(&mu_);
@@ -107,6 +121,7 @@ class Sink final : public LaneSink {
   std::multimap<TaskIndex, std::pair<InputKey, std::string>> inputs_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, int64_t> counters_ ABSL_GUARDED_BY(mu_);
   std::map<TaskIndex, std::string> logs_ ABSL_GUARDED_BY(mu_);
+  size_t most_details_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 // Inputs 100, 98, 96, …
@@ -123,6 +138,14 @@ inline LaneSpan ArraySpan(const std::string& handler, uint32_t count, uint64_t k
   span.key = SpanKey(key);
   span.job = job;
   span.run = {0, count};
+  return span;
+}
+
+// The same span of a job that differs.
+inline LaneSpan With(LaneSpan span, const std::function<void(JobContext&)>& change) {
+  auto job = std::make_shared<JobContext>(*span.job);
+  change(*job);
+  span.job = job;
   return span;
 }
 

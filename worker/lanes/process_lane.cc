@@ -30,6 +30,7 @@
 #include "worker/lanes/output_capture.h"
 #include "worker/lanes/progress_pipes.h"
 #include "worker/lanes/report_builder.h"
+#include "worker/lanes/results_folders.h"
 #include "worker/lanes/scratch_folders.h"
 #include "worker/supervisor/command_basics.h"
 #include "worker/supervisor/crash_notes.h"
@@ -68,19 +69,30 @@ struct Attempt {
   uint32_t number = 1;
   Pipe out, err;
   std::optional<ScratchFolders::Folder> scratch;
+  std::shared_ptr<const ResultsFolders::Folder> results;
   absl::Duration began, deadline = absl::InfiniteDuration(), kill_at = absl::InfiniteDuration();
+  absl::Duration soft_deadline = absl::InfiniteDuration();  // Infinite, too, once it has passed.
   absl::Time began_wall;
-  bool cancelled = false, timed_out = false;
+  bool cancelled = false, timed_out = false, told_to_end = false;
   std::string program;
+  std::string details_before;  // What the attempt before left.
   RunningNote* note = nullptr;
   std::optional<size_t> progress_pipe;
-  AttemptProgress progress;
+  CommandWords words;
+
+  // What it says of how far it is, and leaves for the next one.
+  AttemptProgress progress() const {
+    AttemptProgress progress = words.progress.value_or(AttemptProgress());
+    progress.details = words.details.value_or(details_before);
+    return progress;
+  }
 };
 
 struct Work {
   LaneSpan span;
   IntervalSet todo;
   std::shared_ptr<const Template> words;
+  std::shared_ptr<const ResultsFolders::Folder> results;  // Once one has begun that needs it.
   uint32_t running = 0;
 };
 
@@ -104,6 +116,7 @@ struct ProcessLane::Impl {
   bool is_deadline_new ABSL_GUARDED_BY(mu) = false;
   bool stopping ABSL_GUARDED_BY(mu) = false;
   std::optional<ScratchFolders> scratch ABSL_GUARDED_BY(mu);
+  std::optional<ResultsFolders> results_folders ABSL_GUARDED_BY(mu);
   uint64_t next_id = 1;
   std::vector<RunningNote*> free_notes ABSL_GUARDED_BY(mu);
   ProgressPipes progress_pipes ABSL_GUARDED_BY(mu);
@@ -113,6 +126,7 @@ struct ProcessLane::Impl {
   struct Finished {
     ResultEntry entry;
     std::string output, error_output, message, result_file;
+    LastWords words;
 
     size_t bytes() const {
       return output.size() + error_output.size() + message.size() + result_file.size();
@@ -190,6 +204,7 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   attempt->birth = work->span.birth;
   attempt->index = index;
   attempt->number = work->span.attempt;
+  attempt->details_before = work->span.details;
   attempt->began = Monotonic();
   attempt->began_wall = absl::Now();
   ++work->running;
@@ -199,10 +214,15 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   if (!folder.ok())
     return FailNow(*attempt, Reason::kResources, std::string(ToStd(folder.status().message())));
   attempt->scratch = *std::move(folder);
+  auto results = results_folders->Of(job);
+  if (!results.ok())
+    return FailNow(*attempt, Reason::kResources, std::string(ToStd(results.status().message())));
+  work->results = attempt->results = *std::move(results);
   char digits[24];
   const std::string_view input = InputOf(work->span, index, digits);
   auto request = MakeSpawnRequest(work->span, *work->words, index, input, attempt->scratch->path,
-                                  options.limits, options.secrets);
+                                  options.limits, options.secrets,
+                                  attempt->results == nullptr ? "" : attempt->results->path());
   if (!request.ok())
     return FailNow(
         *attempt,
@@ -212,6 +232,8 @@ void ProcessLane::Impl::StartOne(const std::shared_ptr<Work>& work, TaskIndex in
   attempt->program = request->argv.front();
   if (job.time_limit != absl::InfiniteDuration())
     attempt->deadline = attempt->began + job.time_limit;
+  if (job.soft_time_limit != absl::InfiniteDuration())
+    attempt->soft_deadline = attempt->began + job.soft_time_limit;
   Launch(std::move(attempt), *std::move(request),
          job.command.stdin_from_input ? input : job.command.standard_input);
 }
@@ -273,11 +295,11 @@ int ProcessLane::Impl::TakeProgressPipe(Attempt& attempt) {
 }
 
 void ProcessLane::Impl::ReadProgress(size_t pipe) {
-  auto said = progress_pipes.Read(pipe);
   const auto owner = attempt_of_pipe.find(pipe);
-  if (!said.has_value() || owner == attempt_of_pipe.end()) return;
-  const auto attempt = attempts.find(owner->second);
-  if (attempt != attempts.end()) attempt->second->progress = *std::move(said);
+  const auto attempt =
+      owner == attempt_of_pipe.end() ? attempts.end() : attempts.find(owner->second);
+  CommandWords nobodys;
+  progress_pipes.Read(pipe, attempt == attempts.end() ? &nobodys : &attempt->second->words);
 }
 
 bool ProcessLane::Impl::StartSome() {
@@ -352,6 +374,8 @@ void ProcessLane::Impl::OnExit(Attempt& attempt, int status) {
     ClosePipe(pipe);
     if (pipe.capture.went_live()) SendLive(attempt, pipe, error_stream ? 2 : 1);
   }
+  if (attempt.progress_pipe.has_value())
+    progress_pipes.Read(*attempt.progress_pipe, &attempt.words);
   Finished result;
   TakeStatus(attempt, status, &result);
   if (WIFEXITED(status) && !attempt.timed_out && !attempt.cancelled)
@@ -369,6 +393,10 @@ void ProcessLane::Impl::TakeStatus(const Attempt& attempt, int status, Finished*
     entry.signal = static_cast<uint32_t>(WTERMSIG(status));
     result->message =
         StrCat("ended by signal ", entry.signal, " (", strsignal(WTERMSIG(status)), ")");
+    if (attempt.told_to_end && entry.signal == SIGTERM) {
+      entry.reason = Reason::kTimeout;
+      result->message = "ended by SIGTERM when the soft time limit passed";
+    }
   } else if (WEXITSTATUS(status) != 0) {
     entry.state = TaskState::kFailed;
     entry.reason = Reason::kExitNonzero;
@@ -421,6 +449,13 @@ void ProcessLane::Impl::Finish(Attempt& attempt, Finished result) {
     attempt_of_pipe.erase(*attempt.progress_pipe);
     progress_pipes.GiveBack(*attempt.progress_pipe);
   }
+  if (result.entry.state != TaskState::kSucceeded) {
+    result.words.details = attempt.progress().details;
+    // One that was stopped did not come to an end of its own.
+    const bool counts = result.entry.state == TaskState::kFailed && !attempt.timed_out;
+    result.words.permanent = counts && attempt.words.permanent;
+    if (counts) result.words.again = attempt.words.again;
+  }
   result.entry.index = attempt.index;
   result.entry.attempt = attempt.number;
   result.entry.start_us = absl::ToUnixMicros(attempt.began_wall);
@@ -452,7 +487,7 @@ void ProcessLane::Impl::Report(SpanKey span, std::map<TaskIndex, Finished> resul
     result.entry.result_file = result.result_file;
     if (!builder.empty() && builder.bytes() + result.bytes() > kReportBytes)
       told.reports.push_back(builder.Finish(worker_name));
-    builder.Add(result.entry);
+    builder.Add(result.entry, &result.words);
   }
   told.reports.push_back(builder.Finish(worker_name));
 }
@@ -502,6 +537,11 @@ void ProcessLane::Impl::OnEvent(const SpawnEvent& event) {
 void ProcessLane::Impl::CheckTimes() {
   const absl::Duration now = Monotonic();
   for (auto& [id, attempt] : attempts) {
+    if (now >= attempt->soft_deadline) {
+      attempt->soft_deadline = absl::InfiniteDuration();
+      attempt->told_to_end = true;
+      channel->Kill(id, SIGTERM);
+    }
     if (now >= attempt->deadline && !attempt->timed_out) {
       attempt->timed_out = true;
       channel->Kill(id, SIGTERM);
@@ -597,6 +637,7 @@ ProcessLane::ProcessLane(const ProcessLaneOptions& options, SpawnChannel* channe
   {
     MutexLock lock(&impl_->mu);
     impl_->scratch.emplace(options.scratch_root);
+    impl_->results_folders.emplace(StrCat(options.scratch_root, "-results"));
   }
   for (uint32_t i = 0; options.notes != nullptr && i < options.slots; ++i)
     impl_->free_notes.push_back(options.notes->slot(options.first_note + i));
@@ -613,7 +654,7 @@ void ProcessLane::Start(LaneSpan span) {
   {
     MutexLock lock(&impl_->mu);
     impl_->works[work->span.key] = work;
-    impl_->queue.push_back(std::move(work));
+    Enqueue(&impl_->queue, std::move(work));
   }
   impl_->doorbell.Ring();
 }
@@ -675,7 +716,7 @@ std::vector<RunningAttempt> ProcessLane::Running(absl::Duration at_least, size_t
   for (const auto& [id, attempt] : impl_->attempts) {
     if (now - attempt->began >= at_least)
       running.push_back(
-          {attempt->job->job, attempt->index, now - attempt->began, attempt->progress});
+          {attempt->job->job, attempt->index, now - attempt->began, attempt->progress()});
   }
   return Longest(std::move(running), limit);
 }

@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 
+#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/result_batch.h"
@@ -23,6 +25,7 @@ struct Outcome {
   Reason reason = Reason::kNone;
   uint32_t exit_code = 0, signal = 0, flags = 0;
   std::string output, error_output, message, result_file;
+  LastWords words;
 };
 
 class Sink final : public LaneSink {
@@ -45,7 +48,11 @@ class Sink final : public LaneSink {
                                     std::string(e.output),
                                     std::string(e.error_output),
                                     std::string(e.message),
-                                    std::string(e.result_file)};
+                                    std::string(e.result_file),
+                                    {}};
+        for (const LaneReport::Failed& failed : report.failed) {
+          if (failed.position == position) outcomes_[run.first + i].words = failed.words;
+        }
       }
     }
     changed_.NotifyAll();
@@ -344,20 +351,183 @@ void WaitUntilGone(pid_t pid) {
   }
 }
 
+std::string Said(std::string_view line) {
+  CommandWords words;
+  TakeLine(line, &words);
+  std::string said;
+  if (words.progress.has_value())
+    said = std::to_string(words.progress->permille) + "/" + words.progress->note;
+  if (words.details.has_value()) said += "details:" + *words.details;
+  if (words.permanent) said += "permanent";
+  if (words.again.has_value()) said += "again:" + absl::FormatDuration(*words.again);
+  return said;
+}
+
 TEST(ProcessLaneTest, ProgressIsALineOfANumberAndAWord) {
-  const auto parsed = [](std::string_view line) {
-    const auto progress = ParseProgress(line);
-    return progress.has_value() ? std::to_string(progress->permille) + "/" + progress->note
-                                : "none";
-  };
-  EXPECT_EQ(parsed("0.25 a quarter"), "250/a quarter");
-  EXPECT_EQ(parsed(" 50%\t half "), "500/half");
-  EXPECT_EQ(parsed("1"), "1000/");
-  EXPECT_EQ(parsed("7 too much"), "1000/too much");
-  EXPECT_EQ(parsed("-1"), "0/");
-  for (const char* none : {"", " ", "nan", "%", "soon 0.5", "0.5x"})
-    EXPECT_EQ(parsed(none), "none");
-  EXPECT_EQ(ParseProgress("0.5 " + std::string(1000, 'n'))->note, std::string(200, 'n'));
+  EXPECT_EQ(Said("0.25 a quarter"), "250/a quarter");
+  EXPECT_EQ(Said(" 50%\t half "), "500/half");
+  EXPECT_EQ(Said("1"), "1000/");
+  EXPECT_EQ(Said("7 too much"), "1000/too much");
+  EXPECT_EQ(Said("-1"), "0/");
+  for (const char* none : {"", " ", "nan", "%", "soon 0.5", "0.5x"}) EXPECT_EQ(Said(none), "");
+  EXPECT_EQ(Said("0.5 " + std::string(1000, 'n')), "500/" + std::string(200, 'n'));
+}
+
+TEST(ProcessLaneTest, WordsOfTheNextAttemptAreLines) {
+  EXPECT_EQ(Said("permanent"), "permanent");
+  EXPECT_EQ(Said(" again 30s "), "again:30s");
+  EXPECT_EQ(Said("again\t1.5"), "again:1.5s");
+  EXPECT_EQ(Said("again 0"), "again:0");
+  EXPECT_EQ(Said("again -5s"), "again:0");
+  EXPECT_EQ(Said("again inf"), "again:24h");
+  EXPECT_EQ(Said("details at line 7 "), "details:at line 7");
+  EXPECT_EQ(Said("details"), "details:");
+  EXPECT_EQ(Said("details " + std::string(kMaxDetailsBytes, 'd')),
+            "details:" + std::string(kMaxDetailsBytes, 'd'));
+  for (const std::string& none :
+       {std::string("permanently"), std::string("again"), std::string("again soon"),
+        std::string("again 5 s"), std::string("detailsx"), std::string("details a\0b", 11),
+        "details " + std::string(kMaxDetailsBytes + 1, 'd')})
+    EXPECT_EQ(Said(none), "") << none;
+  CommandWords words;
+  for (const char* line : {"permanent", "again 5s", "0.5", "details a", "details b"})
+    TakeLine(line, &words);
+  EXPECT_FALSE(words.permanent);
+  EXPECT_EQ(words.again, absl::Seconds(5));
+  EXPECT_EQ(words.progress->permille, 500u);
+  EXPECT_EQ(words.details, "b");
+  TakeLine("permanent", &words);
+  EXPECT_TRUE(words.permanent);
+  EXPECT_EQ(words.again, std::nullopt);
+}
+
+TEST(ProcessLaneTest, ACommandThatFailsSaysWhetherAndWhenToTryAgain) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c",
+                        "case {} in 10) echo permanent;; 11) echo again 30s;; 12) echo permanent; "
+                        "echo unheard >&2;; esac >&$REEVE_PROGRESS_FD; [ {} = 12 ] || exit 7"},
+                       4));
+    const auto outcomes = sink.WaitFor(4);
+    EXPECT_TRUE(outcomes.at(0).words.permanent);
+    EXPECT_EQ(outcomes.at(0).words.again, std::nullopt);
+    EXPECT_EQ(outcomes.at(0).exit_code, 7u);
+    EXPECT_FALSE(outcomes.at(1).words.permanent);
+    EXPECT_EQ(outcomes.at(1).words.again, absl::Seconds(30));
+    EXPECT_EQ(outcomes.at(2).state, TaskState::kSucceeded);
+    EXPECT_FALSE(outcomes.at(3).words.permanent);
+    EXPECT_EQ(outcomes.at(3).words.again, std::nullopt);
+    EXPECT_EQ(outcomes.at(3).reason, Reason::kExitNonzero);
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandFindsWhatTheAttemptBeforeLeftAndLeavesItsOwn) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    LaneSpan span = Command({"sh", "-c",
+                             "echo got $REEVE_DETAILS; [ {} = 10 ] || echo details at 7 "
+                             ">&$REEVE_PROGRESS_FD; exit 1"},
+                            2);
+    span.details = "at 3";
+    lane.Start(std::move(span));
+    const auto outcomes = sink.WaitFor(2);
+    EXPECT_EQ(outcomes.at(0).output, "got at 3\n");
+    EXPECT_EQ(outcomes.at(0).words.details, "at 3");
+    EXPECT_EQ(outcomes.at(1).words.details, "at 7");
+  }));
+}
+
+TEST(ProcessLaneTest, TheFirstAttemptHasNoDetailsAndThoseOfARunningOneAreSeen) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Command({"sh", "-c",
+                        "echo ${REEVE_DETAILS-none}; echo details at 7 >&$REEVE_PROGRESS_FD; sleep "
+                        "1000"}));
+    const auto details = [&lane] {
+      const auto running = lane.Running(absl::ZeroDuration(), 10);
+      return running.empty() ? "" : running[0].progress.details;
+    };
+    while (details() != "at 7") absl::SleepFor(absl::Milliseconds(1));
+    lane.Cancel(SpanKey(1), {0, 1});
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.state, TaskState::kCancelled);
+    EXPECT_EQ(outcome.output, "none\n");
+    EXPECT_EQ(outcome.words.details, "at 7");
+  }));
+}
+
+LaneSpan Soft(LaneSpan span) {
+  return With(std::move(span), [](JobContext& job) {
+    job.soft_time_limit = absl::Milliseconds(200);
+    job.time_limit = absl::Hours(1);
+  });
+}
+
+TEST(ProcessLaneTest, AtTheSoftLimitACommandGetsSigtermAndMayEndWell) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Soft(Command({"sh", "-c", "trap 'echo saved; exit 0' TERM; sleep 1000 & wait"})));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.state, TaskState::kSucceeded);
+    EXPECT_EQ(outcome.output, "saved\n");
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandThatDiesOfTheSoftLimitHasRunOutOfTime) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(Soft(Command({"sleep", "1000"})));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.state, TaskState::kFailed);
+    EXPECT_EQ(outcome.reason, Reason::kTimeout);
+    EXPECT_EQ(outcome.signal, static_cast<uint32_t>(SIGTERM));
+    EXPECT_EQ(outcome.message, "ended by SIGTERM when the soft time limit passed");
+  }));
+}
+
+TEST(ProcessLaneTest, ACommandThatIgnoresTheSoftLimitEndsAtTheTimeLimit) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(With(Soft(Command({"sh", "-c", "trap '' TERM; while :; do sleep 1; done"})),
+                    [](JobContext& job) { job.time_limit = absl::Milliseconds(400); }));
+    const Outcome outcome = sink.WaitFor(1).at(0);
+    EXPECT_EQ(outcome.reason, Reason::kTimeout);
+    EXPECT_EQ(outcome.message, "the time limit passed");
+  }));
+}
+
+TEST(ProcessLaneTest, WhatGoesToTheFrontRunsBeforeWhatWaits) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    const auto start = [&lane](uint64_t key, TaskIndex first, uint32_t count, bool front,
+                               const std::string& script) {
+      LaneSpan span = Command({"sh", "-c", script}, count);
+      span.key = SpanKey(key);
+      span.run = {first, count};
+      span.front = front;
+      lane.Start(std::move(span));
+    };
+    // Both slots wait for the one that is sent to the front last.
+    const std::string gate = testing::TempDir() + "/gate." + std::to_string(getpid());
+    start(1, 0, 2, false, "while ! [ -e " + gate + " ]; do sleep 0.01; done");
+    start(2, 2, 1, false, "date +%s%N");
+    start(3, 3, 1, true, "date +%s%N; sleep 0.2");
+    start(4, 4, 1, true, "date +%s%N; sleep 0.2");
+    std::ofstream(gate) << "open";
+    const auto outcomes = sink.WaitFor(5);
+    EXPECT_LT(std::stoll(outcomes.at(3).output), std::stoll(outcomes.at(2).output));
+    EXPECT_LT(std::stoll(outcomes.at(4).output), std::stoll(outcomes.at(2).output));
+  }));
+}
+
+TEST(ProcessLaneTest, ResultsOfPredecessorsAreFilesThatGoWithTheLastAttempt) {
+  EXPECT_TRUE(Supervised([](ProcessLane& lane, Sink& sink) {
+    lane.Start(With(
+        Command({"sh", "-c", "cat $REEVE_RESULTS_DIR/split/7; echo; echo $REEVE_RESULTS_DIR"}, 3),
+        [](JobContext& job) {
+          job.predecessors = {{"split", {{7, "seven"}}}};
+        }));
+    std::string folder;
+    for (const auto& [index, outcome] : sink.WaitFor(3)) {
+      EXPECT_EQ(outcome.output.substr(0, 6), "seven\n");
+      folder = outcome.output.substr(6, outcome.output.size() - 7);
+    }
+    // With the report the last attempt lets go of it, at once or a moment later.
+    while (std::filesystem::exists(folder)) absl::SleepFor(absl::Milliseconds(1));
+  }));
 }
 
 TEST(ProcessLaneTest, ACommandSaysHowFarItIsAndTheNextBeginsAnew) {

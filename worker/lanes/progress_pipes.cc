@@ -17,11 +17,34 @@ namespace {
 constexpr size_t kMaxLineBytes = 4'096;
 // Reads at once: a command that never stops writing must not keep the others from being read.
 constexpr int kMostReads = 16;
+constexpr absl::Duration kLongestAgain = absl::Hours(24);
 
 }  // namespace
 
-std::optional<AttemptProgress> ParseProgress(std::string_view line) {
-  const std::string_view text = ToStd(absl::StripAsciiWhitespace(ToAbsl(line)));
+namespace {
+
+// `TEXT` of `WORD TEXT`, from its first byte that is no blank.
+std::optional<std::string_view> AfterWord(std::string_view line, std::string_view word) {
+  if (line.rfind(word, 0) != 0) return std::nullopt;
+  line.remove_prefix(word.size());
+  if (!line.empty() && line.front() != ' ' && line.front() != '\t') return std::nullopt;
+  return ToStd(absl::StripAsciiWhitespace(ToAbsl(line)));
+}
+
+// `30s`, `1.5h`, or a number of seconds.
+std::optional<absl::Duration> ParseWait(std::string_view text) {
+  absl::Duration wait;
+  double seconds = 0;
+  if (absl::SimpleAtod(ToAbsl(text), &seconds) && std::isfinite(seconds)) {
+    wait = absl::Seconds(seconds);
+  } else if (!absl::ParseDuration(std::string(text), &wait)) {
+    return std::nullopt;
+  }
+  return std::clamp(wait, absl::ZeroDuration(), kLongestAgain);
+}
+
+// Nothing if the line is none.
+std::optional<AttemptProgress> ParseProgress(std::string_view text) {
   const size_t space = text.find_first_of(" \t");
   std::string_view number = text.substr(0, space);
   const bool is_percent = !number.empty() && number.back() == '%';
@@ -36,6 +59,27 @@ std::optional<AttemptProgress> ParseProgress(std::string_view line) {
     progress.note = Beginning(note, kMaxProgressNoteBytes);
   }
   return progress;
+}
+
+}  // namespace
+
+void TakeLine(std::string_view line, CommandWords* words) {
+  const std::string_view text = ToStd(absl::StripAsciiWhitespace(ToAbsl(line)));
+  if (const auto details = AfterWord(text, "details"); details.has_value()) {
+    // The next attempt gets them as a variable of its environment.
+    if (CheckDetails(*details).ok() && details->find('\0') == std::string_view::npos)
+      words->details = std::string(*details);
+  } else if (text == "permanent") {
+    words->permanent = true;
+    words->again.reset();
+  } else if (const auto again = AfterWord(text, "again"); again.has_value()) {
+    const auto wait = ParseWait(*again);
+    if (!wait.has_value()) return;
+    words->permanent = false;
+    words->again = wait;
+  } else if (auto progress = ParseProgress(text); progress.has_value()) {
+    words->progress = *std::move(progress);
+  }
 }
 
 ProgressPipes::~ProgressPipes() {
@@ -59,9 +103,8 @@ std::optional<size_t> ProgressPipes::Take(bool* is_new) {
   return pipes_.size() - 1;
 }
 
-std::optional<AttemptProgress> ProgressPipes::Read(size_t number) {
+void ProgressPipes::Read(size_t number, CommandWords* words) {
   Pipe& pipe = pipes_[number];
-  std::optional<AttemptProgress> newest;
   for (int i = 0; i < kMostReads; ++i) {
     char buffer[kMaxLineBytes];
     const ssize_t n = read(pipe.read_end, buffer, sizeof buffer);
@@ -71,12 +114,11 @@ std::optional<AttemptProgress> ProgressPipes::Read(size_t number) {
     for (size_t end; (end = rest.find('\n')) != std::string_view::npos;
          rest.remove_prefix(end + 1)) {
       pipe.line.append(rest.substr(0, end));
-      if (auto said = ParseProgress(pipe.line)) newest = std::move(said);
+      TakeLine(pipe.line, words);
       pipe.line.clear();
     }
     pipe.line.append(rest.substr(0, kMaxLineBytes - std::min(kMaxLineBytes, pipe.line.size())));
   }
-  return newest;
 }
 
 void ProgressPipes::GiveBack(size_t number) {

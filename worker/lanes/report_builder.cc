@@ -5,8 +5,16 @@
 namespace reeve {
 
 void ReportBuilder::Add(const ResultEntry& entry) {
-  if (entry.state != TaskState::kSucceeded)
-    report_.failed.push_back({results_.count(), entry.state, entry.reason});
+  LastWords none;
+  Add(entry, &none);
+}
+
+void ReportBuilder::Add(const ResultEntry& entry, LastWords* words) {
+  if (entry.state != TaskState::kSucceeded) {
+    report_.details_bytes += words->details.size();
+    report_.failed.push_back(
+        {results_.count(), entry.state, entry.reason, std::exchange(*words, {})});
+  }
   if (!report_.runs.empty() && report_.runs.back().end() == entry.index) {
     ++report_.runs.back().count;
   } else {
@@ -16,12 +24,12 @@ void ReportBuilder::Add(const ResultEntry& entry) {
   results_.Add(entry);
 }
 
-void ReportBuilder::Add(const ResultEntry& entry, AttemptAdditions* additions) {
+void ReportBuilder::Add(const ResultEntry& entry, AttemptAdditions* additions, LastWords* words) {
   if (!additions->empty()) {
     if (entry.state == TaskState::kSucceeded) Take(*additions);
     additions->Clear();
   }
-  Add(entry);
+  Add(entry, words);
 }
 
 void ReportBuilder::Take(const AttemptAdditions& additions) {

@@ -25,13 +25,15 @@ class ReportBuilder {
   // About what the report has so far.
   size_t bytes() const {
     return results_.bytes() + new_inputs_.payload_bytes() + new_inputs_.count() * kNewInputCost +
-           report_.counted.size() * kCountBytes;
+           report_.counted.size() * kCountBytes + report_.details_bytes;
   }
 
   // Copies an outcome. REQUIRES: indices ascend within a report.
   void Add(const ResultEntry& entry);
+  // The same, with what the attempt says of the next one: taken if it has not succeeded.
+  void Add(const ResultEntry& entry, LastWords* words);
   // The same, with what the attempt adds to its job: taken if it has succeeded, gone in any case.
-  void Add(const ResultEntry& entry, AttemptAdditions* additions);
+  void Add(const ResultEntry& entry, AttemptAdditions* additions, LastWords* words);
 
   // The report, whose run time is that of its attempts one by one; empty afterwards.
   // REQUIRES: !empty().

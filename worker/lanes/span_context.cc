@@ -17,14 +17,37 @@ constexpr uint32_t kErrorStream = 2;
 void ProgressCell::Set(uint64_t attempt, double done, std::string_view note) {
   const double share = std::isnan(done) ? 0 : std::clamp(done, 0.0, 1.0);
   MutexLock lock(&mu_);
-  attempt_ = attempt;
+  Begin(attempt);
   progress_.permille = static_cast<uint32_t>(std::lround(share * 1'000));
   progress_.note = Beginning(note, kMaxProgressNoteBytes);
 }
 
-AttemptProgress ProgressCell::Get(uint64_t attempt) const {
+void ProgressCell::KeepDetails(uint64_t attempt, std::string_view details) {
   MutexLock lock(&mu_);
-  return attempt_ == attempt ? progress_ : AttemptProgress();
+  Begin(attempt);
+  details_ = details;
+}
+
+// What another attempt said is gone.
+void ProgressCell::Begin(uint64_t attempt) {
+  if (attempt_ == attempt) return;
+  attempt_ = attempt;
+  progress_ = {};
+  details_.reset();
+}
+
+AttemptProgress ProgressCell::Get(uint64_t attempt, const std::string& before) const {
+  MutexLock lock(&mu_);
+  const bool spoke = attempt_ == attempt;
+  AttemptProgress progress = spoke ? progress_ : AttemptProgress();
+  progress.details = spoke && details_.has_value() ? *details_ : before;
+  return progress;
+}
+
+absl::Status SpanAttempt::KeepDetails(std::string_view details) {
+  if (absl::Status s = CheckDetails(details); !s.ok()) return s;
+  progress_.KeepDetails(number_, details);
+  return absl::OkStatus();
 }
 
 void SpanAttempt::Log(std::string_view line) {

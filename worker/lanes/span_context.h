@@ -21,17 +21,22 @@
 
 namespace reeve {
 
-// What attempts of a slot, one after the other, say of how far they are. Thread: any.
+// What attempts of a slot, one after the other, say of how far they are, and leave. Thread: any.
 class ProgressCell {
  public:
   void Set(uint64_t attempt, double done, std::string_view note);
-  // Untold if the last to speak was another attempt.
-  AttemptProgress Get(uint64_t attempt) const;
+  void KeepDetails(uint64_t attempt, std::string_view details);
+  // Untold if the last to speak was another attempt. `before`: the details that it leaves if it has
+  // left none of its own.
+  AttemptProgress Get(uint64_t attempt, const std::string& before) const;
 
  private:
+  void Begin(uint64_t attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
   mutable Mutex mu_;
   uint64_t attempt_ ABSL_GUARDED_BY(mu_) = UINT64_MAX;
-  AttemptProgress progress_ ABSL_GUARDED_BY(mu_);
+  AttemptProgress progress_ ABSL_GUARDED_BY(mu_);  // Details aside.
+  std::optional<std::string> details_ ABSL_GUARDED_BY(mu_);
 };
 
 // What the contexts of a lane need of the worker.
@@ -63,6 +68,7 @@ class SpanAttempt {
   AttemptAdditions& additions() const { return *additions_; }
   void Log(std::string_view line);
   void Progress(double done, std::string_view note) { progress_.Set(number_, done, note); }
+  absl::Status KeepDetails(std::string_view details);
   absl::StatusOr<std::string> ScratchFolder();
 
  private:
@@ -105,6 +111,12 @@ class SpanContext : public Context {
   }
   void Log(std::string_view line) final { attempt_.Log(line); }
   void Progress(double done, std::string_view note) final { attempt_.Progress(done, note); }
+  std::string_view details() const final { return attempt_.span().details; }
+  absl::Status KeepDetails(std::string_view details) final { return attempt_.KeepDetails(details); }
+  std::optional<std::string_view> predecessor_result(std::string_view name,
+                                                     TaskIndex index) const final {
+    return FindResult(*attempt_.span().job, name, index);
+  }
   absl::StatusOr<std::string> ScratchFolder() final { return attempt_.ScratchFolder(); }
 
  private:

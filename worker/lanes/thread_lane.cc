@@ -63,6 +63,7 @@ struct ThreadLane::Impl {
     std::atomic<uint32_t> index{0};
     std::atomic<int64_t> began_ns{0};
     std::atomic<bool> cancelled{false};
+    std::atomic<uint64_t> told_to_end{0};  // The serial whose soft time limit has passed.
     std::atomic<bool> stuck{false};
     int64_t give_up_ns = 0;      // Under mu; 0: not cancelled.
     uint64_t cancel_serial = 0;  // Under mu.
@@ -106,7 +107,8 @@ struct ThreadLane::Impl {
   void EndIfDone(const std::shared_ptr<Work>& work) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void RunClaim(Slot& slot, Work& work, Memory* memory);
   bool RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
-              std::string* output, std::string* message, AttemptAdditions* additions);
+              std::string* output, std::string* message, AttemptAdditions* additions,
+              LastWords* words);
   void Watch();
   void GiveUp(Slot& slot, uint64_t serial, TaskState state, Reason reason,
               std::vector<LaneReport>* reports) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
@@ -120,15 +122,21 @@ class SlotContext final : public SpanContext<TaskContext> {
  public:
   SlotContext(const LaneSpan& span, TaskIndex index, AttemptAdditions* additions,
               const ContextServices& services, ProgressCell* progress, uint64_t serial,
-              absl::Time deadline, std::atomic<bool>& cancelled, Mutex& mu, CondVar& sleep)
+              absl::Time deadline, const std::atomic<bool>& cancelled,
+              const std::atomic<uint64_t>& told_to_end, Mutex& mu, CondVar& sleep)
       : SpanContext(span, index, additions, services, progress, serial),
+        serial_(serial),
         deadline_(deadline),
         cancelled_(cancelled),
+        told_to_end_(told_to_end),
         mu_(mu),
         sleep_(sleep) {}
 
   absl::Time deadline() const override { return deadline_; }
-  bool cancelled() const override { return cancelled_.load(std::memory_order_relaxed); }
+  bool cancelled() const override {
+    return discarded() || told_to_end_.load(std::memory_order_relaxed) == serial_;
+  }
+  bool discarded() const override { return cancelled_.load(std::memory_order_relaxed); }
   bool Sleep(absl::Duration duration) override {
     const int64_t until = MonotonicNs() + absl::ToInt64Nanoseconds(duration);
     MutexLock lock(&mu_);
@@ -139,8 +147,10 @@ class SlotContext final : public SpanContext<TaskContext> {
   }
 
  private:
+  const uint64_t serial_;
   const absl::Time deadline_;
-  std::atomic<bool>& cancelled_;
+  const std::atomic<bool>& cancelled_;
+  const std::atomic<uint64_t>& told_to_end_;
   Mutex& mu_;
   CondVar& sleep_;
 };
@@ -197,7 +207,7 @@ bool ThreadLane::Impl::Steal(Slot& thief) {
 }
 
 uint32_t ThreadLane::Impl::ClaimSize(const Work& work, const Memory& memory) const {
-  if (memory.cost_ns == 0 || work.span.job->time_limit != absl::InfiniteDuration()) return 1;
+  if (memory.cost_ns == 0 || work.span.job->is_limited()) return 1;
   const double fitting = kClaimNs / memory.cost_ns;
   const auto want = static_cast<uint32_t>(
       std::clamp<double>(fitting, 1, std::min(kMaxClaim, memory.last_claim * 4)));
@@ -236,8 +246,7 @@ bool ThreadLane::Impl::Claim(Slot& slot, Memory* memory, std::shared_ptr<Work>* 
 
 void ThreadLane::Impl::EndIfDone(const std::shared_ptr<Work>& work) {
   if (!work->todo.empty() || work->claimed_by > 0) return;
-  if (works.erase(work->span.key) > 0 && work->span.job->time_limit != absl::InfiniteDuration())
-    --watched;
+  if (works.erase(work->span.key) > 0 && work->span.job->is_limited()) --watched;
 }
 
 void ThreadLane::Impl::Release(Slot& slot, const Memory& memory) {
@@ -258,7 +267,7 @@ void ThreadLane::Impl::Release(Slot& slot, const Memory& memory) {
 
 bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, ResultEntry* entry,
                               std::string* output, std::string* message,
-                              AttemptAdditions* additions) {
+                              AttemptAdditions* additions, LastWords* words) {
   char digits[24];
   const std::string_view input = InputOf(work.span, index, digits);
   const absl::Duration limit = work.span.job->time_limit;
@@ -267,7 +276,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
   slot.index.store(index, std::memory_order_relaxed);
   const uint64_t serial = slot.serial.fetch_add(1) + 1;
   SlotContext context(work.span, index, additions, services, &slot.progress, serial, deadline,
-                      slot.cancelled, slot.sleep_mu, slot.sleep);
+                      slot.cancelled, slot.told_to_end, slot.sleep_mu, slot.sleep);
   slot.note->Begin(index);
   entry->index = index;
   entry->attempt = work.span.attempt;
@@ -278,7 +287,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->reason = Reason::kNoSuchHandler;
     *message = StrCat("the worker offers no handler `", work.span.job->handler, "`");
   } else {
-    TakeReturned(Call(*work.handler, context, input), *additions, entry, output, message);
+    TakeReturned(Call(*work.handler, context, input), *additions, entry, output, message, words);
   }
   slot.note->End();
   if (slot.cancelled.load(std::memory_order_relaxed)) {
@@ -286,6 +295,8 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->reason = Reason::kNone;
     output->clear();
   }
+  if (entry->state != TaskState::kSucceeded)
+    words->details = slot.progress.Get(serial, work.span.details).details;
   uint64_t running = serial;
   return slot.serial.compare_exchange_strong(running, serial + 1);
 }
@@ -301,6 +312,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
   uint32_t done = 0;
   ReportBuilder builder(work.span.key);
   AttemptAdditions additions;
+  LastWords words;
   std::string output, message, name;
   {
     MutexLock lock(&mu);
@@ -324,7 +336,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
     slot.began_ns.store(began, std::memory_order_relaxed);
     output.clear();
     message.clear();
-    const bool counts = RunOne(slot, work, index, &entry, &output, &message, &additions);
+    const bool counts = RunOne(slot, work, index, &entry, &output, &message, &additions, &words);
     if (!together) now = MonotonicNs();
     ++done;
     if (counts) {
@@ -334,7 +346,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
                                                  : (now - began) / 1000));
       entry.output = output;
       entry.message = message;
-      builder.Add(entry, &additions);
+      builder.Add(entry, &additions, &words);
       // Slow tasks are told one by one: somebody waits for them.
       if (builder.bytes() > kReportBytes ||
           (!together && now - report_began > static_cast<int64_t>(kClaimNs)))
@@ -343,6 +355,7 @@ void ThreadLane::Impl::RunClaim(Slot& slot, Work& work, Memory* memory) {
       // Given up meanwhile: somebody else reported it.
       slot.stuck.store(false);
       additions.Clear();
+      words = {};
       now = MonotonicNs();
       report_began = now;
     }
@@ -403,8 +416,10 @@ void ThreadLane::Impl::GiveUp(Slot& slot, uint64_t serial, TaskState state, Reas
   const std::string message =
       reason == Reason::kTimeout ? "the time limit passed" : "cancelled; the handler did not stop";
   entry.message = message;
+  LastWords words;
+  words.details = slot.progress.Get(serial, work->span.details).details;
   ReportBuilder builder(work->span.key);
-  builder.Add(entry);
+  builder.Add(entry, &words);
   reports->push_back(builder.Finish(worker_name));
   if (!work->todo.empty()) {
     queue.push_front(work);
@@ -424,6 +439,14 @@ std::vector<LaneReport> ThreadLane::Impl::GiveUpOnLate() {
       GiveUp(*slot, serial, TaskState::kFailed, Reason::kTimeout, &reports);
     } else if (slot->give_up_ns != 0 && serial == slot->cancel_serial && now > slot->give_up_ns) {
       GiveUp(*slot, serial, TaskState::kCancelled, Reason::kNone, &reports);
+    } else if (const absl::Duration soft = slot->work->span.job->soft_time_limit;
+               soft != absl::InfiniteDuration() && slot->told_to_end.load() != serial &&
+               now - slot->began_ns.load() > absl::ToInt64Nanoseconds(soft)) {
+      {
+        MutexLock sleep_lock(&slot->sleep_mu);
+        slot->told_to_end.store(serial);
+      }
+      slot->sleep.NotifyAll();
     }
   }
   return reports;
@@ -471,14 +494,14 @@ void ThreadLane::Start(LaneSpan span) {
   auto work = std::make_shared<Impl::Work>();
   work->handler = impl_->handlers->Find(span.job->handler);
   work->todo.Add(span.run);
-  const bool limited = span.job->time_limit != absl::InfiniteDuration();
+  const bool limited = span.job->is_limited();
   const bool many = span.run.count > 1;
   work->span = std::move(span);
   {
     MutexLock lock(&impl_->mu);
     if (limited) ++impl_->watched;
     impl_->works[work->span.key] = work;
-    impl_->queue.push_back(std::move(work));
+    Enqueue(&impl_->queue, std::move(work));
   }
   if (many) {
     impl_->filled.NotifyAll();
@@ -561,8 +584,8 @@ std::vector<RunningAttempt> ThreadLane::Running(absl::Duration at_least, size_t 
     if (serial % 2 == 0 || slot->work == nullptr) continue;
     const absl::Duration ran = absl::Nanoseconds(now - slot->began_ns.load());
     if (ran < at_least) continue;
-    running.push_back(
-        {slot->work->span.job->job, slot->index.load(), ran, slot->progress.Get(serial)});
+    running.push_back({slot->work->span.job->job, slot->index.load(), ran,
+                       slot->progress.Get(serial, slot->work->span.details)});
   }
   return Longest(std::move(running), limit);
 }

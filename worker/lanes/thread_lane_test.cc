@@ -358,6 +358,171 @@ TEST(ThreadLaneTest, ATaskPastItsLimitIsReportedAndItsSlotIsStuckUntilItReturns)
   while (lane.stuck() > 0) std::this_thread::yield();
 }
 
+TEST(ThreadLaneTest, AFailedAttemptSaysWhetherAndWhenToTryAgain) {
+  HandlerRegistry registry;
+  registry.Add("fail", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    if (task.index() == 0) return Permanent(absl::InternalError("never"));
+    if (task.index() == 1) return AgainAfter(absl::Seconds(30), "later");
+    if (task.index() == 2) return absl::InternalError("no word");
+    return std::string("fine");
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("fail", 4));
+  const auto outcomes = sink.WaitFor(4);
+  EXPECT_TRUE(outcomes.at(0).words.permanent);
+  EXPECT_EQ(outcomes.at(0).words.again, std::nullopt);
+  EXPECT_EQ(outcomes.at(0).message, "never");
+  EXPECT_FALSE(outcomes.at(1).words.permanent);
+  EXPECT_EQ(outcomes.at(1).words.again, absl::Seconds(30));
+  EXPECT_EQ(outcomes.at(1).reason, Reason::kHandlerError);
+  EXPECT_FALSE(outcomes.at(2).words.permanent);
+  EXPECT_EQ(outcomes.at(2).words.again, std::nullopt);
+  EXPECT_EQ(outcomes.at(3).state, TaskState::kSucceeded);
+}
+
+TEST(ThreadLaneTest, AFailedAttemptLeavesDetailsItsOwnOrThoseItGot) {
+  HandlerRegistry registry;
+  registry.Add("fail", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    const std::string got(task.details());
+    if (task.index() == 1) (void)task.KeepDetails("first");
+    if (task.index() == 1) (void)task.KeepDetails("own");
+    if (task.index() == 2) (void)task.KeepDetails("");
+    if (task.index() == 3) return task.KeepDetails(std::string(kMaxDetailsBytes + 1, 'd'));
+    return absl::InternalError(got);
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  LaneSpan span = ArraySpan("fail", 4);
+  span.details = "before";
+  lane.Start(span);
+  const auto outcomes = sink.WaitFor(4);
+  EXPECT_EQ(outcomes.at(0).message, "before");
+  EXPECT_EQ(outcomes.at(0).words.details, "before");
+  EXPECT_EQ(outcomes.at(1).words.details, "own");
+  EXPECT_EQ(outcomes.at(2).words.details, "");
+  EXPECT_EQ(outcomes.at(3).message, "details have at most 1024 bytes, these have 1025");
+  EXPECT_EQ(outcomes.at(3).words.details, "before");
+}
+
+// They travel in the part of a frame that has no more than 4 MiB.
+TEST(ThreadLaneTest, ReportsAreClosedAtABoundOfDetails) {
+  HandlerRegistry registry;
+  registry.Add("fail", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    if (absl::Status s = task.KeepDetails(std::string(kMaxDetailsBytes, 'd')); !s.ok()) return s;
+    return absl::InternalError("");
+  });
+  Sink sink;
+  ThreadLane lane(2, &registry, &sink);
+  lane.Start(ArraySpan("fail", 20'000));
+  for (const auto& [index, outcome] : sink.WaitFor(20'000))
+    ASSERT_EQ(outcome.words.details.size(), kMaxDetailsBytes);
+  EXPECT_LE(sink.most_details(), (512u << 10) + kMaxDetailsBytes);
+}
+
+TEST(ThreadLaneTest, DetailsOfAnAttemptAreSeenWhileItRunsAndKeptAtItsTimeLimit) {
+  std::latch left(1), go_on(1);
+  HandlerRegistry registry;
+  registry.Add("deaf", [&](TaskContext& task, std::string_view) {
+    (void)task.KeepDetails("at 7");
+    left.count_down();
+    go_on.wait();
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(ArraySpan("deaf", 1, 1, absl::Milliseconds(50)));
+  left.wait();
+  const auto outcomes = sink.WaitFor(1);
+  EXPECT_EQ(outcomes.at(0).reason, Reason::kTimeout);
+  EXPECT_EQ(outcomes.at(0).words.details, "at 7");
+  go_on.count_down();
+}
+
+TEST(ThreadLaneTest, ATaskPastItsSoftLimitIsToldToEndAndWhatItReturnsCounts) {
+  HandlerRegistry registry;
+  registry.Add("work", [](TaskContext& task, std::string_view) -> absl::StatusOr<std::string> {
+    if (task.cancelled()) return std::string("told too early");
+    if (task.index() == 1) return std::string("quick");
+    const bool slept = task.Sleep(absl::Hours(1));
+    if (slept || !task.cancelled() || task.discarded()) return std::string("not told");
+    return task.index() == 0 ? absl::StatusOr<std::string>("ended well")
+                             : absl::InternalError("could not");
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(With(ArraySpan("work", 3, 1, absl::Hours(2)),
+                  [](JobContext& job) { job.soft_time_limit = absl::Milliseconds(30); }));
+  const auto outcomes = sink.WaitFor(3);
+  EXPECT_EQ(outcomes.at(0).state, TaskState::kSucceeded);
+  EXPECT_EQ(outcomes.at(0).output, "ended well");
+  EXPECT_EQ(outcomes.at(1).output, "quick");
+  EXPECT_EQ(outcomes.at(2).reason, Reason::kHandlerError);
+  EXPECT_EQ(outcomes.at(2).message, "could not");
+  EXPECT_EQ(lane.stuck(), 0u);
+}
+
+TEST(ThreadLaneTest, AfterTheSoftLimitTheTimeLimitStillEndsTheTask) {
+  std::latch release(1);
+  HandlerRegistry registry;
+  registry.Add("deaf", [&](TaskContext&, std::string_view) {
+    release.wait();
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(With(ArraySpan("deaf", 1, 1, absl::Milliseconds(100)),
+                  [](JobContext& job) { job.soft_time_limit = absl::Milliseconds(10); }));
+  EXPECT_EQ(sink.WaitFor(1).at(0).reason, Reason::kTimeout);
+  release.count_down();
+}
+
+TEST(ThreadLaneTest, WhatGoesToTheFrontRunsBeforeWhatWaitsInTheOrderItCame) {
+  std::latch begun(1), go_on(1);
+  std::vector<TaskIndex> order;  // One slot.
+  HandlerRegistry registry;
+  registry.Add("note", [&](TaskContext& task, std::string_view) {
+    order.push_back(task.index());
+    if (task.index() == 0) {
+      begun.count_down();
+      go_on.wait();
+    }
+    return std::string();
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  const auto start = [&lane](TaskIndex index, bool front) {
+    LaneSpan span = ArraySpan("note", 1, index + 1);
+    span.run = {index, 1};
+    span.front = front;
+    lane.Start(std::move(span));
+  };
+  start(0, false);
+  begun.wait();
+  start(1, false);
+  start(2, true);
+  start(3, true);
+  start(4, false);
+  go_on.count_down();
+  sink.WaitFor(5);
+  EXPECT_EQ(order, (std::vector<TaskIndex>{0, 2, 3, 1, 4}));
+}
+
+TEST(ThreadLaneTest, ResultsOfPredecessorsAreAtHandByNameAndIndex) {
+  HandlerRegistry registry;
+  registry.Add("read", [](TaskContext& task, std::string_view) {
+    return std::string(task.predecessor_result("split", 7).value_or("none")) + "," +
+           std::string(task.predecessor_result("split", 8).value_or("none")) + "," +
+           std::string(task.predecessor_result("other", 7).value_or("none"));
+  });
+  Sink sink;
+  ThreadLane lane(1, &registry, &sink);
+  lane.Start(With(ArraySpan("read", 1), [](JobContext& job) {
+    job.predecessors = {{"split", {{7, "seven"}}}};
+  }));
+  EXPECT_EQ(sink.WaitFor(1).at(0).output, "seven,none,none");
+}
+
 TEST(ThreadLaneTest, AnUnknownHandlerIsAnOutcome) {
   HandlerRegistry registry;
   Sink sink;

@@ -1,6 +1,8 @@
 #include "worker/link/link_messages.h"
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/strings.h"
@@ -12,6 +14,25 @@ namespace {
 constexpr size_t kRunsPerPage = 50'000;
 
 bool Sound(Run run) { return uint64_t{run.first} + run.count <= kMaxTasksPerJob; }
+
+// Longest wait for another attempt.
+constexpr absl::Duration kLongestAgain = absl::Hours(24);
+
+// Adds to a column that may be shorter than its neighbours, which have `count` already.
+void AddPadded(int count, uint32_t value, google::protobuf::RepeatedField<uint32_t>* column) {
+  column->Resize(count - 1, 0);
+  column->Add(value);
+}
+void AddPadded(int count, const std::string& value,
+               google::protobuf::RepeatedPtrField<std::string>* column) {
+  while (column->size() + 1 < count) column->Add();
+  *column->Add() = value;
+}
+
+uint32_t AgainMs(absl::Duration again) {
+  const absl::Duration wait = std::clamp(again, absl::ZeroDuration(), kLongestAgain);
+  return static_cast<uint32_t>(absl::ToInt64Milliseconds(absl::Ceil(wait, absl::Milliseconds(1))));
+}
 
 absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
@@ -36,6 +57,29 @@ CommandSpec FromProto(const v1::Command& wire) {
   return command;
 }
 
+// The name of a folder and nothing else.
+bool IsPredecessorName(std::string_view name) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  return !name.empty() && name.size() <= 64 &&
+         name.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+// Returns: nothing if it is malformed.
+std::optional<PredecessorResults> FromProto(const link::v1::Predecessor& wire) {
+  if (!IsPredecessorName(wire.name()) || wire.output_bytes_size() != wire.index_size())
+    return std::nullopt;
+  PredecessorResults predecessor;
+  predecessor.name = wire.name();
+  std::string_view rest = wire.outputs();
+  for (int i = 0; i < wire.index_size(); ++i) {
+    if (wire.output_bytes(i) > rest.size()) return std::nullopt;
+    predecessor.results.emplace(wire.index(i), rest.substr(0, wire.output_bytes(i)));
+    rest.remove_prefix(wire.output_bytes(i));
+  }
+  return predecessor;
+}
+
 }  // namespace
 
 bool IsHeeded(const FrameHead& head, SessionId session, Epoch epoch) {
@@ -55,6 +99,8 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   if (wire.spec().has_command()) job->command = FromProto(wire.spec().command());
   job->params.insert(wire.spec().params().begin(), wire.spec().params().end());
   if (wire.spec().has_time_limit()) job->time_limit = FromProto(wire.spec().time_limit());
+  if (wire.spec().has_soft_time_limit())
+    job->soft_time_limit = FromProto(wire.spec().soft_time_limit());
   job->is_array = wire.has_array();
   job->array_start = wire.array().start();
   job->array_step = wire.array().step();
@@ -64,6 +110,11 @@ std::shared_ptr<const JobContext> ParseJob(const std::string& brief, bool local_
   job->accepts_inputs = wire.spec().accepts_new_inputs();
   job->exclusive = wire.spec().exclusive();
   job->secrets.assign(wire.spec().secrets().begin(), wire.spec().secrets().end());
+  for (const link::v1::Predecessor& predecessor : wire.predecessors()) {
+    auto results = FromProto(predecessor);
+    if (!results.has_value()) return nullptr;
+    job->predecessors.push_back(*std::move(results));
+  }
   return job;
 }
 
@@ -116,6 +167,8 @@ absl::StatusOr<std::vector<AssignedWork>> FromWire(const link::v1::Assign& wire,
     work.span.attempt = wire.attempt(i);
     work.span.birth = {Epoch(wire.birth_epoch(i)), wire.birth_counter(i)};
     work.span.solo = i < wire.solo_size() && wire.solo(i) != 0;
+    work.span.front = i < wire.front_size() && wire.front(i) != 0;
+    if (i < wire.details_size()) work.span.details = wire.details(i);
     work.span.inputs_first = wire.first(i);
     work.event.job = work.span.job->job;
     work.event.lease = LeaseSeq(wire.lease(i));
@@ -180,6 +233,51 @@ link::v1::Heartbeat ToWire(const AgentEffects::Heartbeat& beat,
   return wire;
 }
 
+void AddRunning(const RunningAttempt& attempt, link::v1::Heartbeat* wire) {
+  wire->add_running_job_id(attempt.job.value);
+  wire->add_running_index(attempt.index);
+  wire->add_running_ms(static_cast<uint32_t>(
+      std::min<int64_t>(UINT32_MAX, absl::ToInt64Milliseconds(attempt.running))));
+  wire->add_running_progress(attempt.progress.permille + 1);
+  wire->add_running_note(attempt.progress.note);
+  if (!attempt.progress.details.empty())
+    AddPadded(wire->running_job_id_size(), attempt.progress.details,
+              wire->mutable_running_details());
+}
+
+void ToWire(const AgentEffects::Batch& batch, link::v1::Results::Batch* wire) {
+  wire->set_number(batch.number);
+  wire->set_job_id(batch.job.value);
+  wire->set_bytes(static_cast<uint32_t>(batch.body.size()) - batch.new_inputs_bytes);
+  wire->set_new_inputs_bytes(batch.new_inputs_bytes);
+  for (const agent::Added& added : batch.added) {
+    wire->add_adder(added.position);
+    wire->add_added(added.count);
+  }
+  for (const CountedEntry& counted : batch.counted) {
+    wire->add_count_position(counted.position);
+    wire->add_count_name(counted.counter);
+    wire->add_count_by(counted.by);
+  }
+  for (const AgentLeased& run : batch.runs) {
+    wire->add_lease(run.lease.value);
+    wire->add_first(run.run.first);
+    wire->add_count(run.run.count);
+  }
+  for (const agent::Failed& failed : batch.failed) {
+    wire->add_position(failed.position);
+    wire->add_state(static_cast<uint32_t>(failed.state));
+    wire->add_reason(static_cast<uint32_t>(failed.reason));
+    const int count = wire->position_size();
+    if (failed.permanent) AddPadded(count, 1u, wire->mutable_permanent());
+    if (failed.again.has_value() && !failed.permanent)
+      AddPadded(count, AgainMs(*failed.again) + 1, wire->mutable_again_after_ms());
+    if (!failed.details.empty()) AddPadded(count, failed.details, wire->mutable_details());
+  }
+  wire->set_run_ns(
+      static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Nanoseconds(batch.run_time))));
+}
+
 std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerIdentity& identity,
                                 const std::vector<v1::LaneStatus>& lanes) {
   std::vector<std::string> pages;
@@ -194,6 +292,7 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
     wire.set_hostname(identity.hostname);
     wire.set_name(identity.name);
     wire.mutable_labels()->insert(identity.labels.begin(), identity.labels.end());
+    wire.mutable_resources()->insert(identity.resources.begin(), identity.resources.end());
     wire.set_pid(identity.pid);
     wire.set_version(identity.version);
     wire.set_min_protocol(kLinkProtocol);

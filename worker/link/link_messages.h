@@ -6,6 +6,7 @@
 #ifndef REEVE_WORKER_LINK_LINK_MESSAGES_H_
 #define REEVE_WORKER_LINK_LINK_MESSAGES_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ namespace reeve {
 struct WorkerIdentity {
   std::string token, worker_id, process_id, hostname, version, host_key, name;
   std::map<std::string, std::string> labels;
+  std::map<std::string, int64_t> resources;  // In thousandths.
   uint32_t pid = 0;
   std::vector<std::pair<std::string, Lane>> handlers;
 };
@@ -51,6 +53,9 @@ std::vector<std::string> ToWire(const AgentEffects::Hello& hello, const WorkerId
 // Without running attempts.
 link::v1::Heartbeat ToWire(const AgentEffects::Heartbeat& beat,
                            const std::vector<v1::LaneStatus>& lanes);
+void AddRunning(const RunningAttempt& attempt, link::v1::Heartbeat* wire);
+// All of a batch but its length in the blob.
+void ToWire(const AgentEffects::Batch& batch, link::v1::Results::Batch* wire);
 void ToWire(const std::vector<AgentHeld>& held, link::v1::HeldRuns* wire);
 
 }  // namespace reeve

@@ -12,6 +12,7 @@
 #include "base/input_key.h"
 #include "base/strings.h"
 #include "worker/sdk/plugin.h"
+#include "worker/sdk/verdict.h"
 
 // What C sees as a task.
 struct reeve_task {
@@ -77,8 +78,18 @@ void Succeed(reeve_task* task, const char* output, size_t size) {
 void Fail(reeve_task* task, int kind, const char* message, size_t size) {
   if (task->answer.has_value()) return;
   const absl::string_view text(message, size);
-  task->answer.emplace(kind == REEVE_BAD_INPUT ? absl::InvalidArgumentError(text)
-                                               : absl::UnknownError(text));
+  switch (kind) {
+    case REEVE_BAD_INPUT: task->answer.emplace(absl::InvalidArgumentError(text)); return;
+    case REEVE_PERMANENT: task->answer.emplace(Permanent(absl::UnknownError(text))); return;
+    default: task->answer.emplace(absl::UnknownError(text)); return;
+  }
+}
+
+void FailForNow(reeve_task* task, uint64_t milliseconds, const char* message, size_t size) {
+  constexpr uint64_t kYearMs = uint64_t{365} * 86'400'000;
+  const absl::Duration wait =
+      absl::Milliseconds(static_cast<int64_t>(std::min(milliseconds, kYearMs)));
+  if (!task->answer.has_value()) task->answer.emplace(AgainAfter(wait, {message, size}));
 }
 
 int Told(reeve_task* task, const absl::Status& status) {
@@ -96,6 +107,20 @@ const char* ScratchFolder(reeve_task* task) {
   if (Told(task, folder.status()) != 0) return nullptr;
   task->scratch = *folder;
   return task->scratch.c_str();
+}
+
+const char* Details(const reeve_task* task, size_t* size) {
+  const std::string_view details = task->context->details();
+  *size = details.size();
+  return details.empty() ? "" : details.data();
+}
+
+const char* PredecessorResult(const reeve_task* task, const char* name, uint32_t index,
+                              size_t* size) {
+  const auto result = task->context->predecessor_result(name, index);
+  *size = result.has_value() ? result->size() : 0;
+  if (!result.has_value()) return nullptr;
+  return result->empty() ? "" : result->data();
 }
 
 const reeve_host kHost = {
@@ -128,6 +153,14 @@ const reeve_host kHost = {
           task->context->Progress(done, note == nullptr ? "" : note);
         },
     .scratch_folder = ScratchFolder,
+    .again_after = FailForNow,
+    .details = Details,
+    .keep_details =
+        [](reeve_task* task, const char* details, size_t size) {
+          return Told(task, task->context->KeepDetails({details, size}));
+        },
+    .predecessor_result = PredecessorResult,
+    .discarded = [](const reeve_task* task) { return task->context->discarded() ? 1 : 0; },
 };
 
 template <typename Function>

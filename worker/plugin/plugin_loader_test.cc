@@ -32,6 +32,20 @@ class Context final : public TaskContext {
     return absl::OkStatus();
   }
 
+  bool discarded() const override { return false; }
+  std::string_view details() const override { return "before"; }
+  absl::Status KeepDetails(std::string_view details) override {
+    if (details.size() > 10) return absl::InvalidArgumentError("too long");
+    kept = details;
+    return absl::OkStatus();
+  }
+  std::optional<std::string_view> predecessor_result(std::string_view name,
+                                                     TaskIndex index) const override {
+    if (name != "split" || index != 7) return std::nullopt;
+    return "seven";
+  }
+
+  std::string kept;
   bool accepts = false;
   std::map<std::string, int64_t> counters;
   std::vector<std::pair<InputKey, std::string>> inputs;
@@ -57,7 +71,8 @@ std::string WhyNot(const std::string& path) {
 TEST(PluginLoaderTest, HandlersInCSeeTheirTaskAndAnswerIt) {
   HandlerRegistry registry;
   ASSERT_TRUE(LoadPlugin(Library("good"), &registry).ok());
-  EXPECT_EQ(registry.names(), (std::vector<std::string>{"add", "forget", "refuse", "tell"}));
+  EXPECT_EQ(registry.names(),
+            (std::vector<std::string>{"add", "forget", "leave", "refuse", "tell"}));
   EXPECT_EQ(registry.options("tell").isolation, Isolation::kNone);
   EXPECT_EQ(registry.options("refuse").isolation, Isolation::kProcess);
   Context task;
@@ -81,6 +96,32 @@ TEST(PluginLoaderTest, HandlersInCAddInputsWhereTheJobTakesThem) {
   ASSERT_EQ(task.inputs.size(), 1u);
   EXPECT_EQ(task.inputs[0].second, "in");
   EXPECT_EQ(task.counters, (std::map<std::string, int64_t>{{"added", 7}}));
+}
+
+TEST(PluginLoaderTest, HandlersInCSayWhetherAndWhenToTryAgain) {
+  HandlerRegistry registry;
+  ASSERT_TRUE(LoadPlugin(Library("good"), &registry).ok());
+  Context task;
+  const ThreadHandler& leave = *registry.Find("leave");
+  const absl::Status never = leave(task, "p").status();
+  EXPECT_TRUE(IsPermanent(never));
+  EXPECT_EQ(never.message(), "never");
+  const absl::Status later = leave(task, "a").status();
+  EXPECT_FALSE(IsPermanent(later));
+  EXPECT_EQ(AgainWait(later), absl::Milliseconds(1'500));
+  EXPECT_EQ(later.message(), "later");
+  EXPECT_FALSE(IsPermanent((*registry.Find("refuse"))(task, "").status()));
+}
+
+TEST(PluginLoaderTest, HandlersInCHaveDetailsAndResultsOfPredecessors) {
+  HandlerRegistry registry;
+  ASSERT_TRUE(LoadPlugin(Library("good"), &registry).ok());
+  Context task;
+  const ThreadHandler& leave = *registry.Find("leave");
+  EXPECT_EQ(*leave(task, "own"), "details=before result=seven none=1 discarded=0");
+  EXPECT_EQ(task.kept, "own");
+  EXPECT_EQ(leave(task, "much too long").status(), absl::UnknownError("too long"));
+  EXPECT_EQ(task.kept, "own");
 }
 
 TEST(PluginLoaderTest, WhatIsNoPluginOfThisVersionIsRefusedWithItsName) {

@@ -47,6 +47,27 @@ static void Add(void* state, const reeve_host* host, reeve_task* task, const cha
   }
 }
 
+/* By its input: fails for good, for now, or tells what it was left and is left of others. */
+static void Leave(void* state, const reeve_host* host, reeve_task* task, const char* input,
+                  size_t size) {
+  char answer[512];
+  size_t length = 0, result_length = 0, none_length = 0;
+  const char* details = host->details(task, &length);
+  const char* result = host->predecessor_result(task, "split", 7, &result_length);
+  const char* none = host->predecessor_result(task, "split", 8, &none_length);
+  (void)state;
+  if (size > 0 && input[0] == 'p') host->fail(task, REEVE_PERMANENT, "never", 5);
+  if (size > 0 && input[0] == 'a') host->again_after(task, 1500, "later", 5);
+  if (host->keep_details(task, input, size) != 0) {
+    host->fail(task, REEVE_AGAIN_MAY_HELP, host->last_error(task), strlen(host->last_error(task)));
+    return;
+  }
+  const int written =
+      snprintf(answer, sizeof answer, "details=%.*s result=%.*s none=%d discarded=%d", (int)length,
+               details, (int)result_length, result, none == NULL, host->discarded(task));
+  host->succeed(task, answer, (size_t)written);
+}
+
 uint32_t reeve_plugin_abi(void) {
 #if defined(TEST_PLUGIN_other_version)
   return REEVE_PLUGIN_ABI + 1;
@@ -57,7 +78,7 @@ uint32_t reeve_plugin_abi(void) {
 
 int reeve_plugin_register(const reeve_host* host, reeve_registrar* registrar) {
 #if defined(TEST_PLUGIN_refusing)
-  (void)host, (void)registrar, (void)Tell, (void)Refuse, (void)Forget, (void)Add;
+  (void)host, (void)registrar, (void)Tell, (void)Refuse, (void)Forget, (void)Add, (void)Leave;
   return 7;
 #else
   static char state[] = "state";
@@ -69,7 +90,8 @@ int reeve_plugin_register(const reeve_host* host, reeve_registrar* registrar) {
   const reeve_handler handlers[] = {{sizeof(reeve_handler), first, Tell, state, 0},
                                     {sizeof(reeve_handler), "refuse", Refuse, NULL, 1},
                                     {sizeof(reeve_handler), "forget", Forget, NULL, 0},
-                                    {sizeof(reeve_handler), "add", Add, NULL, 0}};
+                                    {sizeof(reeve_handler), "add", Add, NULL, 0},
+                                    {sizeof(reeve_handler), "leave", Leave, NULL, 0}};
   for (size_t i = 0; i < sizeof handlers / sizeof *handlers; ++i) {
     if (host->add_handler(registrar, &handlers[i]) != 0) return 1;
   }

@@ -51,7 +51,7 @@ struct WorkerLoop::Impl final : public LaneSink {
       own_reports.push_back(std::move(report));
       return;
     }
-    const size_t bytes = report.body.size() + report.new_inputs.size();
+    const size_t bytes = report.body.size() + report.new_inputs.size() + report.details_bytes;
     reports.Push(std::move(report), bytes);
   }
   void OnOutput(LaneOutput output) override {
@@ -306,9 +306,11 @@ void WorkerLoop::Impl::Take(absl::Duration now, LaneReport report) {
   agent::Reported event;
   event.span = report.span;
   event.runs = std::move(report.runs);
-  for (const LaneReport::Failed& failed : report.failed) {
-    event.failed.push_back({failed.position, failed.state, failed.reason});
+  for (LaneReport::Failed& failed : report.failed) {
+    event.failed.push_back({failed.position, failed.state, failed.reason, failed.words.permanent,
+                            failed.words.again, std::move(failed.words.details)});
   }
+  event.details_bytes = report.details_bytes;
   event.run_time = report.run_time;
   for (const LaneReport::Added& added : report.added)
     event.added.push_back({added.position, added.count});
@@ -352,12 +354,7 @@ void WorkerLoop::Impl::SendHeartbeat(const AgentEffects::Heartbeat& beat) {
   size_t running = 0;
   for (const auto& [kind, lane] : lanes) {
     for (const RunningAttempt& attempt : lane->Running(kRunningFor, kMaxRunning - running)) {
-      wire.add_running_job_id(attempt.job.value);
-      wire.add_running_index(attempt.index);
-      wire.add_running_ms(static_cast<uint32_t>(
-          std::min<int64_t>(UINT32_MAX, absl::ToInt64Milliseconds(attempt.running))));
-      wire.add_running_progress(attempt.progress.permille + 1);
-      wire.add_running_note(attempt.progress.note);
+      AddRunning(attempt, &wire);
       ++running;
     }
   }
@@ -382,35 +379,12 @@ void WorkerLoop::Impl::SendResults(std::vector<AgentEffects::Batch> batches, abs
     Buffer only;
     std::vector<uint64_t> numbers;
     const size_t first = next;
+    uint64_t bytes = 0;
     for (; next < batches.size(); ++next) {
       AgentEffects::Batch& batch = batches[next];
-      if (next > first && blob.size() + batch.body.size() > kResultsFrameBytes) break;
-      link::v1::Results::Batch* out = wire.add_batches();
-      out->set_number(batch.number);
-      out->set_job_id(batch.job.value);
-      out->set_bytes(static_cast<uint32_t>(batch.body.size()) - batch.new_inputs_bytes);
-      out->set_new_inputs_bytes(batch.new_inputs_bytes);
-      for (const agent::Added& added : batch.added) {
-        out->add_adder(added.position);
-        out->add_added(added.count);
-      }
-      for (const CountedEntry& counted : batch.counted) {
-        out->add_count_position(counted.position);
-        out->add_count_name(counted.counter);
-        out->add_count_by(counted.by);
-      }
-      for (const AgentLeased& run : batch.runs) {
-        out->add_lease(run.lease.value);
-        out->add_first(run.run.first);
-        out->add_count(run.run.count);
-      }
-      for (const agent::Failed& failed : batch.failed) {
-        out->add_position(failed.position);
-        out->add_state(static_cast<uint32_t>(failed.state));
-        out->add_reason(static_cast<uint32_t>(failed.reason));
-      }
-      out->set_run_ns(
-          static_cast<uint64_t>(std::max<int64_t>(0, absl::ToInt64Nanoseconds(batch.run_time))));
+      if (next > first && bytes + batch.bytes() > kResultsFrameBytes) break;
+      bytes += batch.bytes();
+      ToWire(batch, wire.add_batches());
       numbers.push_back(batch.number);
       if (next == first && batch.body.size() >= kResultsFrameBytes / 2) {
         // A large one goes alone, without being copied.

@@ -12,7 +12,8 @@
 //
 // Cancellation and time limits reach every await: a coroutine that must end is not resumed but
 // destroyed where it waits, with its locals, and what it waited for is stopped. There is nothing to
-// check, and nothing after the await runs.
+// check, and nothing after the await runs. Only a soft time limit is the handler's own affair: it
+// wakes what sleeps, `cancelled()` tells of it, and what is returned until the time limit counts.
 //
 // GCC 12 miscompiles some coroutines that take aggregates by value or capture in a lambda that is
 // gone when they run: pass strings and plain classes, and keep what a lambda captures alive
@@ -164,11 +165,12 @@ class Awaited {
 // What a handler of the async lane may know and wait for.
 class AsyncContext : public AttemptContext {
  public:
-  // Goes on after `duration`.
+  // Goes on after `duration`, or when the soft time limit passes meanwhile. Gives false once it has
+  // passed.
   Awaited<bool> Sleep(absl::Duration duration) {
     return Awaited<bool>(this, [this, duration](Awaited<bool>::Done done) {
-      const uint64_t timer = CallAfter(duration, [done = std::move(done)] { done(true); });
-      return std::function<void()>([this, timer] { ForgetCall(timer); });
+      const uint64_t number = StartSleep(duration, std::move(done));
+      return std::function<void()>([this, number] { StopSleep(number); });
     });
   }
 
@@ -205,7 +207,10 @@ class AsyncContext : public AttemptContext {
   virtual uint64_t CallAfter(absl::Duration duration, std::function<void()> call) = 0;
   // Nothing happens if it was called.
   virtual void ForgetCall(uint64_t number) = 0;
-  // What Fetch and RunProcess wait for. `done` is called once, later; not after it was stopped.
+  // What Sleep, Fetch and RunProcess wait for. `done` is called once, later; not after it was
+  // stopped.
+  virtual uint64_t StartSleep(absl::Duration duration, std::function<void(bool)> done) = 0;
+  virtual void StopSleep(uint64_t number) = 0;
   virtual uint64_t StartFetch(HttpRequest request, std::function<void(HttpAnswer)> done) = 0;
   virtual void StopFetch(uint64_t number) = 0;
   virtual uint64_t StartProcess(ProcessOrder order, std::function<void(ProcessEnd)> done) = 0;

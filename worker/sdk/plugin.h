@@ -55,6 +55,8 @@ typedef struct reeve_handler {
 enum {
   REEVE_AGAIN_MAY_HELP = 0, /* HANDLER_ERROR: further attempts, if the job has any. */
   REEVE_BAD_INPUT = 1,      /* BAD_INPUT: not tried again. */
+  REEVE_PERMANENT = 2, /* HANDLER_ERROR, not tried again. As REEVE_AGAIN_MAY_HELP to a worker whose
+                          reeve_host ends before `again_after`. */
 };
 
 struct reeve_host {
@@ -70,7 +72,8 @@ struct reeve_host {
   const char* (*param)(reeve_task* task, const char* name, size_t* size);
   /* When the time limit passes: microseconds since 1970; INT64_MAX: never. */
   int64_t (*deadline)(const reeve_task* task);
-  /* Not 0: the task was cancelled, or its time is up; return soon. Cheap. */
+  /* Not 0: the task was cancelled, its time is up, or its soft time limit has passed; return soon.
+   * Cheap. */
   int (*cancelled)(const reeve_task* task);
   /* Sleeps, but wakes early when cancelled. Returns: not 0 if so. */
   int (*sleep)(reeve_task* task, uint64_t microseconds);
@@ -91,6 +94,19 @@ struct reeve_host {
   void (*progress)(reeve_task* task, double done, const char* note);
   /* Returns: the path, or NULL with the reason as the task's `last_error`. */
   const char* (*scratch_folder)(reeve_task* task);
+
+  /* Answers the task as `fail` does: try again after so long (at most a day), and do not count this
+   * attempt. */
+  void (*again_after)(reeve_task* task, uint64_t milliseconds, const char* message, size_t size);
+  /* See AttemptContext: what the attempt before left, "" and 0 if nothing; and what is left for the
+   * next one, at most 1,024 bytes. The latter returns as add_input does. */
+  const char* (*details)(const reeve_task* task, size_t* size);
+  int (*keep_details)(reeve_task* task, const char* details, size_t size);
+  /* The result of a task of a job that the own one depends on. Returns: NULL if there is none. */
+  const char* (*predecessor_result)(const reeve_task* task, const char* name, uint32_t index,
+                                    size_t* size);
+  /* Not 0: the answer is discarded, see TaskContext. */
+  int (*discarded)(const reeve_task* task);
 };
 
 /* What a plug-in defines. */

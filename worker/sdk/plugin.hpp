@@ -8,9 +8,11 @@
 #ifndef REEVE_WORKER_SDK_PLUGIN_HPP_
 #define REEVE_WORKER_SDK_PLUGIN_HPP_
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -25,6 +27,23 @@ namespace reeve::plugin {
 class BadInput : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+// Thrown by a handler: no other attempt would do better, though the input is not to blame.
+class Permanent : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Thrown by a handler: try again after so long, and do not count this attempt.
+class AgainAfter : public std::runtime_error {
+ public:
+  AgainAfter(uint64_t milliseconds, const std::string& why)
+      : std::runtime_error(why), milliseconds_(milliseconds) {}
+  uint64_t milliseconds() const { return milliseconds_; }
+
+ private:
+  const uint64_t milliseconds_;
 };
 
 // The attempt that a handler runs. See plugin.h for what each means.
@@ -65,7 +84,34 @@ class Task {
     return path;
   }
 
+  // What follows a worker of an older version does not know: it leaves nothing and has nothing.
+  std::string_view details() const {
+    if (!Has(offsetof(reeve_host, details))) return {};
+    size_t size = 0;
+    const char* left = host_.details(task_, &size);
+    return {left, size};
+  }
+  // Throws: std::runtime_error with the reason.
+  void KeepDetails(std::string_view details) {
+    if (!Has(offsetof(reeve_host, keep_details))) return;
+    if (host_.keep_details(task_, details.data(), details.size()) != 0)
+      throw std::runtime_error(host_.last_error(task_));
+  }
+  std::optional<std::string_view> predecessor_result(const std::string& name,
+                                                     uint32_t index) const {
+    if (!Has(offsetof(reeve_host, predecessor_result))) return std::nullopt;
+    size_t size = 0;
+    const char* result = host_.predecessor_result(task_, name.c_str(), index, &size);
+    if (result == nullptr) return std::nullopt;
+    return std::string_view(result, size);
+  }
+  bool discarded() const {
+    return Has(offsetof(reeve_host, discarded)) ? host_.discarded(task_) != 0 : cancelled();
+  }
+
  private:
+  bool Has(size_t offset) const { return host_.size > offset; }
+
   const reeve_host& host_;
   reeve_task* const task_;
 };
@@ -83,6 +129,15 @@ inline void RunHandler(void* state, const reeve_host* host, reeve_task* task, co
     host->succeed(task, output.data(), output.size());
   } catch (const BadInput& error) {
     fail(REEVE_BAD_INPUT, error.what());
+  } catch (const Permanent& error) {
+    fail(REEVE_PERMANENT, error.what());
+  } catch (const AgainAfter& error) {
+    const std::string_view why = error.what();
+    if (host->size > offsetof(reeve_host, again_after)) {
+      host->again_after(task, error.milliseconds(), why.data(), why.size());
+    } else {
+      fail(REEVE_AGAIN_MAY_HELP, why);
+    }
   } catch (const std::exception& error) {
     fail(REEVE_AGAIN_MAY_HELP, error.what());
   } catch (...) {

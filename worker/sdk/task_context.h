@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,6 +32,29 @@ class AttemptContext {
   virtual const std::map<std::string, std::string>& params() const = 0;
   // When the attempt's time limit passes; InfiniteFuture if none.
   virtual absl::Time deadline() const = 0;
+  // The soft time limit has passed: end well, soon. What is returned still counts until `deadline`.
+  // Cheap.
+  virtual bool cancelled() const = 0;
+
+  // What the attempt before this one left for it, see KeepDetails; "" if nothing.
+  virtual std::string_view details() const { return {}; }
+  // Leaves something for the next attempt, should there be one: how far the work is, a token, a
+  // place in a file. The newest counts; an attempt that leaves nothing leaves what it was left.
+  // When the attempt ends by itself or runs out of time all of it is handed on, when its worker is
+  // lost what it left up to a second or two before. At most 1,024 bytes.
+  // Errors: INVALID_ARGUMENT  it is longer; what was left before stays.
+  virtual absl::Status KeepDetails(std::string_view details) {
+    (void)details;
+    return absl::FailedPreconditionError("this lane keeps no details");
+  }
+
+  // The result of a task of another job that the own one depends on and wants results of (`name`:
+  // Dependency.name). Lives as long as the attempt. Returns: nothing if there is none.
+  virtual std::optional<std::string_view> predecessor_result(std::string_view name,
+                                                             TaskIndex index) const {
+    (void)name, (void)index;
+    return std::nullopt;
+  }
 
   // The job was created with `accepts_new_inputs`.
   virtual bool accepts_inputs() const { return false; }
@@ -78,8 +102,11 @@ class AttemptContext {
 // Thread: the handler's.
 class TaskContext : public AttemptContext {
  public:
-  // The task was cancelled or its time is up: return soon; what is returned is discarded. Cheap.
-  virtual bool cancelled() const = 0;
+  // Return soon: the task was cancelled, its time is up, or its soft time limit has passed. Cheap.
+  bool cancelled() const override = 0;
+  // And what is returned is discarded: it was not the soft limit alone. Always false in a process
+  // of its own, which is ended then.
+  virtual bool discarded() const { return cancelled(); }
   // Sleeps, but wakes early when cancelled. Returns: false if cancelled.
   virtual bool Sleep(absl::Duration duration) = 0;
 };

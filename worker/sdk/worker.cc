@@ -47,6 +47,7 @@
 #include "worker/runtime/idle_links.h"
 #include "worker/runtime/worker_loop.h"
 #include "worker/sdk/handler_registry.h"
+#include "worker/sdk/own_resources.h"
 #include "worker/sdk/worker_policy.h"
 #include "worker/sdk/yaml_config.h"
 #include "worker/sql/sql_handler.h"
@@ -78,7 +79,8 @@ struct Flags {
   std::string token_file;
   std::string key_file;
   std::string name;
-  std::vector<std::string> labels;  // NAME=VALUE.
+  std::vector<std::string> labels;     // NAME=VALUE.
+  std::vector<std::string> resources;  // NAME=AMOUNT.
   double connect_timeout = 30;
   double drain_timeout = 10;
   std::vector<std::string> plugins;
@@ -165,7 +167,7 @@ absl::Status CheckSql(const std::vector<std::string>& sql) {
   return absl::OkStatus();
 }
 
-// Errors: INVALID_ARGUMENT  a name or label that is none, or too many.
+// Errors: INVALID_ARGUMENT  a name, label or resource that is none, or too many.
 absl::Status CheckNames(const Flags& flags) {
   if (flags.name.size() > 64 || !IsUtf8(flags.name))
     return absl::InvalidArgumentError("--name: at most 64 bytes of UTF-8");
@@ -179,8 +181,14 @@ absl::Status CheckNames(const Flags& flags) {
                  ": NAME=VALUE is wanted, the name of 1 to 63 of a-z, 0-9, ., _, "
                  "-, /, the value at most 63 printable characters"));
     }
+    if (const std::string name = label.substr(0, equals); name == "host" || name == "name") {
+      return absl::InvalidArgumentError(
+          StrCat("--label ", label,
+                 ": every worker has the labels `host`, its machine's name, and "
+                 "`name`, which --name sets"));
+    }
   }
-  return absl::OkStatus();
+  return OwnResources(flags.resources, LookAtMachine()).status();
 }
 
 WorkerLoop* draining_loop = nullptr;
@@ -210,6 +218,9 @@ absl::StatusOr<WorkerIdentity> MakeIdentity(const Flags& flags) {
     if (!token.ok()) return token.status();
     identity.token = *token;
   }
+  auto resources = OwnResources(flags.resources, LookAtMachine());
+  if (!resources.ok()) return resources.status();
+  identity.resources = *std::move(resources);
   identity.hostname = HostName();
   identity.name = flags.name;
   for (const std::string& label : flags.labels) {
@@ -474,10 +485,17 @@ int Worker::Main(int argc, char** argv) {
                  "File with the cluster's token; default: REEVE_TOKEN_FILE, then the clusters "
                  "folder of the configuration");
   app.add_option("--name", flags.name, "What to call this worker, beside its number");
-  app.add_option("--label", flags.labels,
-                 "NAME=VALUE: something to know about it; may be repeated, shown by `reeve worker "
-                 "list --json`")
+  app.add_option(
+         "--label,--labels", flags.labels,
+         "NAME=VALUE: something to know about it; may be repeated. Jobs may ask for workers "
+         "by their labels")
       ->type_name("NAME=VALUE");
+  app.add_option(
+         "--resource,--resources", flags.resources,
+         "NAME=AMOUNT: what it has besides slots, for tasks that occupy some of it, as "
+         "gpu=2; may be repeated. Default: cpus, and memory in bytes, of the machine or the "
+         "cgroup")
+      ->type_name("NAME=AMOUNT");
   app.add_option("--key-file", flags.key_file,
                  "The worker's keys for an encrypted link, as `reeve worker join` makes them; "
                  "needed for a master on another machine");

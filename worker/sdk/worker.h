@@ -30,12 +30,14 @@
 #include "absl/status/statusor.h"
 #include "worker/sdk/async.h"
 #include "worker/sdk/task_context.h"
+#include "worker/sdk/verdict.h"
 
 namespace reeve {
 
 // Returns the result (at most 3 MiB), or an error: the task failed with HANDLER_ERROR
 // (INVALID_ARGUMENT: BAD_INPUT, not tried again). An exception counts as an error.
-// Of its message 64 KiB are kept.
+// Of its message 64 KiB are kept. What it says of trying again (verdict.h) goes before the job's
+// own rules.
 using ThreadHandler =
     std::function<absl::StatusOr<std::string>(TaskContext& task, std::string_view input)>;
 

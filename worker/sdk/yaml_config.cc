@@ -38,12 +38,16 @@ class YamlConfig final : public CLI::Config {
 
   static std::vector<std::string> Values(const std::string& name, const YAML::Node& value) {
     if (value.IsScalar()) return {value.Scalar()};
+    const auto bad = [&name] {
+      return CLI::ConversionError("--config: " + name +
+                                  ": a value, or a list or map of values, is wanted");
+    };
     std::vector<std::string> values;
-    for (const YAML::Node& one : value) {
-      if (!value.IsSequence() || !one.IsScalar()) {
-        throw CLI::ConversionError("--config: " + name + ": a value or a list of values is wanted");
-      }
-      values.push_back(one.Scalar());
+    for (const auto& one : value) {
+      const YAML::Node& scalar = value.IsMap() ? one.second : one;
+      if (!scalar.IsScalar()) throw bad();
+      values.push_back(value.IsMap() ? one.first.as<std::string>() + "=" + scalar.Scalar()
+                                     : scalar.Scalar());
     }
     if (values.empty()) throw CLI::ConversionError("--config: " + name + ": there is no value");
     return values;

@@ -2,6 +2,7 @@
 //
 //   master: 10.0.0.5:7520
 //   handlers: [exec, http]
+//   resources: {gpu: 2, licence: 0.5}     # As [gpu=2, licence=0.5].
 //   no-shell: true
 //
 // Private to worker/sdk.
@@ -18,8 +19,8 @@ class App;
 namespace reeve {
 
 // Adds `--config FILE`. What the command line says counts more than the file, the file more than
-// the environment. A key that is no flag, and a value that is no scalar or list of them, are usage
-// errors.
+// the environment. A key that is no flag, and a value that is no scalar, list or map of them, are
+// usage errors.
 void AddYamlConfig(CLI::App* app);
 
 }  // namespace reeve

@@ -16,6 +16,7 @@ struct Settings {
   uint32_t slots = 1;
   std::vector<std::string> handlers;
   bool no_shell = false;
+  std::vector<std::string> labels;
 };
 
 Settings Parsed(const std::string& yaml, const std::string& flags = "") {
@@ -26,6 +27,7 @@ Settings Parsed(const std::string& yaml, const std::string& flags = "") {
   app.add_option("--slots", settings.slots);
   app.add_option("--handlers", settings.handlers)->delimiter(',');
   app.add_flag("--no-shell", settings.no_shell);
+  app.add_option("--label,--labels", settings.labels);
   AddYamlConfig(&app);
   app.parse("--config " + path + " " + flags);
   return settings;
@@ -37,6 +39,13 @@ TEST(YamlConfigTest, AFileSetsFlagsByName) {
   EXPECT_EQ(settings.handlers, (std::vector<std::string>{"exec", "http"}));
   EXPECT_TRUE(settings.no_shell);
   EXPECT_EQ(Parsed("").slots, 1u);
+}
+
+TEST(YamlConfigTest, AMapIsAListOfNamesWithValues) {
+  const std::vector<std::string> labels = {"disk=ssd", "zone=a"};
+  EXPECT_EQ(Parsed("labels: {disk: ssd, zone: a}").labels, labels);
+  EXPECT_EQ(Parsed("labels: [disk=ssd, zone=a]").labels, labels);
+  EXPECT_THROW(Parsed("labels: {disk: [ssd]}"), CLI::ParseError);
 }
 
 TEST(YamlConfigTest, TheCommandLineCountsMore) {
