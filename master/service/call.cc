@@ -4,6 +4,7 @@
 
 #include "absl/strings/numbers.h"
 #include "base/error.h"
+#include "base/strings.h"
 #include "master/service/convert.h"
 
 namespace reeve {
@@ -29,6 +30,16 @@ ServiceParts For(const Caller& caller, ServiceParts parts) {
   if (!caller.principal.controls_all())
     parts.principal = std::make_shared<const Principal>(caller.principal);
   return parts;
+}
+
+std::string OwnerFor(const Caller& caller) {
+  return caller.principal.name == kRootPrincipal ? "" : caller.principal.name;
+}
+
+absl::Status CheckHandler(const Caller& caller, const std::string& handler) {
+  if (caller.principal.may_use(handler)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
+                   StrCat("this token is not for jobs of the handler ", handler));
 }
 
 absl::StatusOr<uint32_t> PageSize(uint32_t asked) {

@@ -61,6 +61,21 @@ void FindAnyJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListene
 
 }  // namespace
 
+void AddSelected(const ServiceParts& parts, FoundJob found, Done done) {
+  if (!found.live || !IsRetry(found.job.view.record)) return done(std::move(found));
+  const StoreKind store = found.store;
+  const bool posted = parts.reader->Post(store, [found, done](StoreReader& reader) mutable {
+    auto stored = reader.ReadJob(found.job.view.job);
+    if (!stored.ok()) {
+      return done(
+          MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(stored.status().message())));
+    }
+    found.job.selected = std::move(stored->selected);
+    done(std::move(found));
+  });
+  if (!posted) done(TooManyReads());
+}
+
 // Who owns a job never changes, so looking first is no race.
 void CheckJob(const ServiceParts& parts, JobId job, Wish wish,
               std::function<void(absl::Status)> done) {

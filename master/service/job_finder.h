@@ -37,6 +37,11 @@ struct FoundJob {
 void FindJob(const ServiceParts& parts, JobId job, std::shared_ptr<JobListener> listener,
              std::function<void(absl::StatusOr<FoundJob>)> done);
 
+// With `selected` as the store has it, if it is one that tries tasks of another
+// again and has not ended: the scheduler does not tell which tasks it has. Errors: as FindJob.
+void AddSelected(const ServiceParts& parts, FoundJob found,
+                 std::function<void(absl::StatusOr<FoundJob>)> done);
+
 enum class Wish { kSee, kControl };
 // Says OK, at once for those who may do it with every job.
 // Errors: as FindJob; PERMISSION_DENIED NOT_PERMITTED  it sees the job and may not control it.

@@ -1,20 +1,23 @@
 #include "master/service/job_service.h"
 
-#include <algorithm>
-#include <map>
+#include <memory>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/time/clock.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/strings.h"
 #include "master/service/append_stream.h"
 #include "master/service/call.h"
 #include "master/service/convert.h"
+#include "master/service/create_jobs.h"
+#include "master/service/job_listing.h"
+#include "master/service/kept_answers.h"
 #include "master/service/result_stream.h"
+#include "master/service/retry_job.h"
 #include "master/service/validate.h"
 #include "master/service/watch_stream.h"
-#include "master/store/job_record.h"
 #include "reeve/v1/services.grpc.pb.h"
 
 namespace reeve {
@@ -24,11 +27,17 @@ using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
 using S = v1::JobService;
-using Base = S::WithRawCallbackMethod_RunJob<S::WithCallbackMethod_CreateJob<
-    S::WithRawCallbackMethod_AppendTasks<S::WithCallbackMethod_CloseJob<
-        S::WithCallbackMethod_GetJob<S::WithCallbackMethod_ListJobs<S::WithCallbackMethod_CancelJob<
-            S::WithCallbackMethod_WatchJob<S::WithRawCallbackMethod_StreamResults<
-                S::WithCallbackMethod_StreamLogs<S::Service>>>>>>>>>>;
+using Raw = S::WithRawCallbackMethod_RunJob<
+    S::WithRawCallbackMethod_AppendTasks<S::WithRawCallbackMethod_StreamResults<S::Service>>>;
+using Creating = S::WithCallbackMethod_CreateJob<
+    S::WithCallbackMethod_CreateJobs<S::WithCallbackMethod_RetryJob<Raw>>>;
+using Changing = S::WithCallbackMethod_CloseJob<
+    S::WithCallbackMethod_CancelJob<S::WithCallbackMethod_PauseJob<S::WithCallbackMethod_ResumeJob<
+        S::WithCallbackMethod_UpdateJob<S::WithCallbackMethod_DeleteJob<Creating>>>>>>;
+using Base = S::WithCallbackMethod_GetJob<S::WithCallbackMethod_ListJobs<
+    S::WithCallbackMethod_WatchJob<S::WithCallbackMethod_StreamLogs<Changing>>>>;
+
+constexpr size_t kDeletionsKept = 1'000;
 
 std::string Named(JobId job) { return StrCat("job ", job.value); }
 
@@ -62,7 +71,29 @@ class JobServiceImpl final : public Base {
       return Finished(context, event.status());
     }
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    PostJob(*caller, reactor, response, std::move(*event), bytes);
+    Create(*caller, reactor, response, *std::move(event), bytes);
+    return reactor;
+  }
+
+  ServerUnaryReactor* CreateJobs(CallbackServerContext* context,
+                                 const v1::CreateJobsRequest* request,
+                                 v1::CreateJobsResponse* response) override;
+
+  ServerUnaryReactor* RetryJob(CallbackServerContext* context, const v1::RetryJobRequest* request,
+                               v1::Job* response) override {
+    const size_t bytes = request->ByteSizeLong();
+    const auto caller = door_.Admit(*context, Method::kJobServiceRetryJob, bytes);
+    if (!caller.ok()) return Finished(context, caller.status());
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    MakeRetry(
+        For(*caller, parts_), *request, OwnerFor(*caller),
+        [this, caller = *caller, reactor, response, bytes](absl::StatusOr<reeve::CreateJob> event) {
+          absl::Status may = event.status();
+          if (may.ok()) may = CheckHandler(caller, event->options.handler);
+          if (may.ok()) return Create(caller, reactor, response, *std::move(event), bytes);
+          door_.Note(caller, {}, may);
+          reactor->Finish(ToGrpc(may));
+        });
     return reactor;
   }
 
@@ -75,8 +106,41 @@ class JobServiceImpl final : public Base {
 
   ServerUnaryReactor* CloseJob(CallbackServerContext* context, const v1::CloseJobRequest* request,
                                v1::Job* response) override {
-    return ChangeJob<reeve::CloseJob>(context, Method::kJobServiceCloseJob, *request, response);
+    return Change(context, Method::kJobServiceCloseJob, *request, response,
+                  reeve::CloseJob{{}, JobId(request->job_id())}, Wanted::kClosed);
   }
+
+  ServerUnaryReactor* CancelJob(CallbackServerContext* context, const v1::CancelJobRequest* request,
+                                v1::Job* response) override {
+    return Change(context, Method::kJobServiceCancelJob, *request, response,
+                  reeve::CancelJob{{}, JobId(request->job_id())}, Wanted::kCancelled);
+  }
+
+  ServerUnaryReactor* PauseJob(CallbackServerContext* context, const v1::PauseJobRequest* request,
+                               v1::Job* response) override {
+    return Change(context, Method::kJobServicePauseJob, *request, response,
+                  reeve::PauseJob{{}, JobId(request->job_id())}, Wanted::kUnfinished);
+  }
+
+  ServerUnaryReactor* ResumeJob(CallbackServerContext* context, const v1::ResumeJobRequest* request,
+                                v1::Job* response) override {
+    return Change(context, Method::kJobServiceResumeJob, *request, response,
+                  reeve::ResumeJob{{}, JobId(request->job_id())}, Wanted::kUnfinished);
+  }
+
+  ServerUnaryReactor* UpdateJob(CallbackServerContext* context, const v1::UpdateJobRequest* request,
+                                v1::Job* response) override {
+    if (request->priority() < 0 || request->priority() > kHighestPriority)
+      return Finished(context, BadRequest("priority: 0 to 9"));
+    reeve::UpdateJob event{{}, JobId(request->job_id()), {}, {}};
+    if (request->has_priority()) event.priority = request->priority();
+    if (request->has_max_in_flight()) event.max_in_flight = request->max_in_flight();
+    return Change(context, Method::kJobServiceUpdateJob, *request, response, event,
+                  Wanted::kUnfinished);
+  }
+
+  ServerUnaryReactor* DeleteJob(CallbackServerContext* context, const v1::DeleteJobRequest* request,
+                                v1::DeleteJobResponse* response) override;
 
   ServerUnaryReactor* GetJob(CallbackServerContext* context, const v1::GetJobRequest* request,
                              v1::Job* response) override {
@@ -89,11 +153,16 @@ class JobServiceImpl final : public Base {
   }
 
   ServerUnaryReactor* ListJobs(CallbackServerContext* context, const v1::ListJobsRequest* request,
-                               v1::ListJobsResponse* response) override;
-
-  ServerUnaryReactor* CancelJob(CallbackServerContext* context, const v1::CancelJobRequest* request,
-                                v1::Job* response) override {
-    return ChangeJob<reeve::CancelJob>(context, Method::kJobServiceCancelJob, *request, response);
+                               v1::ListJobsResponse* response) override {
+    const auto caller = door_.Admit(*context, Method::kJobServiceListJobs);
+    if (!caller.ok()) return Finished(context, caller.status());
+    std::shared_ptr<const Principal> principal;
+    if (!caller->principal.sees_all())
+      principal = std::make_shared<const Principal>(caller->principal);
+    ServerUnaryReactor* reactor = context->DefaultReactor();
+    reeve::ListJobs(parts_, principal, *request, response,
+                    [reactor](const absl::Status& status) { reactor->Finish(ToGrpc(status)); });
+    return reactor;
   }
 
   grpc::ServerWriteReactor<v1::Job>* WatchJob(CallbackServerContext* context,
@@ -122,71 +191,80 @@ class JobServiceImpl final : public Base {
 
  private:
   // What a mutating call wanted of a job that has ended, if it may say so.
-  enum class Wanted { kAny, kClosed, kCancelled };
-  template <typename JobEvent>
-  static constexpr Wanted kWantedBy =
-      std::is_same_v<JobEvent, reeve::CancelJob>  ? Wanted::kCancelled
-      : std::is_same_v<JobEvent, reeve::CloseJob> ? Wanted::kClosed
-                                                  : Wanted::kAny;
+  enum class Wanted { kAny, kClosed, kCancelled, kUnfinished };
 
   static absl::StatusOr<reeve::CreateJob> EventOf(v1::CreateJobRequest request,
                                                   const Caller& caller) {
-    const bool is_root = caller.principal.name == kRootPrincipal;
-    auto event =
-        ValidateCreateJob(std::move(request), absl::Now(), is_root ? "" : caller.principal.name);
-    if (!event.ok() || caller.principal.may_use(event->options.handler)) return event;
-    return MakeError(absl::StatusCode::kPermissionDenied, "NOT_PERMITTED",
-                     StrCat("this token is not for jobs of the handler ", event->options.handler));
+    auto event = ValidateCreateJob(std::move(request), absl::Now(), OwnerFor(caller));
+    if (!event.ok()) return event;
+    if (absl::Status s = CheckHandler(caller, event->options.handler); !s.ok()) return s;
+    return event;
   }
 
-  // Close and cancel.
-  template <typename JobEvent, typename Request>
-  ServerUnaryReactor* ChangeJob(CallbackServerContext* context, Method method,
-                                const Request& request, v1::Job* response) {
+  // Calls that change a job.
+  template <typename Request, typename JobEvent>
+  ServerUnaryReactor* Change(CallbackServerContext* context, Method method, const Request& request,
+                             v1::Job* response, JobEvent event, Wanted wanted) {
     const auto caller = door_.Admit(*context, method);
     if (!caller.ok()) return Finished(context, caller.status());
     if (absl::Status s = ValidateRequestId(request.request_id()); !s.ok())
       return Finished(context, s);
     ServerUnaryReactor* reactor = context->DefaultReactor();
-    const JobId job(request.job_id());
-    CheckJob(For(*caller, parts_), job, Wish::kControl,
-             [this, caller = *caller, reactor, response, job](absl::Status may) {
-               if (may.ok()) return PostJob(caller, reactor, response, JobEvent{{}, job}, 0);
-               door_.Note(caller, Named(job), may);
+    CheckJob(For(*caller, parts_), event.job, Wish::kControl,
+             [this, caller = *caller, reactor, response, event, wanted](absl::Status may) {
+               if (may.ok()) return PostChange(caller, reactor, response, event, wanted);
+               door_.Note(caller, Named(event.job), may);
                reactor->Finish(ToGrpc(may));
              });
     return reactor;
   }
 
-  // Ends the call once the event's reply is there.
   template <typename JobEvent>
-  void PostJob(const Caller& caller, ServerUnaryReactor* reactor, v1::Job* response, JobEvent event,
-               size_t bytes) {
-    constexpr Wanted wanted = kWantedBy<JobEvent>;
-    JobId job;
-    if constexpr (!std::is_same_v<JobEvent, reeve::CreateJob>) job = event.job;
-    const auto finish = [this, caller, reactor](JobId of, const absl::Status& status) {
-      door_.Note(caller, of ? Named(of) : "", status);
-      reactor->Finish(ToGrpc(status));
-    };
-    const CallId call = parts_.hub->Expect([this, response, job, finish](Reply reply) {
-      JobReply& done = std::get<JobReply>(reply.body);
-      const auto look = [this, response, finish](JobId of) {
-        Answer(parts_, of, wanted, response,
-               [of, finish](absl::Status status) { finish(of, status); });
-      };
-      if (absl::IsNotFound(done.status) && wanted != Wanted::kAny) return look(job);
-      if (!done.status.ok()) return finish(job, done.status);
-      if (done.view.state == JobState::kUnspecified) return look(done.view.job);
-      ToProto(done.view, response);
-      finish(done.view.job, absl::OkStatus());
-    });
+  void PostChange(const Caller& caller, ServerUnaryReactor* reactor, v1::Job* response,
+                  JobEvent event, Wanted wanted) {
+    const JobId job = event.job;
+    const CallId call =
+        parts_.hub->Expect([this, caller, reactor, response, job, wanted](const Reply& reply) {
+          Conclude(caller, reactor, response, std::get<JobReply>(reply.body), job, wanted);
+        });
     event.call = call;
-    if (absl::Status s = parts_.loop->PostApi(std::move(event), bytes); !s.ok()) {
+    if (absl::Status s = parts_.loop->PostApi(std::move(event), 0); !s.ok()) {
       parts_.hub->Forget(call);
-      finish(job, s);
+      Finish(caller, reactor, job, s);
     }
   }
+
+  void Create(const Caller& caller, ServerUnaryReactor* reactor, v1::Job* response,
+              reeve::CreateJob event, size_t bytes) {
+    PostCreate(For(caller, parts_), std::move(event), bytes,
+               [this, caller, reactor, response](const Reply& reply) {
+                 Conclude(caller, reactor, response, std::get<JobReply>(reply.body), {},
+                          Wanted::kAny);
+               });
+  }
+
+  void Finish(const Caller& caller, ServerUnaryReactor* reactor, JobId job,
+              const absl::Status& status) {
+    door_.Note(caller, job ? Named(job) : "", status);
+    reactor->Finish(ToGrpc(status));
+  }
+
+  // Ends the call with what the scheduler said, and what a store says of a job that has ended.
+  void Conclude(const Caller& caller, ServerUnaryReactor* reactor, v1::Job* response,
+                const JobReply& reply, JobId job, Wanted wanted) {
+    const bool has_ended = (reply.status.ok() && reply.view.state == JobState::kUnspecified) ||
+                           (absl::IsNotFound(reply.status) && wanted != Wanted::kAny);
+    const JobId of = reply.status.ok() ? reply.view.job : job;
+    if (!has_ended) {
+      if (reply.status.ok()) ToProto(reply.view, response);
+      return Finish(caller, reactor, of, reply.status);
+    }
+    Answer(parts_, of, wanted, response, [this, caller, reactor, of](const absl::Status& status) {
+      Finish(caller, reactor, of, status);
+    });
+  }
+
+  void AnswerEnded(ServerUnaryReactor* reactor, v1::CreateJobsResponse* response, int from);
 
   // The job wherever it is.
   void Answer(const ServiceParts& parts, JobId job, Wanted wanted, v1::Job* response,
@@ -194,8 +272,9 @@ class JobServiceImpl final : public Base {
     FindJob(parts, job, nullptr, [response, wanted, done](absl::StatusOr<FoundJob> found) {
       if (!found.ok()) return done(found.status());
       ToProto(found->job.view, response);
-      if (wanted == Wanted::kCancelled && found->job.view.state != JobState::kCancelled &&
-          IsTerminal(found->job.view.state)) {
+      const JobState state = found->job.view.state;
+      if (IsTerminal(state) && (wanted == Wanted::kUnfinished ||
+                                (wanted == Wanted::kCancelled && state != JobState::kCancelled))) {
         return done(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_ENDED",
                               StrCat("job ", found->job.view.job.value, " has ended ",
                                      ToString(found->job.view.state))));
@@ -206,99 +285,80 @@ class JobServiceImpl final : public Base {
 
   const ServiceParts parts_;
   Doorkeeper& door_;
+  Mutex mu_;
+  KeptAnswers<bool> deletions_ ABSL_GUARDED_BY(mu_){kDeletionsKept};
 };
 
-// A page of jobs, put together from the scheduler and both stores.
-struct Listing {
-  JobId below;
-  size_t limit = 0;  // One more than the page: tells whether there is a next one.
-  std::vector<JobState> states;
-  std::shared_ptr<const Principal> principal;  // Null: sees all.
-  std::map<JobId, JobView> jobs;               // Live ones win over their row in the store.
-  std::map<JobId, JobView> live;
-
-  bool Wants(const JobView& view) const {
-    return (states.empty() ||
-            std::find(states.begin(), states.end(), view.state) != states.end()) &&
-           (principal == nullptr || principal->sees(OwnerOf(view.record)));
-  }
-  // Reads until the page is full or the store has no more: rows of others do not count.
-  void Read(StoreReader& reader) {
-    const size_t rows = limit + live.size();
-    JobId before = below;
-    for (size_t found = 0; found < limit;) {
-      const auto stored = reader.ListJobs(before, states, rows);
-      if (!stored.ok()) return;
-      for (const StoredJob& job : *stored) {
-        before = job.view.job;
-        if (live.contains(job.view.job) || !Wants(job.view)) continue;
-        jobs.emplace(job.view.job, job.view);
-        ++found;
-      }
-      if (stored->size() < rows) return;
-    }
-  }
-  void Fill(v1::ListJobsResponse* response) const {
-    std::vector<const JobView*> page;
-    for (auto it = jobs.rbegin(); it != jobs.rend() && page.size() < limit; ++it)
-      page.push_back(&it->second);
-    const bool more = page.size() == limit;
-    if (more) page.pop_back();
-    for (const JobView* view : page) ToProto(*view, response->add_jobs());
-    if (more) response->set_next_page_token(StrCat(page.back()->job.value));
-  }
-};
-
-ServerUnaryReactor* JobServiceImpl::ListJobs(CallbackServerContext* context,
-                                             const v1::ListJobsRequest* request,
-                                             v1::ListJobsResponse* response) {
-  const auto caller = door_.Admit(*context, Method::kJobServiceListJobs);
+ServerUnaryReactor* JobServiceImpl::CreateJobs(CallbackServerContext* context,
+                                               const v1::CreateJobsRequest* request,
+                                               v1::CreateJobsResponse* response) {
+  const size_t bytes = request->ByteSizeLong();
+  const auto caller = door_.Admit(*context, Method::kJobServiceCreateJobs, bytes);
   if (!caller.ok()) return Finished(context, caller.status());
-  const auto size = PageSize(request->page_size());
-  if (!size.ok()) return Finished(context, size.status());
-  const auto before = PageToken(request->page_token());
-  if (!before.ok()) return Finished(context, before.status());
-  auto listing = std::make_shared<Listing>();
-  for (const int state : request->states()) {
-    if (state == v1::Job::STATE_UNSPECIFIED || !v1::Job::State_IsValid(state))
-      return Finished(context, BadRequest("states: not a state of a job"));
-    listing->states.push_back(static_cast<JobState>(state));
+  auto event = ValidateCreateJobs(*request, absl::Now(), OwnerFor(*caller));
+  absl::Status may = event.status();
+  for (size_t i = 0; may.ok() && i < event->jobs.size(); ++i)
+    may = CheckHandler(*caller, event->jobs[i].options.handler);
+  if (!may.ok()) {
+    door_.Note(*caller, {}, may);
+    return Finished(context, may);
   }
-  listing->below = JobId(*before);
-  listing->limit = *size + 1;
-  if (!caller->principal.sees_all())
-    listing->principal = std::make_shared<const Principal>(caller->principal);
   ServerUnaryReactor* reactor = context->DefaultReactor();
-  const auto finish = [listing, reactor, response] {
-    listing->Fill(response);
-    reactor->Finish(grpc::Status::OK);
+  PostCreate(For(*caller, parts_), *std::move(event), bytes,
+             [this, caller = *caller, reactor, response](const Reply& reply) {
+               const auto& made = std::get<JobsReply>(reply.body);
+               if (!made.status.ok()) return Finish(caller, reactor, {}, made.status);
+               for (const JobView& view : made.views) {
+                 door_.Note(caller, Named(view.job), absl::OkStatus());
+                 v1::Job* job = response->add_jobs();
+                 // The call is a repeat, and this one has ended meanwhile.
+                 job->set_job_id(view.job.value);
+                 if (view.state != JobState::kUnspecified) ToProto(view, job);
+               }
+               AnswerEnded(reactor, response, 0);
+             });
+  return reactor;
+}
+
+// Fills in those that only a store still knows, one after the other.
+void JobServiceImpl::AnswerEnded(ServerUnaryReactor* reactor, v1::CreateJobsResponse* response,
+                                 int from) {
+  for (int i = from; i < response->jobs_size(); ++i) {
+    v1::Job* job = response->mutable_jobs(i);
+    if (job->state() != v1::Job::STATE_UNSPECIFIED) continue;
+    return Answer(parts_, JobId(job->job_id()), Wanted::kAny, job,
+                  // One that is forgotten stays its id.
+                  [this, reactor, response, i](const absl::Status&) {
+                    AnswerEnded(reactor, response, i + 1);
+                  });
+  }
+  reactor->Finish(grpc::Status::OK);
+}
+
+ServerUnaryReactor* JobServiceImpl::DeleteJob(CallbackServerContext* context,
+                                              const v1::DeleteJobRequest* request,
+                                              v1::DeleteJobResponse*) {
+  const auto caller = door_.Admit(*context, Method::kJobServiceDeleteJob);
+  if (!caller.ok()) return Finished(context, caller.status());
+  if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
+    return Finished(context, s);
+  ServerUnaryReactor* reactor = context->DefaultReactor();
+  const ServiceParts parts = For(*caller, parts_);
+  const JobId job(request->job_id());
+  const std::string id = RequestIdOf(caller->principal.name, request->request_id());
+  const auto finish = [this, caller = *caller, reactor, job, id](const absl::Status& status) {
+    MutexLock lock(&mu_);
+    const bool repeated = deletions_.Find(id) != nullptr;
+    if (status.ok() && !repeated) deletions_.Keep(id, true);
+    Finish(caller, reactor, job, absl::IsNotFound(status) && repeated ? absl::OkStatus() : status);
   };
-  const absl::Status asked = parts_.loop->Query(
-      [listing](Scheduler& scheduler, const Now&) {
-        // Those of a wrong state count, too: the store must not tell of them instead.
-        for (JobView& view : scheduler.ListJobs(listing->below, SIZE_MAX)) {
-          const JobId id = view.job;
-          listing->live.emplace(id, JobView{});
-          if (listing->jobs.size() < listing->limit && listing->Wants(view))
-            listing->jobs.emplace(id, std::move(view));
-        }
-      },
-      [this, listing, finish, reactor] {
-        const bool posted =
-            parts_.reader->Post(StoreKind::kDurable, [=, this](StoreReader& reader) {
-              listing->Read(reader);
-              const bool again = parts_.reader->Post(StoreKind::kMemory, [=](StoreReader& memory) {
-                listing->Read(memory);
-                finish();
-              });
-              if (!again) finish();
-            });
-        if (!posted) {
-          reactor->Finish(ToGrpc(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                                           "too many reads wait", absl::Milliseconds(200))));
-        }
-      });
-  if (!asked.ok()) reactor->Finish(ToGrpc(asked));
+  CheckJob(parts, job, Wish::kControl, [this, parts, job, finish](const absl::Status& may) {
+    if (!may.ok()) return finish(may);
+    FindJob(parts, job, nullptr, [this, job, finish](const absl::StatusOr<FoundJob>& found) {
+      if (!found.ok()) return finish(found.status());
+      PostForStatus(parts_, reeve::DeleteJob{{}, job}, finish);
+    });
+  });
   return reactor;
 }
 

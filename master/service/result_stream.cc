@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "base/wire.h"
 #include "master/service/convert.h"
+#include "master/service/create_jobs.h"
 
 namespace reeve {
 namespace {
@@ -52,8 +53,11 @@ class ResultStream final : public RawWriteReactor,
 
   void Begin() {
     self_ = shared_from_this();
-    FindJob(parts_, options_.job, self_,
-            [self = self_](absl::StatusOr<FoundJob> found) { self->OnFound(std::move(found)); });
+    FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) {
+      if (!found.ok() || !self->options_.by_index) return self->OnFound(std::move(found));
+      AddSelected(self->parts_, *std::move(found),
+                  [self](absl::StatusOr<FoundJob> whole) { self->OnFound(std::move(whole)); });
+    });
   }
   void BeginRun(CreateJob event, size_t bytes);
 
@@ -77,13 +81,15 @@ class ResultStream final : public RawWriteReactor,
     uint32_t position = 0;
   };
 
-  void OnCreated(Reply reply);
+  void OnCreated(const Reply& reply);
+  void Follow(const JobView& view) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnFound(absl::StatusOr<FoundJob> found);
   void OnRows(absl::StatusOr<std::vector<StoredResults>> rows);
   void OnBody(absl::StatusOr<StoredResults> row);
   void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PumpQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PumpIndex() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void PassOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadBody(uint64_t seq) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Take(Row row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -115,10 +121,10 @@ class ResultStream final : public RawWriteReactor,
   StreamOptions options_;
   Guest guest_;
   std::shared_ptr<ResultStream> self_;
-  CallId call_;
   const CallId cursor_id_;
 
   Mutex mu_;
+  bool done_ ABSL_GUARDED_BY(mu_) = false;  // gRPC has let go of it.
   bool found_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
@@ -134,6 +140,7 @@ class ResultStream final : public RawWriteReactor,
   bool read_sees_all_ ABSL_GUARDED_BY(mu_) = false;  // The read under way began after the end.
   uint64_t last_seq_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<Run> cancelled_ ABSL_GUARDED_BY(mu_);
+  std::vector<Run> selected_ ABSL_GUARDED_BY(mu_);  // The tasks there are; empty: all.
   JobView view_ ABSL_GUARDED_BY(mu_);
   std::deque<Row> queue_ ABSL_GUARDED_BY(mu_);
   size_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
@@ -152,43 +159,40 @@ class ResultStream final : public RawWriteReactor,
 
 void ResultStream::BeginRun(CreateJob event, size_t bytes) {
   self_ = shared_from_this();
-  call_ = parts_.hub->Expect([self = self_](Reply reply) { self->OnCreated(std::move(reply)); });
-  event.call = call_;
-  if (absl::Status posted = parts_.loop->PostApi(std::move(event), bytes); !posted.ok()) {
-    parts_.hub->Forget(call_);
-    MutexLock lock(&mu_);
-    End(posted);
-  }
+  PostCreate(parts_, std::move(event), bytes,
+             [self = self_](const Reply& reply) { self->OnCreated(reply); });
 }
 
 // On the loop thread; in general before any notice of the job.
-void ResultStream::OnCreated(Reply reply) {
+void ResultStream::OnCreated(const Reply& reply) {
   const JobReply& created = std::get<JobReply>(reply.body);
-  if (!created.status.ok()) {
+  {
     MutexLock lock(&mu_);
-    return End(created.status);
+    if (done_) return;
+    if (!created.status.ok()) return End(created.status);
+    options_.job = created.view.job;
+    const bool was_there = created.view.state == JobState::kUnspecified ||
+                           created.view.counts.succeeded + created.view.counts.failed > 0;
+    // Nothing of an EPHEMERAL job waits for the durable store but this reply, when ids were
+    // reserved for it: its results and its end may have passed.
+    const bool is_late = created.view.ephemeral && reply.after.store == StoreKind::kDurable &&
+                         reply.after.number > 0;
+    if (!was_there && !is_late) return Follow(created.view);
   }
-  options_.job = created.view.job;
-  const bool was_there = created.view.state == JobState::kUnspecified ||
-                         created.view.counts.succeeded + created.view.counts.failed > 0;
-  // Nothing of an EPHEMERAL job waits for the durable store but this reply, when ids were reserved
-  // for it: its results and its end may have passed.
-  const bool is_late =
-      created.view.ephemeral && reply.after.store == StoreKind::kDurable && reply.after.number > 0;
-  if (was_there || is_late) {
-    return FindJob(parts_, options_.job, self_, [self = self_](absl::StatusOr<FoundJob> found) {
-      self->OnFound(std::move(found));
-    });
-  }
+  FindJob(parts_, created.view.job, self_,
+          [self = self_](absl::StatusOr<FoundJob> found) { self->OnFound(std::move(found)); });
+}
+
+// From its beginning.
+void ResultStream::Follow(const JobView& view) {
   parts_.hub->Subscribe(options_.job, self_);
-  MutexLock lock(&mu_);
   found_ = true;
   behind_ = false;
-  store_ = created.view.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
-  view_ = created.view;
+  store_ = view.ephemeral ? StoreKind::kMemory : StoreKind::kDurable;
+  view_ = view;
   NoteCursor(false);
   v1::RunJobResponse first;
-  ToProto(created.view, first.mutable_job());
+  ToProto(view, first.mutable_job());
   extra_.push_back(first.SerializeAsString());
   Pump();
 }
@@ -200,6 +204,7 @@ void ResultStream::OnFound(absl::StatusOr<FoundJob> found) {
   store_ = found->store;
   NoteCursor(false);
   if (!ended_) view_ = found->job.view;
+  selected_ = std::move(found->job.selected);
   if (!found->live) {
     ended_ = IsTerminal(found->job.view.state);
     last_seq_ = found->job.last_seq;
@@ -409,16 +414,31 @@ bool ResultStream::PumpQueue() {
   return false;
 }
 
+// Goes on to the next index that has a result, or will have.
+void ResultStream::PassOver() {
+  TaskIndex before = 0;
+  do {
+    before = next_index_;
+    if (!selected_.empty()) {
+      // The first run that ends behind it; behind the last one nothing comes.
+      const auto run = std::upper_bound(selected_.begin(), selected_.end(), next_index_,
+                                        [](TaskIndex at, const Run& r) { return at < r.end(); });
+      if (run != selected_.end()) next_index_ = std::max(next_index_, run->first);
+    }
+    // Tasks that ended without a result.
+    for (const Run& run : cancelled_) {
+      if (ended_ && run.first <= next_index_ && next_index_ < run.end()) next_index_ = run.end();
+    }
+  } while (next_index_ != before);
+}
+
 // The next indexes in order, as far as they are known, made into one message.
 bool ResultStream::PumpIndex() {
   ResultBatchBuilder builder;
   std::vector<PositionedRun> runs;
   std::string worker;
   while (builder.bytes() < kMadeBytes) {
-    // Tasks that ended without a result are passed over.
-    for (const Run& run : cancelled_) {
-      if (ended_ && run.first <= next_index_ && next_index_ < run.end()) next_index_ = run.end();
-    }
+    PassOver();
     auto source = sources_.upper_bound(next_index_);
     if (source == sources_.begin()) break;
     --source;
@@ -507,10 +527,10 @@ void ResultStream::OnCancel() {
 
 void ResultStream::OnDone() {
   guest_.End();
-  parts_.hub->Unsubscribe(options_.job, this);
-  if (call_) parts_.hub->Forget(call_);
   {
     MutexLock lock(&mu_);
+    done_ = true;
+    parts_.hub->Unsubscribe(options_.job, this);
     NoteCursor(true);
   }
   const std::shared_ptr<ResultStream> last = std::move(self_);

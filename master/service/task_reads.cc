@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "base/strings.h"
 #include "master/service/convert.h"
+#include "master/store/job_record.h"
 
 namespace reeve {
 namespace {
@@ -29,10 +30,12 @@ struct Ended {
 };
 using EndedMap = std::map<TaskIndex, Ended>;
 
-absl::StatusOr<EndedMap> ReadEnded(StoreReader& reader, JobId job,
-                                   const std::vector<Run>& cancelled) {
+absl::StatusOr<EndedMap> ReadEnded(StoreReader& reader, const StoredJob& of) {
+  const JobId job = of.view.job;
   EndedMap ended;
-  for (const Run& run : cancelled) ended[run.first] = {run.count, TaskState::kCancelled, 0, 0};
+  const TaskState unrun =
+      of.view.state == JobState::kExpired ? TaskState::kExpired : TaskState::kCancelled;
+  for (const Run& run : of.cancelled) ended[run.first] = {run.count, unrun, 0, 0};
   for (uint64_t after = 0;;) {
     auto rows = reader.ReadResultRuns(job, after, kRunsPerRead);
     if (!rows.ok()) return rows.status();
@@ -109,8 +112,89 @@ std::string HowItEnded(const v1::Task& task) {
   return text;
 }
 
+// Of a task without a result.
+std::string WhyEnded(Cause cause) {
+  switch (cause) {
+    case Cause::kNone: break;
+    case Cause::kCancelledByUser: return "Its job was cancelled.";
+    case Cause::kDeadline: return "The time of its job was over.";
+    case Cause::kDependency: return "A job that its job depends on did not end as it had to.";
+    case Cause::kSkipped:
+      return "A job that its job depends on did not end as it had to, and its job was skipped.";
+    case Cause::kStopRule: return "The stop rule of its job ended it.";
+    case Cause::kReplaced: return "Another job took the place of its job.";
+    case Cause::kAbandoned: return "Nobody read the results of its job, which is EPHEMERAL.";
+  }
+  return "";
+}
+
 absl::Status ReadFault(const absl::Status& status) {
   return MakeError(absl::StatusCode::kDataLoss, "DATA_LOSS", ToStd(status.message()));
+}
+
+// Tasks that have not ended, as the scheduler knows them.
+using LiveMap = std::map<TaskIndex, std::pair<uint32_t, TaskState>>;
+
+const LiveMap::value_type* Find(const LiveMap& live, TaskIndex index) {
+  auto it = live.upper_bound(index);
+  if (it == live.begin()) return nullptr;
+  --it;
+  return index < it->first + it->second.first ? &*it : nullptr;
+}
+
+// The tasks of [first, end) from `next` on. Returns: how it went; `page->next` is set once full.
+absl::Status AddToPage(JobId job, uint64_t next, uint64_t end, const EndedMap& ended,
+                       const LiveMap& live, const std::vector<TaskState>& states, size_t limit,
+                       Bodies* bodies, TaskPage* page) {
+  while (next < end) {
+    const auto index = static_cast<TaskIndex>(next);
+    const auto* run = Find(ended, index);
+    const auto* alive = run == nullptr ? Find(live, index) : nullptr;
+    const TaskState state = run != nullptr     ? run->second.state
+                            : alive != nullptr ? alive->second.second
+                                               : TaskState::kAssigned;  // Between the two looks.
+    if (!states.empty() && std::find(states.begin(), states.end(), state) == states.end()) {
+      // Whole runs are passed over.
+      next = run != nullptr     ? uint64_t{run->first} + run->second.count
+             : alive != nullptr ? uint64_t{alive->first} + alive->second.first
+                                : next + 1;
+      continue;
+    }
+    if (page->tasks.size() == limit) {
+      page->next = index;
+      return absl::OkStatus();
+    }
+    v1::Task& task = page->tasks.emplace_back();
+    if (run != nullptr) {
+      if (absl::Status s = bodies->Fill(index, *run, &task); !s.ok()) return ReadFault(s);
+    } else {
+      TaskView view;
+      view.state = state;
+      ToProto(job, index, view, &task);
+    }
+    ++next;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TaskPage> PageOf(StoreReader& reader, const StoredJob& job, const LiveMap& live,
+                                TaskIndex from, const std::vector<TaskState>& states,
+                                size_t limit) {
+  const auto ended = ReadEnded(reader, job);
+  if (!ended.ok()) return ReadFault(ended.status());
+  std::vector<Run> tasks = job.selected;
+  if (tasks.empty()) tasks.push_back({0, static_cast<uint32_t>(job.view.counts.total)});
+  TaskPage page;
+  Bodies bodies(reader, job.view.job);
+  for (const Run& run : tasks) {
+    if (absl::Status s = AddToPage(job.view.job, std::max(from, run.first), run.end(), *ended, live,
+                                   states, limit, &bodies, &page);
+        !s.ok()) {
+      return s;
+    }
+    if (page.next > 0) break;
+  }
+  return page;
 }
 
 // Of a job that may be seen.
@@ -126,14 +210,17 @@ void ReadTaskOf(const ServiceParts& parts, JobId job, TaskIndex index,
           v1::ExplainTaskResponse response;
           ToProto(job, index, **view, response.mutable_task());
           for (const std::string& text : (*view)->explanations) response.add_explanations(text);
+          for (const Wait wait : (*view)->waits)
+            response.add_waits(static_cast<v1::ExplainTaskResponse::Wait>(wait));
           return done(std::move(response));
         }
         FindJob(parts, job, nullptr, [parts, job, index, done](absl::StatusOr<FoundJob> found) {
           if (!found.ok()) return done(found.status());
-          if (index >= found->job.view.counts.total) return done(NoTask(job, index));
+          const bool retry = IsRetry(found->job.view.record);  // Its indexes have gaps.
+          if (!retry && index >= found->job.view.counts.total) return done(NoTask(job, index));
           const bool posted =
               parts.reader->Post(found->store, [job, index, done, found](StoreReader& reader) {
-                auto ended = ReadEnded(reader, job, found->job.cancelled);
+                auto ended = ReadEnded(reader, found->job);
                 if (!ended.ok()) return done(ReadFault(ended.status()));
                 const auto* run = Find(*ended, index);
                 if (run == nullptr) return done(NoTask(job, index));
@@ -143,6 +230,8 @@ void ReadTaskOf(const ServiceParts& parts, JobId job, TaskIndex index,
                   return done(ReadFault(s));
                 }
                 response.add_explanations(HowItEnded(response.task()));
+                if (run->second.seq == 0 && found->job.view.cause != Cause::kNone)
+                  response.add_explanations(WhyEnded(found->job.view.cause));
                 done(std::move(response));
               });
           if (!posted)
@@ -165,7 +254,19 @@ void ReadTask(const ServiceParts& parts, JobId job, TaskIndex index,
 
 void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector<TaskState> states,
                size_t limit, std::function<void(absl::StatusOr<TaskPage>)> done) {
-  auto live = std::make_shared<std::map<TaskIndex, std::pair<uint32_t, TaskState>>>();
+  auto live = std::make_shared<LiveMap>();
+  const auto read = [=](absl::StatusOr<FoundJob> found) {
+    if (!found.ok()) return done(found.status());
+    const StoreKind store = found->store;
+    const bool posted = parts.reader->Post(
+        store, [=, job = std::move(found->job), live = live](StoreReader& reader) {
+          done(PageOf(reader, job, *live, from, states, limit));
+        });
+    if (!posted) {
+      done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "too many reads wait",
+                     absl::Milliseconds(200)));
+    }
+  };
   const absl::Status asked = parts.loop->Query(
       [job, live](Scheduler& scheduler, const Now&) {
         for (const auto& [run, state] : scheduler.LiveRuns(job))
@@ -174,54 +275,7 @@ void ReadTasks(const ServiceParts& parts, JobId job, TaskIndex from, std::vector
       [=] {
         FindJob(parts, job, nullptr, [=](absl::StatusOr<FoundJob> found) {
           if (!found.ok()) return done(found.status());
-          const bool posted = parts.reader->Post(found->store, [=](StoreReader& reader) {
-            auto ended = ReadEnded(reader, job, found->job.cancelled);
-            if (!ended.ok()) return done(ReadFault(ended.status()));
-            const auto wanted = [&states](TaskState state) {
-              return states.empty() ||
-                     std::find(states.begin(), states.end(), state) != states.end();
-            };
-            TaskPage page;
-            Bodies bodies(reader, job);
-            const uint64_t total = found->job.view.counts.total;
-            for (uint64_t i = from; i < total;) {
-              const auto index = static_cast<TaskIndex>(i);
-              const auto* run = Find(*ended, index);
-              auto next_live = live->upper_bound(index);
-              const bool is_live =
-                  run == nullptr && next_live != live->begin() &&
-                  index < std::prev(next_live)->first + std::prev(next_live)->second.first;
-              const TaskState state = run != nullptr ? run->second.state
-                                      : is_live      ? std::prev(next_live)->second.second
-                                                : TaskState::kAssigned;  // Between the two looks.
-              if (!wanted(state)) {
-                // Whole runs are passed over.
-                i = run != nullptr ? uint64_t{run->first} + run->second.count
-                    : is_live
-                        ? uint64_t{std::prev(next_live)->first} + std::prev(next_live)->second.first
-                        : i + 1;
-                continue;
-              }
-              if (page.tasks.size() == limit) {
-                page.next = index;
-                break;
-              }
-              v1::Task& task = page.tasks.emplace_back();
-              if (run != nullptr) {
-                if (absl::Status s = bodies.Fill(index, *run, &task); !s.ok())
-                  return done(ReadFault(s));
-              } else {
-                TaskView view;
-                view.state = state;
-                ToProto(job, index, view, &task);
-              }
-              ++i;
-            }
-            done(std::move(page));
-          });
-          if (!posted)
-            done(MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                           "too many reads wait", absl::Milliseconds(200)));
+          AddSelected(parts, *std::move(found), read);
         });
       });
   if (!asked.ok()) done(asked);

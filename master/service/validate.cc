@@ -239,7 +239,7 @@ absl::StatusOr<CreateJobs> ValidateCreateJobs(v1::CreateJobsRequest request, abs
                : EventOf(std::move(job), {.now = now, .is_open = is_open, .place = place}, owner);
     if (!event.ok()) {
       return MakeError(event.status().code(), ErrorReason(event.status()),
-                       StrCat("jobs[", place, "]: ", ToStd(event.status().message())));
+                       StrCat("jobs[", place - 1, "]: ", ToStd(event.status().message())));
     }
     list.jobs.push_back(*std::move(event));
   }

@@ -22,7 +22,7 @@ namespace reeve {
 absl::StatusOr<CreateJob> ValidateCreateJob(v1::CreateJobRequest request, absl::Time now,
                                             const std::string& owner = "");
 
-// The event for a list of jobs, likewise. Errors: also name the job, from 1: `jobs[2]: `.
+// The event for a list of jobs, likewise. Errors: also name the job, from 0: `jobs[2]: `.
 absl::StatusOr<CreateJobs> ValidateCreateJobs(v1::CreateJobsRequest request, absl::Time now,
                                               const std::string& owner = "");
 

@@ -270,7 +270,7 @@ TEST(ValidateExtrasTest, JobsOfAListDependOnEarlierOnes) {
 
   list.mutable_jobs(2)->mutable_spec()->mutable_after(0)->set_position(3);
   const auto refused = ValidateCreateJobs(list, kNow);
-  EXPECT_EQ(refused.status().message().find("jobs[3]: "), 0u) << refused.status();
+  EXPECT_EQ(refused.status().message().find("jobs[2]: "), 0u) << refused.status();
   EXPECT_EQ(ErrorReason(refused.status()), "BAD_REQUEST");
   list.clear_jobs();
   EXPECT_EQ(ErrorReason(ValidateCreateJobs(list, kNow).status()), "BAD_REQUEST");

@@ -21,4 +21,27 @@ std::string OwnerOf(const Buffer& record) {
   return std::string(owner);
 }
 
+bool IsRetry(const Buffer& record) {
+  constexpr uint32_t kSpecField = store::v1::JobRecord::kSpecFieldNumber;
+  std::string_view spec;
+  wire::Reader reader(record.view());
+  while (reader.Next()) {
+    if (reader.field() == kSpecField) {
+      reader.Bytes(&spec);
+    } else {
+      reader.Skip();
+    }
+  }
+  uint64_t other = 0;
+  wire::Reader fields(spec);
+  while (fields.Next()) {
+    if (fields.field() == v1::JobSpec::kRetryOfFieldNumber) {
+      fields.Varint(&other);
+    } else {
+      fields.Skip();
+    }
+  }
+  return other != 0;
+}
+
 }  // namespace reeve
