@@ -37,6 +37,7 @@
 #include "master/dispatch/session_registry.h"
 #include "master/runtime/master_loop.h"
 #include "master/service/api_server.h"
+#include "master/service/schedule_settings.h"
 #include "master/store/disk_room.h"
 #include "master/store/memory_store.h"
 #include "master/store/reader_thread.h"
@@ -183,6 +184,7 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
   auto memory = NewMemoryStore({});
   auto image = (*durable)->Load();
   if (!image.ok()) return Fail(kExitFault, image.status());
+  for (ScheduleImage& schedule : image->schedules) RestoreSettings(&schedule);
   Failpoint("master.recovered");
   auto durable_reader = (*durable)->NewReader();
   if (!durable_reader.ok()) return Fail(kExitFault, durable_reader.status());

@@ -32,6 +32,8 @@
 #include "master/service/grpc_pulse.h"
 #include "master/service/job_service.h"
 #include "master/service/kept_answers.h"
+#include "master/service/queue_service.h"
+#include "master/service/schedule_service.h"
 #include "master/service/task_reads.h"
 #include "master/service/validate.h"
 #include "master/service/worker_service.h"
@@ -300,13 +302,15 @@ struct ApiServer::Impl {
         tasks(parts, door),
         workers(MakeWorkerService(parts, &door, given.access, given.link_ports, given.server_keys)),
         access(MakeAccessService(&door, given.access)),
+        queues(MakeQueueService(parts, &door)),
+        schedules(MakeScheduleService(parts, &door)),
         cluster(parts, door, options) {}
 
   const Options options;
   Doorkeeper door;
   const std::unique_ptr<grpc::Service> jobs;
   TaskServiceImpl tasks;
-  const std::unique_ptr<grpc::Service> workers, access;
+  const std::unique_ptr<grpc::Service> workers, access, queues, schedules;
   ClusterServiceImpl cluster;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<GrpcPulse> pulse;
@@ -332,9 +336,9 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(const ServiceParts& 
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes + (64 << 10));
-  for (grpc::Service* service :
-       std::initializer_list<grpc::Service*>{impl->jobs.get(), &impl->tasks, impl->workers.get(),
-                                             impl->access.get(), &impl->cluster}) {
+  for (grpc::Service* service : std::initializer_list<grpc::Service*>{
+           impl->jobs.get(), &impl->tasks, impl->workers.get(), impl->access.get(),
+           impl->queues.get(), impl->schedules.get(), &impl->cluster}) {
     builder.RegisterService(service);
   }
   std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> guards;

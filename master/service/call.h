@@ -40,8 +40,9 @@ absl::Status CheckHandler(const Caller& caller, const std::string& handler);
 template <typename StatusEvent>
 void PostForStatus(const ServiceParts& parts, StatusEvent event,
                    const std::function<void(const absl::Status&)>& done) {
-  const CallId call = parts.hub->Expect(
-      [done](const Reply& reply) { done(std::get<StatusReply>(reply.body).status); });
+  const CallId call = parts.hub->Expect([done](const Reply& reply) {
+    std::visit([&done](const auto& body) { done(body.status); }, reply.body);
+  });
   event.call = call;
   if (absl::Status s = parts.loop->PostApi(std::move(event), 0); !s.ok()) {
     parts.hub->Forget(call);

@@ -23,6 +23,7 @@ constexpr size_t kMaxParams = 1000;
 constexpr size_t kMaxParamBytes = 64u << 10;
 constexpr uint32_t kDefaultAttempts = 3;
 constexpr uint32_t kDefaultMaxTasks = 1'000'000;
+constexpr size_t kMaxScheduledBytes = 1u << 20;
 constexpr int kMaxJobsOfList = 1'000;
 constexpr size_t kMaxListIdBytes = 58;  // Each job of a list has one of its own, made from it.
 
@@ -164,6 +165,7 @@ absl::StatusOr<CreateJob> EventOf(v1::CreateJobRequest request, const SpecUse& u
   if (take_tasks) {
     spec->clear_retry_of();
     spec->clear_schedule();
+    if (!use.schedule.empty()) spec->set_schedule(use.schedule);
     if (absl::Status s = TakeTasks(&request, &event); !s.ok()) return s;
   }
   event.open = request.open();
@@ -277,5 +279,15 @@ absl::StatusOr<CreateJob> ValidateRetry(const v1::RetryJobRequest& request,
   event->options.extras = std::make_shared<const JobExtras>(std::move(extras));
   return event;
 }
+
+absl::StatusOr<CreateJob> ValidateScheduledJob(v1::CreateJobRequest request,
+                                               const std::string& schedule,
+                                               const std::string& owner) {
+  if (request.ByteSizeLong() > kMaxScheduledBytes)
+    return Bad("schedule.spec: at most 1 MiB, its tasks included");
+  return EventOf(std::move(request), {.now = absl::UnixEpoch(), .schedule = schedule}, owner);
+}
+
+uint64_t ContentHash(const google::protobuf::Message& request) { return HashOf(request); }
 
 }  // namespace reeve

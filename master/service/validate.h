@@ -32,6 +32,15 @@ absl::StatusOr<CreateJob> ValidateRetry(const v1::RetryJobRequest& request,
                                         const store::v1::JobRecord& other, absl::Time now,
                                         const std::string& owner = "");
 
+// The event that each fire time of a schedule repeats. Its times count from the Unix epoch, which
+// the scheduler moves to the creation of each job.
+absl::StatusOr<CreateJob> ValidateScheduledJob(v1::CreateJobRequest request,
+                                               const std::string& schedule,
+                                               const std::string& owner);
+
+// Equal for equal requests.
+uint64_t ContentHash(const google::protobuf::Message& request);
+
 // As the scheduler knows a request of `owner`: no printable id can be another principal's.
 std::string RequestIdOf(const std::string& owner, const std::string& id);
 

@@ -76,7 +76,7 @@ absl::StatusOr<absl::Time> OneTime(std::string_view name, bool has_time,
                                    const google::protobuf::Duration& relative, const SpecUse& use,
                                    absl::Time none) {
   if (has_time && has_relative) return Bad(StrCat(name, ": not together with ", relative_name));
-  if (has_time && use.is_scheduled)
+  if (has_time && !use.schedule.empty())
     return Bad(StrCat(name, ": not in a schedule, give ", relative_name));
   if (has_time) return ToTime(name, time, use.now);
   if (!has_relative) return none;
@@ -199,7 +199,7 @@ absl::StatusOr<JobId> IdOf(const v1::Dependency& dependency, const SpecUse& use)
 absl::Status TakeDependencies(const v1::JobSpec& spec, const SpecUse& use, JobExtras* extras) {
   if (!v1::JobSpec::IfUnmet_IsValid(spec.if_unmet())) return Bad("spec.if_unmet: unknown value");
   if (spec.after_size() > kMaxAfter) return Bad("spec.after: at most 1,000");
-  if (use.is_scheduled && spec.after_size() > 0) return Bad("spec.after: not in a schedule");
+  if (!use.schedule.empty() && spec.after_size() > 0) return Bad("spec.after: not in a schedule");
   extras->skip_if_unmet = spec.if_unmet() == v1::JobSpec::SKIP && spec.after_size() > 0;
   std::set<JobId> jobs;
   std::set<std::string> names;

@@ -22,10 +22,11 @@ inline constexpr std::string_view kDefaultQueue = "default";
 
 // What a specification is for.
 struct SpecUse {
-  absl::Time now;             // The beginning of `delay` and `deadline`.
-  bool is_open = false;       // The job takes more tasks.
-  uint32_t place = 0;         // From 1, in a list of jobs; 0: it is alone.
-  bool is_scheduled = false;  // Made again and again: it names no time and no job.
+  absl::Time now;        // The beginning of `delay` and `deadline`.
+  bool is_open = false;  // The job takes more tasks.
+  uint32_t place = 0;    // From 1, in a list of jobs; 0: it is alone.
+  // Of a schedule with this name, made again and again: it names no time and no job.
+  std::string schedule = "";
 };
 
 // Checks those fields of `spec` and sets what the scheduler must know of them in `options`; its

@@ -46,8 +46,17 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
   ServerUnaryReactor* DrainWorker(CallbackServerContext* context,
                                   const v1::DrainWorkerRequest* request,
                                   v1::Worker* response) override;
+  ServerUnaryReactor* UndrainWorker(CallbackServerContext* context,
+                                    const v1::UndrainWorkerRequest* request,
+                                    v1::Worker* response) override {
+    return SetDrained(context, Method::kWorkerServiceUndrainWorker, *request, false, response);
+  }
 
  private:
+  template <typename Request>
+  ServerUnaryReactor* SetDrained(CallbackServerContext* context, Method method,
+                                 const Request& request, bool drained, v1::Worker* response);
+
   // Calls `done` with those that are connected, on the loop thread or a little later.
   void LookAtConnected(ServerUnaryReactor* reactor, std::function<void(const Connected&)> done) {
     auto connected = std::make_shared<Connected>();
@@ -66,6 +75,11 @@ class WorkerServiceImpl final : public v1::WorkerService::CallbackService {
   const LinkPorts ports_;
   const std::function<ServerKeys()> keys_;
 };
+
+absl::Status NoWorker(const std::string& name) {
+  return MakeError(absl::StatusCode::kNotFound, "WORKER_NOT_FOUND",
+                   StrCat("no worker ", name.substr(0, 64), " is connected"));
+}
 
 // The one of this name, or null.
 const WorkerView* Named(const Connected& connected, const std::string& name) {
@@ -185,9 +199,12 @@ ServerUnaryReactor* WorkerServiceImpl::RevokeWorker(CallbackServerContext* conte
   return reactor;
 }
 
+// To leave, or to stay without work.
 ServerUnaryReactor* WorkerServiceImpl::DrainWorker(CallbackServerContext* context,
                                                    const v1::DrainWorkerRequest* request,
                                                    v1::Worker* response) {
+  if (request->stay())
+    return SetDrained(context, Method::kWorkerServiceDrainWorker, *request, true, response);
   const auto caller = door_.Admit(*context, Method::kWorkerServiceDrainWorker);
   if (!caller.ok()) return Finished(context, caller.status());
   if (absl::Status s = ValidateRequestId(request->request_id()); !s.ok())
@@ -204,14 +221,42 @@ ServerUnaryReactor* WorkerServiceImpl::DrainWorker(CallbackServerContext* contex
         }
       },
       [this, caller = *caller, reactor, name, found] {
-        const absl::Status status =
-            *found ? absl::OkStatus()
-                   : MakeError(absl::StatusCode::kNotFound, "WORKER_NOT_FOUND",
-                               StrCat("no worker ", name.substr(0, 64), " is connected"));
+        const absl::Status status = *found ? absl::OkStatus() : NoWorker(name);
         door_.Note(caller, StrCat("worker ", name.substr(0, 64)), status);
         reactor->Finish(ToGrpc(status));
       });
   if (!asked.ok()) reactor->Finish(ToGrpc(asked));
+  return reactor;
+}
+
+template <typename Request>
+ServerUnaryReactor* WorkerServiceImpl::SetDrained(CallbackServerContext* context, Method method,
+                                                  const Request& request, bool drained,
+                                                  v1::Worker* response) {
+  const auto caller = door_.Admit(*context, method);
+  if (!caller.ok()) return Finished(context, caller.status());
+  if (absl::Status s = ValidateRequestId(request.request_id()); !s.ok())
+    return Finished(context, s);
+  ServerUnaryReactor* reactor = context->DefaultReactor();
+  const std::string name = request.worker();
+  const auto finish = [this, caller = *caller, reactor, name](const absl::Status& status) {
+    door_.Note(caller, StrCat("worker ", name.substr(0, 64)), status);
+    reactor->Finish(ToGrpc(status));
+  };
+  LookAtConnected(
+      reactor, [this, reactor, response, name, drained, finish](const Connected& connected) {
+        const WorkerView* named = Named(connected, name);
+        if (named == nullptr) return finish(NoWorker(name));
+        PostForStatus(parts_, reeve::SetDrained{{}, named->number, drained},
+                      [this, reactor, response, name, finish](const absl::Status& status) {
+                        if (!status.ok()) return finish(status);
+                        LookAtConnected(reactor, [response, name, finish](const Connected& now) {
+                          const WorkerView* worker = Named(now, name);
+                          if (worker != nullptr) ToProto(*worker, response);
+                          finish(absl::OkStatus());
+                        });
+                      });
+      });
   return reactor;
 }
 
