@@ -20,6 +20,7 @@
 #include "base/time_scale.h"
 #include "master/dispatch/dispatcher.h"
 #include "master/runtime/commit_gate.h"
+#include "master/runtime/predecessor_results.h"
 #include "master/store/reader_thread.h"
 #include "master/store/store.h"
 #include "master/store/store_thread.h"
@@ -69,7 +70,8 @@ struct MasterLoop::Impl {
   // Loop thread only.
   std::array<uint64_t, kStoreCount> submitted{};
   CommitGate<Held> held;
-  std::vector<Event> own;  // Events the loop itself found: to be stepped next.
+  std::vector<Event> own;           // Events the loop itself found: to be stepped next.
+  std::vector<LoadResults> unread;  // The reader had no room for them.
   absl::Duration next_probe = absl::ZeroDuration();
   absl::Duration next_disk = absl::ZeroDuration();
   bool disk_low = false;
@@ -87,6 +89,7 @@ struct MasterLoop::Impl {
   void Do(Held& what);
   void ReleaseCommitted(StoreKind kind, uint64_t number);
   void Load(const LoadInputs& load);
+  void Load(const LoadResults& load);
   int SleepMs() const;
 };
 
@@ -136,6 +139,29 @@ void MasterLoop::Impl::Load(const LoadInputs& load) {
   if (!posted) own.push_back(InputsLoaded{load.job, load.first, nullptr});  // Asked for again.
 }
 
+void MasterLoop::Impl::Load(const LoadResults& load) {
+  Impl* loop = this;
+  const auto results = std::make_shared<PredecessorResults>(load);
+  const bool posted = parts.reader->Post(
+      StoreKind::kDurable,
+      [loop, results](StoreReader& reader) {
+        absl::Status fault;
+        const bool complete = results->ReadFrom(reader, &fault);
+        if (!fault.ok()) loop->parts.on_fault(fault);
+        const bool goes_on = !complete && loop->parts.reader->Post(
+                                              StoreKind::kMemory,
+                                              [loop, results](StoreReader& memory) {
+                                                absl::Status none;
+                                                results->ReadFrom(memory, &none);
+                                                loop->internal.TryPush(results->Finish());
+                                              },
+                                              true);
+        if (!goes_on) loop->internal.TryPush(results->Finish());
+      },
+      true);
+  if (!posted) unread.push_back(load);
+}
+
 // The one place that says durable → reply → send.
 void MasterLoop::Impl::Carry(Effects effects) {
   for (WriteBatch& batch : effects.writes) {
@@ -158,6 +184,7 @@ void MasterLoop::Impl::Carry(Effects effects) {
     Failpoint("loop.assigned");
   }
   for (const LoadInputs& load : effects.loads) Load(load);
+  for (const LoadResults& load : effects.results_wanted) Load(load);
   for (Reply& reply : effects.replies) {
     const After after = reply.after;
     Release(after, std::move(reply));
@@ -212,6 +239,7 @@ bool MasterLoop::Impl::Turn() {
   bool did = false;
   const Now now = TurnClocks();
   if (parts.on_turn != nullptr) parts.on_turn(now.monotonic);
+  for (const LoadResults& load : std::exchange(unread, {})) Load(load);
   StepAll(now, std::exchange(own, {}), &did);
   StepAll(now, internal.Pop(SIZE_MAX), &did);
   std::vector<Event> control;
