@@ -98,7 +98,8 @@ void Scheduler::Impl::On(const Now&, DeleteJob& event) {
     refuse("JOB_NOT_ENDED", StrCat("job ", event.job.value, " has not ended; cancel it first"));
   } else {
     for (const auto& [id, job] : jobs) {
-      if (job->extras() == nullptr || job->blocked_by == 0) continue;
+      // Also one that runs: a restart looks again at what it waited for, and reads its results.
+      if (job->extras() == nullptr) continue;
       for (const JobDependency& dependency : job->extras()->after) {
         if (dependency.job != event.job) continue;
         refuse("JOB_NEEDED", StrCat("job ", id.value, " depends on it"));

@@ -4,6 +4,7 @@
 // time makes one job, whatever dies in between. Fire times are of the wall clock: people mean it.
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/bug.h"
@@ -33,6 +34,16 @@ absl::Duration JitterOf(const ScheduleSettings& settings, absl::Time at) {
   hash *= 0xbf58476d1ce4e5b9ull;
   hash ^= hash >> 32;
   return settings.jitter * (static_cast<double>(hash >> 11) / static_cast<double>(1ull << 53));
+}
+
+// Times of a scheduled job count from the Unix epoch, until it is created.
+std::shared_ptr<JobExtras> ExtrasAt(absl::Time now, const JobExtras* scheduled) {
+  if (scheduled == nullptr) return std::make_shared<JobExtras>();
+  auto extras = std::make_shared<JobExtras>(*scheduled);
+  const absl::Duration shift = now - absl::UnixEpoch();
+  extras->start_time += shift;  // The infinite ones stay so.
+  extras->expire_time += shift;
+  return extras;
 }
 
 }  // namespace
@@ -146,10 +157,8 @@ absl::StatusOr<Job*> Scheduler::Impl::MakeScheduled(const Now& now, ScheduleReco
   create.request_id = request_id;
   create.content_hash = kRunHash;
   const bool later = start > Steady(now);
-  if (later || behind) {
-    auto extras = create.options.extras == nullptr
-                      ? std::make_shared<JobExtras>()
-                      : std::make_shared<JobExtras>(*create.options.extras);
+  if (later || behind || create.options.extras != nullptr) {
+    auto extras = ExtrasAt(Steady(now), create.options.extras.get());
     if (later) extras->start_time = std::max(extras->start_time, start);
     if (behind) extras->after.push_back({behind, JobDependency::Condition::kEnd, false, ""});
     create.options.extras = std::move(extras);
