@@ -1,5 +1,5 @@
-// `reeve map` and `reeve submit`: one task per input; the first prints the results, the second
-// returns at once.
+// `reeve map` (map.cc) and `reeve submit` (submit.cc): one task per input; the first prints the
+// results, the second returns at once.
 //
 // Thread: the main thread's; a thread of its own feeds inputs while results come back.
 
@@ -39,6 +39,7 @@ struct MapOptions {
   bool dry_run = false;
   std::string timeout;
   bool wait = false;       // submit: wait for the end.
+  bool open = false;       // submit: tasks may be appended until it is closed.
   std::string request_id;  // submit: the same again gives the same job; empty: a new one.
 };
 

@@ -12,8 +12,10 @@
 #include "client/bench/bench.h"
 #include "client/bench/models.h"
 #include "client/commands/access.h"
+#include "client/commands/control.h"
 #include "client/commands/inspect.h"
 #include "client/commands/map.h"
+#include "client/commands/queues.h"
 #include "client/commands/results.h"
 #include "client/commands/run.h"
 #include "client/commands/session.h"
@@ -41,6 +43,10 @@ struct Program {
   LogsOptions logs;
   ListOptions list;
   StatsOptions stats;
+  UpdateOptions update;
+  RetryOptions retry;
+  AppendOptions append;
+  QueueOptions queue;
   BenchOptions bench;
   ModelsOptions models;
   std::vector<std::string> jobs;
@@ -49,14 +55,17 @@ struct Program {
   JoinOptions join;
   TokenOptions new_token;
   std::string worker, token, address, authority_file, drain_timeout;
-  bool wait_for_drain = false;
+  bool wait_for_drain = false, stays = false;
 };
 
 // `up` and `down`.
 void AddLocalVerbs(CLI::App* app, Program* p);
 // Making jobs and following them: `run`, `map`, `submit`, `wait`, `results`, `logs`.
 void AddWorkVerbs(CLI::App* app, Program* p);
-// Looking: `ps`, `job`, `task`, `worker`, `cluster`, `stats`; and `cancel`.
+// Changing jobs: `cancel`, `pause`, `resume`, `update`, `retry`, `delete`, `append`, `close`;
+// `queue`.
+void AddControlVerbs(CLI::App* app, Program* p);
+// Looking: `ps`, `job`, `task`, `worker`, `cluster`, `stats`.
 void AddLookVerbs(CLI::App* app, Program* p);
 // Who may call: `token`, `context`, more of `worker` and `cluster`. REQUIRES: AddLookVerbs.
 void AddAccessVerbs(CLI::App* app, Program* p);

@@ -152,6 +152,7 @@ int RunReeve(int argc, char** argv) {
   app.footer("Start with: reeve up --detach; reeve map -- wc -c {} ::: *");
   AddLocalVerbs(&app, &program);
   AddWorkVerbs(&app, &program);
+  AddControlVerbs(&app, &program);
   AddLookVerbs(&app, &program);
   AddAccessVerbs(&app, &program);
   AddScheduleVerbs(&app, &program.session, &program.line, &program.action);

@@ -35,6 +35,10 @@ void AddLocalVerbs(CLI::App* app, Program* p) {
       ->type_name("NAME,…");
   up->add_flag("--allow-shell", p->up.allow_shell,
                "With --listen: commands may be scripts for a shell");
+  up->add_option("--resource", p->up.resources,
+                 "NAME=AMOUNT, what each worker has for tasks to occupy: gpu=2; may be repeated")
+      ->expected(1)
+      ->take_all();
   up->add_flag("--detach", p->up.detach, "Keep it running and return");
   up->callback([p] {
     p->action = [p] { return WithoutMaster(p, "up", [p] { return RunUp(p->session, p->up); }); };

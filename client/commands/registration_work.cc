@@ -2,6 +2,74 @@
 #include "client/commands/program.h"
 
 namespace reeve {
+namespace {
+
+// An option that may be repeated, with one value each.
+void AddList(CLI::App* verb, const std::string& names, std::vector<std::string>* values,
+             const std::string& what) {
+  verb->add_option(names, *values, what + "; may be repeated")->expected(1)->take_all();
+}
+
+// What becomes of attempts that fail.
+void AddAttemptOptions(CLI::App* verb, JobOptions* job) {
+  verb->add_option("--retries", job->retries, "Further attempts of a task that fails")
+      ->check(CLI::Range(0, 999));
+  verb->add_option("--retry-backoff", job->retry_backoff,
+                   "FIRST[,MAX], the longest waits before attempts: 1s,5m; they double");
+  AddList(verb, "--retry-on", &job->retry_on,
+          "Only what failed so is tried again: exit codes and reasons, as in 75,TIMEOUT");
+  AddList(verb, "--halt", &job->halt,
+          "Stop the job after 3 failures, 10% of them or the first success; 3,soft lets what runs "
+          "end");
+  verb->add_flag("--at-most-once", job->at_most_once,
+                 "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
+  verb->add_flag("--exclusive", job->exclusive,
+                 "Never run a task at two places at once, not even when its worker is cut off");
+}
+
+void AddTimeOptions(CLI::App* verb, JobOptions* job) {
+  verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
+  verb->add_option("--soft-time-limit", job->soft_time_limit,
+                   "After so long an attempt is told to stop (SIGTERM), before --time-limit");
+  verb->add_option("--start-at", job->start_at,
+                   "Nothing runs before: 2026-12-24T18:00:00Z, '2026-12-24 18:00', 18:00");
+  verb->add_option("--delay", job->delay, "Nothing runs before so long after its creation");
+  verb->add_option("--deadline", job->deadline,
+                   "What has not ended after so long, or at that time, is stopped: EXPIRED");
+}
+
+// When and where its tasks are placed.
+void AddPlaceOptions(CLI::App* verb, JobOptions* job) {
+  verb->add_option("--queue", job->queue, "The queue it stands in");
+  verb->add_option("--priority", job->priority, "0 to 9, default 4; higher goes first in its queue")
+      ->check(CLI::Range(0, 9));
+  verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
+  AddList(verb, "--rate", &job->rates, "key=.host:5/s, so many starts of each key");
+  AddList(verb, "--resource", &job->resources,
+          "NAME=AMOUNT, what each task occupies of its worker: cpus=2, memory=512M, gpu=0.5");
+  AddList(verb, "--on,--worker-selector", &job->selectors,
+          "Only on workers with these labels: zone=eu, zone!=eu, gpu, !gpu");
+  verb->add_flag("--pack", job->pack, "Fill one worker before the next");
+}
+
+// What a job waits for, and how it is found.
+void AddOrderOptions(CLI::App* verb, JobOptions* job) {
+  AddList(verb, "--after", &job->after,
+          "Begin when these jobs have ended so: JOB[:success|failure|end],…");
+  verb->add_flag("--after-results", job->after_results,
+                 "Hand the results of --after on, as files $REEVE_RESULTS_DIR/JOB/INDEX");
+  AddList(verb, "--results-of", &job->results_of,
+          "JOB[:NAME], wait for a job and hand its results on, in the folder NAME");
+  verb->add_option("--if-unmet", job->if_unmet,
+                   "When --after cannot come true any more: cancel (default) or skip");
+  verb->add_flag("--hold", job->hold, "Begin paused; `reeve resume` lets it run");
+  AddList(verb, "--label", &job->labels, "NAME=VALUE, for people and filters");
+  verb->add_option("--unique", job->unique, "Only one unfinished job may have this key");
+  verb->add_option("--if-exists", job->if_exists,
+                   "What if one has it: reject (default), attach or replace");
+}
+
+}  // namespace
 
 void AddJobOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--name", job->name, "Name of the job, for people");
@@ -23,24 +91,19 @@ void AddJobOptions(CLI::App* verb, JobOptions* job) {
       ->expected(1)
       ->take_all();
   verb->add_option("--workdir", job->workdir, "Working directory; \"\" for a scratch directory");
-  verb->add_option("--retries", job->retries, "Further attempts of a task that fails")
-      ->check(CLI::Range(0, 999));
-  verb->add_option("--time-limit", job->time_limit, "Longest time of an attempt: 90s, 5m, 2h");
   verb->add_option("--limit", job->limits,
                    "NAME=VALUE, what each process of a command may use: cpu=30s, memory=512M, "
-                   "file-size=1G, open-files=100, processes=50, core=1G; may be repeated")
+                   "file-size=1G, open-files=100, processes=50, core=1G; or key=.host:2, so many "
+                   "tasks of each key at once; may be repeated")
       ->expected(1)
       ->take_all();
   verb->add_option("--durability", job->durability, "durable (default) or ephemeral");
-  verb->add_option("--priority", job->priority, "-100 to 100; higher goes first")
-      ->check(CLI::Range(-100, 100));
-  verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
   verb->add_option("--max-tasks", job->max_tasks,
                    "Tasks may add inputs to their job, as crawl does, up to so many in all");
-  verb->add_flag("--at-most-once", job->at_most_once,
-                 "Never begin a task twice; what a lost worker held fails with WORKER_LOST");
-  verb->add_flag("--exclusive", job->exclusive,
-                 "Never run a task at two places at once, not even when its worker is cut off");
+  AddAttemptOptions(verb, job);
+  AddTimeOptions(verb, job);
+  AddPlaceOptions(verb, job);
+  AddOrderOptions(verb, job);
 }
 
 void AddInputOptions(CLI::App* verb, MapOptions* map) {
@@ -121,10 +184,14 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
   submit->add_option("--input", p->map.input, "The input");
   submit->add_option("--count", p->map.count, "So many tasks with the same input")
       ->check(CLI::Range(uint32_t{1}, kMaxTasksPerJob));
+  submit->add_flag("--open", p->map.open, "Take more tasks, by `reeve append`, until it is closed");
+  submit->add_option("--close-when-idle", p->map.job.close_when_idle,
+                     "With --open: it closes itself after so long without a task");
   submit->add_flag("--wait", p->map.wait, "Wait until it has ended");
   submit->add_option("--request-id", p->map.request_id,
                      "A name for this request: the same again within 24 hours gives the same job");
   submit->callback([p] {
+    p->map.open = p->map.open || !p->map.job.close_when_idle.empty();
     p->map.job.command = p->line.command;
     p->map.arguments = p->line.arguments;
     p->action = [p] { return RunSubmit(p->session, p->map); };
