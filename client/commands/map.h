@@ -24,6 +24,7 @@ struct MapOptions {
   // ---- Where inputs come from: one of these; none: lines of standard input (map), or one task
   // (submit) ----
   std::optional<std::vector<std::string>> arguments;  // Behind `:::`.
+  bool arguments_are_records = false;                 // They are JSON.
   std::string array;                                  // A-B:S%N.
   std::string jsonl;                                  // A file of JSON lines; `-`: standard input.
   std::string lines;                                  // A file of lines; `-`: standard input.

@@ -70,7 +70,8 @@ absl::Status CheckSources(const MapOptions& options) {
 
 InputUse UseOf(const MapOptions& options) {
   if (options.record_on_stdin) return InputUse::kStdin;
-  return options.jsonl.empty() ? InputUse::kArgument : InputUse::kRecord;
+  const bool is_json = !options.jsonl.empty() || options.arguments_are_records;
+  return is_json ? InputUse::kRecord : InputUse::kArgument;
 }
 
 absl::Status OpenSource(const MapOptions& options, int wake_fd, Plan* plan) {
@@ -88,7 +89,7 @@ absl::Status MakePlan(Session& session, const MapOptions& options, InputUse use,
   if (!spec.ok()) return spec.status();
   plan->spec = *std::move(spec);
   // Records that only go to standard input need not be JSON.
-  if (use == InputUse::kStdin && options.jsonl.empty()) {
+  if (use == InputUse::kStdin && options.jsonl.empty() && !options.arguments_are_records) {
     plan->spec.mutable_command()->set_input_mode(v1::Command::ARGUMENT);
   }
   return OpenSource(options, wake_fd, plan);

@@ -13,6 +13,7 @@
 #include "client/bench/models.h"
 #include "client/commands/access.h"
 #include "client/commands/control.h"
+#include "client/commands/graph.h"
 #include "client/commands/inspect.h"
 #include "client/commands/map.h"
 #include "client/commands/queues.h"
@@ -38,6 +39,7 @@ struct Program {
   DownOptions down;
   RunOptions run;
   MapOptions map;
+  GraphOptions graph;
   WaitOptions wait;
   ResultsOptions results;
   LogsOptions logs;

@@ -1,5 +1,9 @@
+#include <algorithm>
+
 #include "base/ids.h"
+#include "base/strings.h"
 #include "client/commands/program.h"
+#include "client/exit_code.h"
 
 namespace reeve {
 namespace {
@@ -125,6 +129,24 @@ void AddInputOptions(CLI::App* verb, MapOptions* map) {
 
 namespace {
 
+// What the file says is not said by options.
+absl::StatusOr<int> SubmitGraph(Program* p, const CLI::App& submit) {
+  const std::vector<std::string> allowed = {"--file", "--wait", "--timeout", "--dry-run",
+                                            "--request-id"};
+  for (const CLI::Option* option : submit.get_options()) {
+    const std::string name = "--" + (option->get_lnames().empty() ? "" : option->get_lnames()[0]);
+    if (option->count() > 0 && std::find(allowed.begin(), allowed.end(), name) == allowed.end())
+      return UsageError(StrCat(name, " does not go with --file: give it in the file"));
+  }
+  if (p->line.command.has_value() || p->line.arguments.has_value())
+    return UsageError("neither a command nor inputs go with --file: give them in the file");
+  p->graph.wait = p->map.wait;
+  p->graph.timeout = p->map.timeout;
+  p->graph.dry_run = p->map.dry_run;
+  p->graph.request_id = p->map.request_id;
+  return RunSubmitGraph(p->session, p->graph);
+}
+
 void AddFollowVerbs(CLI::App* app, Program* p) {
   CLI::App* wait =
       AddVerb(app, "wait", "Wait until jobs have ended", "reeve wait last --timeout 10m");
@@ -190,7 +212,14 @@ void AddWorkVerbs(CLI::App* app, Program* p) {
   submit->add_flag("--wait", p->map.wait, "Wait until it has ended");
   submit->add_option("--request-id", p->map.request_id,
                      "A name for this request: the same again within 24 hours gives the same job");
-  submit->callback([p] {
+  submit->add_option("-f,--file", p->graph.file,
+                     "Several jobs that wait for one another, as this YAML or JSON file says; - "
+                     "for standard input");
+  submit->callback([p, submit] {
+    if (!p->graph.file.empty()) {
+      p->action = [p, submit] { return SubmitGraph(p, *submit); };
+      return;
+    }
     p->map.open = p->map.open || !p->map.job.close_when_idle.empty();
     p->map.job.command = p->line.command;
     p->map.arguments = p->line.arguments;
