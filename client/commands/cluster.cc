@@ -19,14 +19,19 @@ std::string Slots(const v1::Worker& worker, v1::Lane lane) {
   return "0";
 }
 
+std::string Amount(const std::string& name, double amount) {
+  return name == "memory" ? HumanBytes(static_cast<uint64_t>(amount)) : StrCat(amount);
+}
+
 // `cpus 1/4,gpu 0/2`: of what it has, what tasks occupy.
 std::string Resources(const v1::Worker& worker) {
   const std::map<std::string, double> all(worker.resources().begin(), worker.resources().end());
   std::string text;
   for (const auto& [name, amount] : all) {
     const auto used = worker.used_resources().find(name);
-    StrAppend(&text, text.empty() ? "" : ",", name, " ",
-              used == worker.used_resources().end() ? 0.0 : used->second, "/", amount);
+    const double in_use = used == worker.used_resources().end() ? 0.0 : used->second;
+    StrAppend(&text, text.empty() ? "" : ",", name, " ", Amount(name, in_use), "/",
+              Amount(name, amount));
   }
   return Printable(text, 60);
 }

@@ -150,11 +150,11 @@ void PrintJobs(Session& session, const v1::ListJobsResponse& jobs, std::string_v
 }
 
 absl::StatusOr<int> RunPs(Session& session, const ListOptions& options) {
-  const auto client = session.Connect();
-  if (!client.ok()) return client.status();
   v1::ListJobsRequest request;
   if (const absl::Status status = AddStates(options.states, &request); !status.ok()) return status;
   if (const absl::Status status = AddFilters(options, &request); !status.ok()) return status;
+  const auto client = session.Connect();
+  if (!client.ok()) return client.status();
   const uint64_t wanted =
       options.all ? UINT64_MAX : (options.limit > 0 ? options.limit : kScreenful);
   v1::ListJobsResponse jobs;
