@@ -14,8 +14,9 @@ int Rank(int code) {
   switch (code) {
     case kExitOk: return 0;
     case kExitTaskFailed: return 1;
-    case kExitCancelled: return 2;
-    default: return 3;
+    case kExitExpired: return 2;
+    case kExitCancelled: return 3;
+    default: return 4;
   }
 }
 
@@ -34,7 +35,7 @@ int ExitCodeOf(const absl::Status& status) {
   const std::string reason = ErrorReason(status);
   if (reason == kUsage) return kExitUsage;
   if (reason == kTimeout) return kExitTimeout;
-  if (reason == "NO_SUCH_HANDLER") return kExitUnschedulable;
+  if (reason == "NO_SUCH_HANDLER" || reason == "NO_FITTING_WORKER") return kExitUnschedulable;
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:
@@ -48,7 +49,9 @@ int ExitCodeOf(const absl::Status& status) {
 int ExitCodeOf(const v1::Job& job) {
   switch (job.state()) {
     case v1::Job::FAILED: return kExitTaskFailed;
-    case v1::Job::CANCELLED: return kExitCancelled;
+    // Skipped as it asked to be: those behind it go on, too.
+    case v1::Job::CANCELLED: return job.cause() == v1::Job::SKIPPED ? kExitOk : kExitCancelled;
+    case v1::Job::EXPIRED: return kExitExpired;
     default: return kExitOk;
   }
 }
@@ -57,7 +60,7 @@ int WorseExitCode(int a, int b) { return Rank(b) > Rank(a) ? b : a; }
 
 bool HasEnded(const v1::Job& job) {
   return job.state() == v1::Job::SUCCEEDED || job.state() == v1::Job::FAILED ||
-         job.state() == v1::Job::CANCELLED;
+         job.state() == v1::Job::CANCELLED || job.state() == v1::Job::EXPIRED;
 }
 
 }  // namespace reeve

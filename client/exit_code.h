@@ -21,6 +21,7 @@ enum ExitCode : int {
   kExitRefused = 5,
   kExitUnschedulable = 6,
   kExitCancelled = 7,
+  kExitExpired = 8,
   kExitTimeout = 124,
   kExitInterrupted = 130,  // A second Ctrl-C, or one that left a job behind.
   kExitReaderGone = 141,   // Nobody read standard output any more, as after SIGPIPE.
@@ -33,9 +34,9 @@ absl::Status TimeoutError(std::string_view message);
 
 // Exit code for an error; 0 for OK.
 int ExitCodeOf(const absl::Status& status);
-// Exit code for a job: 0, 1 or 7 once it has ended, 0 while it goes on.
+// Exit code for a job: 0, 1, 7 or 8 once it has ended, 0 while it goes on.
 int ExitCodeOf(const v1::Job& job);
-// The one to report of two: 7 before 1, an error of the call before either.
+// The one to report of two: 7 before 8 before 1, an error of the call before either.
 int WorseExitCode(int a, int b);
 
 bool HasEnded(const v1::Job& job);

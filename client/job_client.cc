@@ -63,7 +63,8 @@ JobClient::JobClient(const std::string& address, const ClusterAccess& access)
       workers_(v1::WorkerService::NewStub(channel_)),
       cluster_(v1::ClusterService::NewStub(channel_)),
       access_(v1::AccessService::NewStub(channel_)),
-      schedules_(v1::ScheduleService::NewStub(channel_)) {}
+      schedules_(v1::ScheduleService::NewStub(channel_)),
+      queues_(v1::QueueService::NewStub(channel_)) {}
 
 void JobClient::Prepare(grpc::ClientContext* context) const {
   if (!token_.empty()) context->AddMetadata("authorization", "Bearer " + token_);
@@ -141,6 +142,42 @@ absl::StatusOr<v1::Job> JobClient::CancelJob(uint64_t job_id) {
   return Call(jobs_.get(), &v1::JobService::Stub::CancelJob, request);
 }
 
+absl::StatusOr<v1::CreateJobsResponse> JobClient::CreateJobs(v1::CreateJobsRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(jobs_.get(), &v1::JobService::Stub::CreateJobs, request);
+}
+
+absl::StatusOr<v1::Job> JobClient::PauseJob(uint64_t job_id) {
+  v1::PauseJobRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_job_id(job_id);
+  return Call(jobs_.get(), &v1::JobService::Stub::PauseJob, request);
+}
+
+absl::StatusOr<v1::Job> JobClient::ResumeJob(uint64_t job_id) {
+  v1::ResumeJobRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_job_id(job_id);
+  return Call(jobs_.get(), &v1::JobService::Stub::ResumeJob, request);
+}
+
+absl::StatusOr<v1::Job> JobClient::UpdateJob(v1::UpdateJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(jobs_.get(), &v1::JobService::Stub::UpdateJob, request);
+}
+
+absl::StatusOr<v1::Job> JobClient::RetryJob(v1::RetryJobRequest request) {
+  if (request.request_id().empty()) request.set_request_id(MakeUuid());
+  return Call(jobs_.get(), &v1::JobService::Stub::RetryJob, request);
+}
+
+absl::Status JobClient::DeleteJob(uint64_t job_id) {
+  v1::DeleteJobRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_job_id(job_id);
+  return Call(jobs_.get(), &v1::JobService::Stub::DeleteJob, request).status();
+}
+
 absl::StatusOr<v1::Task> JobClient::GetTask(uint64_t job_id, uint32_t index) {
   v1::GetTaskRequest request;
   request.set_job_id(job_id);
@@ -216,10 +253,11 @@ absl::StatusOr<v1::RevokeWorkerResponse> JobClient::RevokeWorker(const std::stri
   return Call(workers_.get(), &v1::WorkerService::Stub::RevokeWorker, request);
 }
 
-absl::StatusOr<v1::Worker> JobClient::DrainWorker(const std::string& worker) {
+absl::StatusOr<v1::Worker> JobClient::DrainWorker(const std::string& worker, bool stay) {
   v1::DrainWorkerRequest request;
   request.set_request_id(MakeUuid());
   request.set_worker(worker);
+  request.set_stay(stay);
   return Call(workers_.get(), &v1::WorkerService::Stub::DrainWorker, request);
 }
 
@@ -260,6 +298,37 @@ absl::StatusOr<v1::ListFireTimesResponse> JobClient::ListFireTimes(
 absl::Status JobClient::DeleteSchedule(v1::DeleteScheduleRequest request) {
   if (request.request_id().empty()) request.set_request_id(MakeUuid());
   return Call(schedules_.get(), &v1::ScheduleService::Stub::DeleteSchedule, request).status();
+}
+
+absl::StatusOr<v1::Worker> JobClient::UndrainWorker(const std::string& worker) {
+  v1::UndrainWorkerRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_worker(worker);
+  return Call(workers_.get(), &v1::WorkerService::Stub::UndrainWorker, request);
+}
+
+absl::StatusOr<v1::ListQueuesResponse> JobClient::ListQueues() {
+  return Call(queues_.get(), &v1::QueueService::Stub::ListQueues, v1::ListQueuesRequest());
+}
+
+absl::StatusOr<v1::Queue> JobClient::GetQueue(const std::string& name) {
+  v1::GetQueueRequest request;
+  request.set_name(name);
+  return Call(queues_.get(), &v1::QueueService::Stub::GetQueue, request);
+}
+
+absl::StatusOr<v1::Queue> JobClient::UpdateQueue(const v1::Queue& queue) {
+  v1::UpdateQueueRequest request;
+  request.set_request_id(MakeUuid());
+  *request.mutable_queue() = queue;
+  return Call(queues_.get(), &v1::QueueService::Stub::UpdateQueue, request);
+}
+
+absl::Status JobClient::DeleteQueue(const std::string& name) {
+  v1::DeleteQueueRequest request;
+  request.set_request_id(MakeUuid());
+  request.set_name(name);
+  return Call(queues_.get(), &v1::QueueService::Stub::DeleteQueue, request).status();
 }
 
 absl::Status JobClient::CheckHealth() {

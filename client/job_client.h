@@ -38,7 +38,13 @@ class JobClient {
   absl::StatusOr<v1::Job> CloseJob(uint64_t job_id);
   absl::StatusOr<v1::Job> GetJob(uint64_t job_id);
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request);
+  absl::StatusOr<v1::CreateJobsResponse> CreateJobs(v1::CreateJobsRequest request);
   absl::StatusOr<v1::Job> CancelJob(uint64_t job_id);
+  absl::StatusOr<v1::Job> PauseJob(uint64_t job_id);
+  absl::StatusOr<v1::Job> ResumeJob(uint64_t job_id);
+  absl::StatusOr<v1::Job> UpdateJob(v1::UpdateJobRequest request);
+  absl::StatusOr<v1::Job> RetryJob(v1::RetryJobRequest request);
+  absl::Status DeleteJob(uint64_t job_id);
   absl::StatusOr<v1::Task> GetTask(uint64_t job_id, uint32_t index);
   absl::StatusOr<v1::ListTasksResponse> ListTasks(const v1::ListTasksRequest& request);
   absl::StatusOr<v1::ExplainTaskResponse> ExplainTask(uint64_t job_id, uint32_t index);
@@ -55,7 +61,15 @@ class JobClient {
   absl::StatusOr<v1::EnrolWorkerResponse> EnrolWorker(v1::EnrolWorkerRequest request);
   absl::StatusOr<v1::ListEnrolmentsResponse> ListEnrolments();
   absl::StatusOr<v1::RevokeWorkerResponse> RevokeWorker(const std::string& worker);
-  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker);
+  // `stay`: it stays connected, and can be undrained.
+  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker, bool stay);
+  absl::StatusOr<v1::Worker> UndrainWorker(const std::string& worker);
+
+  // ---- Queues ----
+  absl::StatusOr<v1::ListQueuesResponse> ListQueues();
+  absl::StatusOr<v1::Queue> GetQueue(const std::string& name);
+  absl::StatusOr<v1::Queue> UpdateQueue(const v1::Queue& queue);
+  absl::Status DeleteQueue(const std::string& name);
 
   // ---- Schedules ----
   absl::StatusOr<v1::Schedule> CreateSchedule(v1::CreateScheduleRequest request);
@@ -108,6 +122,7 @@ class JobClient {
   const std::unique_ptr<v1::ClusterService::Stub> cluster_;
   const std::unique_ptr<v1::AccessService::Stub> access_;
   const std::unique_ptr<v1::ScheduleService::Stub> schedules_;
+  const std::unique_ptr<v1::QueueService::Stub> queues_;
   std::atomic<bool> was_reached_{false};
 };
 

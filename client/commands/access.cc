@@ -263,35 +263,48 @@ absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options) 
   return LocalError(StrCat("cannot start ", *program, ": ", strerror(errno)));
 }
 
-absl::StatusOr<int> RunWorkerDrain(Session& session, const std::string& name, bool wait,
-                                   const std::string& timeout) {
+absl::StatusOr<int> RunWorkerDrain(Session& session, const DrainOptions& options) {
   absl::Time deadline = absl::InfiniteFuture();
-  if (!timeout.empty()) {
-    const auto parsed = ParseDurationOption("--timeout", timeout);
+  if (!options.timeout.empty()) {
+    const auto parsed = ParseDurationOption("--timeout", options.timeout);
     if (!parsed.ok()) return parsed.status();
     deadline = absl::Now() + *parsed;
   }
+  const std::string& name = options.worker;
   const auto client = session.Connect();
   if (!client.ok()) return client.status();
-  const auto worker = (*client)->DrainWorker(name);
+  const auto worker = (*client)->DrainWorker(name, options.stay);
   if (!worker.ok()) return worker.status();
-  session.Print(*worker, StrCat(name, " on ", worker->hostname(), " finishes and leaves\n"));
+  session.Print(*worker, StrCat(name, " on ", worker->hostname(),
+                                options.stay ? " finishes and stays, without work\n"
+                                             : " finishes and leaves\n"));
   Canceller canceller;
   const Interrupt interrupt([&] { canceller.Cancel(); });
-  while (wait) {
+  while (options.wait) {
     const auto workers = ListAllWorkers(*client);
     if (!workers.ok()) return workers.status();
-    const bool is_there =
+    const bool is_busy =
         std::any_of(workers->workers().begin(), workers->workers().end(), [&](const v1::Worker& w) {
-          return w.worker() == name && w.worker_id() == worker->worker_id();
+          return w.worker() == name && w.worker_id() == worker->worker_id() &&
+                 (!options.stay || w.held_count() > 0);
         });
-    if (!is_there) break;
+    if (!is_busy) break;
     if (absl::Now() >= deadline) {
       return MakeError(absl::StatusCode::kDeadlineExceeded, "TIMEOUT",
-                       StrCat(name, " is still there; it goes on draining"));
+                       StrCat(name, options.stay ? " still has work" : " is still there",
+                              "; it goes on draining"));
     }
     if (!canceller.SleepFor(kDrainPoll)) return absl::CancelledError("interrupted");
   }
+  return kExitOk;
+}
+
+absl::StatusOr<int> RunWorkerUndrain(Session& session, const std::string& name) {
+  const auto client = session.Connect();
+  if (!client.ok()) return client.status();
+  const auto worker = (*client)->UndrainWorker(name);
+  if (!worker.ok()) return worker.status();
+  session.Print(*worker, StrCat(name, " on ", worker->hostname(), " takes work again\n"));
   return kExitOk;
 }
 

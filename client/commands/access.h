@@ -37,8 +37,14 @@ struct JoinOptions {
   std::vector<std::string> flags;  // Of reeve-worker, after `--`.
 };
 absl::StatusOr<int> RunWorkerJoin(Session& session, const JoinOptions& options);
-absl::StatusOr<int> RunWorkerDrain(Session& session, const std::string& worker, bool wait,
-                                   const std::string& timeout);
+struct DrainOptions {
+  std::string worker;
+  bool stay = false;    // It stays connected, without work.
+  bool wait = false;    // Until it has left, or, if it stays, holds nothing.
+  std::string timeout;  // Of the wait.
+};
+absl::StatusOr<int> RunWorkerDrain(Session& session, const DrainOptions& options);
+absl::StatusOr<int> RunWorkerUndrain(Session& session, const std::string& worker);
 absl::StatusOr<int> RunWorkerRevoke(Session& session, const std::string& worker);
 absl::StatusOr<int> RunWorkerEnrolled(Session& session);
 

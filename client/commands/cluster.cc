@@ -1,3 +1,6 @@
+#include <map>
+#include <string>
+
 #include "absl/strings/str_join.h"
 #include "base/strings.h"
 #include "client/commands/inspect.h"
@@ -14,6 +17,23 @@ std::string Slots(const v1::Worker& worker, v1::Lane lane) {
                               : StrCat(status.slots());
   }
   return "0";
+}
+
+std::string Amount(const std::string& name, double amount) {
+  return name == "memory" ? HumanBytes(static_cast<uint64_t>(amount)) : StrCat(amount);
+}
+
+// `cpus 1/4,gpu 0/2`: of what it has, what tasks occupy.
+std::string Resources(const v1::Worker& worker) {
+  const std::map<std::string, double> all(worker.resources().begin(), worker.resources().end());
+  std::string text;
+  for (const auto& [name, amount] : all) {
+    const auto used = worker.used_resources().find(name);
+    const double in_use = used == worker.used_resources().end() ? 0.0 : used->second;
+    StrAppend(&text, text.empty() ? "" : ",", name, " ", Amount(name, in_use), "/",
+              Amount(name, amount));
+  }
+  return Printable(text, 60);
 }
 
 // A line a pool.
@@ -65,14 +85,15 @@ absl::StatusOr<int> RunWorkerList(Session& session) {
   const auto workers = ListAllWorkers(*client);
   if (!workers.ok()) return workers.status();
   Table table({"WORKER", "STATE", "HOST", "PID", "THREADS", "ASYNC", "PROCESSES", "HELD",
-               "FINISHED", "SEEN", "HANDLERS"});
+               "FINISHED", "SEEN", "RESOURCES", "HANDLERS"});
   std::string messages;
   for (const v1::Worker& worker : workers->workers()) {
     table.Add({worker.worker().empty() ? "-" : worker.worker(),
                v1::Worker::State_Name(worker.state()), Printable(HostOf(worker), 60),
                StrCat(worker.pid()), Slots(worker, v1::THREAD), Slots(worker, v1::ASYNC),
                Slots(worker, v1::PROCESS), StrCat(worker.held_count()),
-               StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Handlers(worker)});
+               StrCat(worker.finished_count()), Ago(worker.last_seen_time()), Resources(worker),
+               Handlers(worker)});
     messages += Pools(worker);
     if (!worker.message().empty()) {
       const std::string who = worker.worker().empty() ? "refused" : worker.worker();

@@ -35,13 +35,14 @@ uint64_t Batcher::PositionOf(uint32_t index) const {
 }
 
 Feeder::Feeder(JobClient* client, Canceller* canceller, Batcher* batcher, uint64_t job_id,
-               Bound bound, std::function<void(uint64_t)> on_sent)
+               Bound bound, std::function<void(uint64_t)> on_sent, AtEnd at_end)
     : client_(client),
       canceller_(canceller),
       batcher_(batcher),
       job_id_(job_id),
       bound_(bound),
       on_sent_(std::move(on_sent)),
+      at_end_(at_end),
       appender_(client, job_id) {}
 
 Feeder::~Feeder() {
@@ -73,7 +74,7 @@ absl::Status Feeder::Feed(v1::AppendTasksRequest batch) {
   }
   absl::Status status = Send(std::move(batch));
   if (status.ok()) status = appender_.Finish();
-  if (status.ok()) status = client_->CloseJob(job_id_).status();
+  if (status.ok() && at_end_ == AtEnd::kClose) status = client_->CloseJob(job_id_).status();
   return status.ok() ? input : status;
 }
 

@@ -58,13 +58,16 @@ class Feeder {
     uint64_t bytes = 64 << 20;
   };
 
-  // `first`: a batch that was read already. Lifetime: all outlive it.
+  // What becomes of the job when the inputs have ended.
+  enum class AtEnd { kClose, kLeaveOpen };
+
+  // Lifetime: all outlive it.
   Feeder(JobClient* client, Canceller* canceller, Batcher* batcher, uint64_t job_id, Bound bound,
-         std::function<void(uint64_t)> on_sent);
+         std::function<void(uint64_t)> on_sent, AtEnd at_end);
   ~Feeder();
 
-  // Sends `first`, then everything else, then closes the job; at a bad input or once cancelled it
-  // closes the job early.
+  // Sends `first`, a batch that was read already, then everything else, then closes the job, if it
+  // is to; at a bad input or once cancelled it does so early.
   void Start(v1::AppendTasksRequest first);
   // Waits for that. Returns: what stopped it, if not the end of the inputs: CANCELLED, a bad input,
   // a refusal of the master.
@@ -87,6 +90,7 @@ class Feeder {
   const uint64_t job_id_;
   const Bound bound_;
   const std::function<void(uint64_t)> on_sent_;
+  const AtEnd at_end_;
   TaskAppender appender_;
   std::atomic<uint64_t> sent_{0};
   absl::Status status_;  // Read after the thread was joined.

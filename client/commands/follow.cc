@@ -69,17 +69,30 @@ std::function<std::optional<uint64_t>()> RunningCount(JobClient* client, uint64_
   };
 }
 
+std::string DescribeEnd(const v1::Job& job) {
+  if (job.state() == v1::Job::EXPIRED) return "ran out of time: its deadline passed";
+  switch (job.cause()) {
+    case v1::Job::DEPENDENCY: return "was cancelled: a job that it waited for ended otherwise";
+    case v1::Job::SKIPPED: return "was skipped: a job that it waited for ended otherwise";
+    case v1::Job::REPLACED: return "was cancelled: another job took its place";
+    case v1::Job::ABANDONED: return "was cancelled: nobody read its results";
+    default: return "was cancelled";
+  }
+}
+
 int ReportEnd(Session* session, const v1::Job& job, uint64_t unnamed_failures) {
   Console* const console = &session->console();
   const uint64_t id = job.job_id();
-  if (job.state() == v1::Job::CANCELLED) {
-    console->Note(StrCat("job ", id, " was cancelled; ", job.counts().succeeded(), " of ",
+  if (job.state() == v1::Job::CANCELLED || job.state() == v1::Job::EXPIRED) {
+    console->Note(StrCat("job ", id, " ", DescribeEnd(job), "; ", job.counts().succeeded(), " of ",
                          job.counts().total(), " tasks had succeeded"));
   } else if (job.counts().failed() > 0) {
     const std::string more =
         unnamed_failures > 0 ? StrCat(" (", unnamed_failures, " not shown)") : std::string();
-    console->Note(StrCat(job.counts().failed(), " of ", job.counts().total(), " tasks failed", more,
-                         "; see: ", session->Command(), " task list ", id, " --state failed"));
+    console->Note(
+        StrCat(job.counts().failed(), " of ", job.counts().total(), " tasks failed", more,
+               job.cause() == v1::Job::STOP_RULE ? ", and its --halt rule stopped it" : "",
+               "; see: ", session->Command(), " task list ", id, " --state failed"));
   }
   return ExitCodeOf(job);
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -61,6 +62,8 @@ class ResultFollower {
 // How many tasks of the job run now; for Progress.
 std::function<std::optional<uint64_t>()> RunningCount(JobClient* client, uint64_t job_id);
 
+// How a job ended that was cancelled or expired, as the end of a sentence.
+std::string DescribeEnd(const v1::Job& job);
 // Says how an ended job ended, if not well, and what to do next. Returns: the exit code.
 int ReportEnd(Session* session, const v1::Job& job, uint64_t unnamed_failures);
 // `job 42 goes on; come back with: reeve results 42 --follow`. `command`: without `reeve`.

@@ -1,5 +1,4 @@
-// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`, `stats`;
-// and `cancel`.
+// Commands that look: `ps`, `job get`, `task list|get|why`, `worker list`, `cluster info`, `stats`.
 //
 // Thread: the main thread's.
 
@@ -8,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,11 +19,16 @@ struct ListOptions {
   std::vector<std::string> states;  // Names of the API, in any case; empty: all.
   uint32_t limit = 0;               // 0: a screenful; everything with --all.
   bool all = false;
+  // ---- Of jobs only ----
+  std::vector<std::string> labels;  // Terms, as of a worker selector.
+  std::string queue;
+  std::string name;
 };
 
 absl::StatusOr<int> RunPs(Session& session, const ListOptions& options);
 absl::StatusOr<int> RunJobGet(Session& session, const std::vector<std::string>& jobs);
-absl::StatusOr<int> RunCancel(Session& session, const std::vector<std::string>& jobs);
+// One document: the job itself, or a list if there are several; or the text.
+void PrintJobs(Session& session, const v1::ListJobsResponse& jobs, std::string_view text);
 absl::StatusOr<int> RunTaskList(Session& session, const std::string& job,
                                 const ListOptions& options);
 absl::StatusOr<int> RunTaskGet(Session& session, const std::string& task);

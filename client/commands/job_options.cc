@@ -2,20 +2,26 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
 
 #include "absl/strings/match.h"
+#include "absl/time/clock.h"
+#include "base/ids.h"
 #include "base/json_text.h"
 #include "base/replacement.h"
 #include "base/strings.h"
 #include "client/exit_code.h"
 #include "client/input/command_limit.h"
 #include "client/input/duration.h"
+#include "client/input/job_rules.h"
+#include "client/input/point_in_time.h"
 
 namespace reeve {
 namespace {
 
+constexpr uint32_t kMaxAttempts = 1000, kMaxPriority = 9;
 constexpr std::string_view kReplacements[] = {"{}", "{.}", "{/}", "{//}", "{/.}", "{#}"};
 
 bool IsCommand(const JobOptions& options) {
@@ -115,34 +121,205 @@ absl::Status SetCommand(const JobOptions& options, InputUse use, const Address& 
     command->set_working_directory(CurrentDirectory());
   }
   for (const std::string& limit : options.limits) {
+    if (IsKeyRule(limit)) continue;
     if (const absl::Status s = AddCommandLimit(limit, command->mutable_limits()); !s.ok()) return s;
   }
   return AddPairs("--env", options.environment, true, command->mutable_environment());
 }
 
-absl::Status SetLimits(const JobOptions& options, v1::JobSpec* spec) {
+absl::Status SetDurationOption(std::string_view option, const std::string& text,
+                               google::protobuf::Duration* to) {
+  const auto duration = ParseDurationOption(option, text);
+  if (!duration.ok()) return duration.status();
+  SetDuration(*duration, to);
+  return absl::OkStatus();
+}
+
+absl::Status SetTimeOption(std::string_view option, const std::string& text,
+                           google::protobuf::Timestamp* to) {
+  const auto time = ParsePointInTime(option, text, absl::LocalTimeZone(), absl::Now());
+  if (!time.ok()) return time.status();
+  const int64_t nanos = absl::ToUnixNanos(*time);
+  to->set_seconds(nanos / 1'000'000'000);
+  to->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  return absl::OkStatus();
+}
+
+absl::Status SetAttempts(const JobOptions& options, v1::JobSpec* spec) {
   if (options.retries.has_value()) {
+    if (*options.retries >= kMaxAttempts) return UsageError("--retries: 0 to 999");
     spec->set_max_attempts(*options.retries + 1);
   }
-  if (!options.time_limit.empty()) {
-    const auto limit = ParseDurationOption("--time-limit", options.time_limit);
-    if (!limit.ok()) return limit.status();
-    const int64_t nanos = absl::ToInt64Nanoseconds(*limit);
-    spec->mutable_time_limit()->set_seconds(nanos / 1'000'000'000);
-    spec->mutable_time_limit()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  if (!options.retry_backoff.empty()) {
+    const absl::Status status = SetBackoff(options.retry_backoff, spec->mutable_retry());
+    if (!status.ok()) return status;
   }
+  for (const std::string& text : options.retry_on) {
+    if (const absl::Status s = AddRetryOn(text, spec->mutable_retry()); !s.ok()) return s;
+  }
+  spec->set_at_most_once(options.at_most_once);
+  spec->set_exclusive(options.exclusive);
+  for (const std::string& text : options.halt) {
+    if (const absl::Status s = AddStopRules(text, spec->mutable_stop()); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetTimes(const JobOptions& options, v1::JobSpec* spec) {
+  const auto set = [](std::string_view option, const std::string& text, auto mutable_field) {
+    return text.empty() ? absl::OkStatus() : SetDurationOption(option, text, mutable_field());
+  };
+  absl::Status status =
+      set("--time-limit", options.time_limit, [&] { return spec->mutable_time_limit(); });
+  if (status.ok()) {
+    status = set("--soft-time-limit", options.soft_time_limit,
+                 [&] { return spec->mutable_soft_time_limit(); });
+  }
+  if (status.ok()) status = set("--delay", options.delay, [&] { return spec->mutable_delay(); });
+  if (status.ok()) {
+    status = set("--close-when-idle", options.close_when_idle,
+                 [&] { return spec->mutable_close_when_idle(); });
+  }
+  if (status.ok() && !options.start_at.empty()) {
+    if (!options.delay.empty()) return UsageError("give either --start-at or --delay, not both");
+    status = SetTimeOption("--start-at", options.start_at, spec->mutable_start_time());
+  }
+  if (!status.ok() || options.deadline.empty()) return status;
+  // A time has a colon or, as a date, a dash.
+  if (options.deadline.find_first_of(":-", 1) != std::string::npos)
+    return SetTimeOption("--deadline", options.deadline, spec->mutable_expire_time());
+  return SetDurationOption("--deadline", options.deadline, spec->mutable_deadline());
+}
+
+absl::Status SetPlace(const JobOptions& options, v1::JobSpec* spec) {
+  if (!options.queue.empty()) {
+    if (const absl::Status s = CheckName("--queue", options.queue); !s.ok()) return s;
+    spec->set_queue(options.queue);
+  }
+  if (options.priority.has_value()) {
+    if (*options.priority > kMaxPriority) return UsageError("--priority: 0 to 9");
+    spec->set_priority(static_cast<int32_t>(*options.priority));
+  }
+  spec->set_max_in_flight(options.max_in_flight);
+  for (const std::string& text : options.limits) {
+    if (!IsKeyRule(text)) continue;
+    if (const absl::Status s = AddKeyLimit(text, spec->mutable_task_key()); !s.ok()) return s;
+  }
+  for (const std::string& text : options.rates) {
+    if (const absl::Status s = AddKeyRate(text, spec->mutable_task_key()); !s.ok()) return s;
+  }
+  for (const std::string& text : options.resources) {
+    if (const absl::Status s = AddResource(text, spec); !s.ok()) return s;
+  }
+  for (const std::string& text : options.selectors) {
+    if (const absl::Status s = CheckLabelTerm("--on", text); !s.ok()) return s;
+    spec->add_worker_selector(text);
+  }
+  if (options.pack) spec->set_placement(v1::JobSpec::PACK);
+  return absl::OkStatus();
+}
+
+absl::Status SetIdentity(const JobOptions& options, v1::JobSpec* spec) {
+  for (const std::string& text : options.labels) {
+    if (const absl::Status s = AddLabel(text, spec); !s.ok()) return s;
+  }
+  const auto is_odd = [](char c) { return c < ' ' || c > '~'; };
+  if (options.unique.size() > 200 ||
+      std::any_of(options.unique.begin(), options.unique.end(), is_odd)) {
+    return UsageError("--unique: 1 to 200 printable ASCII characters");
+  }
+  spec->set_unique_key(options.unique);
+  if (options.if_exists.empty()) return absl::OkStatus();
+  if (options.unique.empty()) return UsageError("--if-exists needs --unique");
+  if (options.if_exists == "reject") {
+    spec->set_unique_policy(v1::JobSpec::REJECT);
+  } else if (options.if_exists == "attach") {
+    spec->set_unique_policy(v1::JobSpec::ATTACH);
+  } else if (options.if_exists == "replace") {
+    spec->set_unique_policy(v1::JobSpec::REPLACE);
+  } else {
+    return UsageError(StrCat("--if-exists '", options.if_exists, "': reject, attach or replace"));
+  }
+  return absl::OkStatus();
+}
+
+// Jobs that exist: `42`, `3-5`, `last`.
+absl::StatusOr<std::vector<uint64_t>> ExistingJobs(Session& session, std::string_view option,
+                                                   const std::string& text) {
+  if (text == "all" || text == "-")
+    return UsageError(StrCat(option, " '", text, "': name jobs: 42, 3-5, last"));
+  return session.SelectJobs(text, AllJobs::kEvery);
+}
+
+v1::Dependency* DependencyOn(uint64_t job, v1::JobSpec* spec) {
+  for (v1::Dependency& dependency : *spec->mutable_after()) {
+    if (dependency.job_id() == job) return &dependency;
+  }
+  v1::Dependency* const dependency = spec->add_after();
+  dependency->set_job_id(job);
+  dependency->set_condition(v1::Dependency::ON_SUCCESS);
+  return dependency;
+}
+
+// `42:parts`: the results of job 42 in the folder `parts`.
+absl::Status AddResultsOf(Session& session, const std::string& text, v1::JobSpec* spec) {
+  const size_t colon = text.find(':');
+  const std::string name = colon == std::string::npos ? "" : text.substr(colon + 1);
+  if (colon != std::string::npos) {
+    if (const absl::Status s = CheckFolderName("--results-of", name); !s.ok()) return s;
+  }
+  const auto jobs = ExistingJobs(session, "--results-of", text.substr(0, colon));
+  if (!jobs.ok()) return jobs.status();
+  if (jobs->size() != 1) {
+    return UsageError(StrCat("--results-of '", text, "': want one job and a name, as in 42:parts"));
+  }
+  v1::Dependency* const dependency = DependencyOn(jobs->front(), spec);
+  dependency->set_results(true);
+  dependency->set_name(name);
+  return absl::OkStatus();
+}
+
+absl::Status SetDependencies(Session& session, const JobOptions& options, v1::JobSpec* spec) {
+  for (const std::string& text : options.after) {
+    const auto after = ParseDependencies(text);
+    if (!after.ok()) return after.status();
+    for (const NamedDependency& each : *after) {
+      const auto jobs = ExistingJobs(session, "--after", each.job);
+      if (!jobs.ok()) return jobs.status();
+      for (const uint64_t job : *jobs) {
+        v1::Dependency* const dependency = DependencyOn(job, spec);
+        dependency->set_condition(each.condition);
+        dependency->set_results(options.after_results);
+      }
+    }
+  }
+  if (options.after_results && options.after.empty())
+    return UsageError("--after-results needs --after");
+  for (const std::string& text : options.results_of) {
+    if (const absl::Status s = AddResultsOf(session, text, spec); !s.ok()) return s;
+  }
+  if (options.if_unmet == "skip") {
+    spec->set_if_unmet(v1::JobSpec::SKIP);
+  } else if (!options.if_unmet.empty() && options.if_unmet != "cancel") {
+    return UsageError(StrCat("--if-unmet '", options.if_unmet, "': cancel or skip"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetRules(Session& session, const JobOptions& options, v1::JobSpec* spec) {
   if (options.durability == "ephemeral") {
     spec->set_durability(v1::JobSpec::EPHEMERAL);
   } else if (!options.durability.empty() && options.durability != "durable") {
     return UsageError(StrCat("--durability '", options.durability, "': durable or ephemeral"));
   }
-  spec->set_priority(options.priority);
-  spec->set_max_in_flight(options.max_in_flight);
   spec->set_accepts_new_inputs(options.max_tasks > 0);
   spec->set_max_tasks(options.max_tasks);
-  spec->set_at_most_once(options.at_most_once);
-  spec->set_exclusive(options.exclusive);
-  return absl::OkStatus();
+  spec->set_hold(options.hold);
+  if (const absl::Status s = SetAttempts(options, spec); !s.ok()) return s;
+  if (const absl::Status s = SetTimes(options, spec); !s.ok()) return s;
+  if (const absl::Status s = SetPlace(options, spec); !s.ok()) return s;
+  if (const absl::Status s = SetIdentity(options, spec); !s.ok()) return s;
+  return SetDependencies(session, options, spec);
 }
 
 // Quoted for a shell if it needs it.
@@ -174,8 +351,8 @@ bool HasReplacement(std::string_view argument, bool is_record) {
   return open != std::string_view::npos && argument.find('}', open) != std::string_view::npos;
 }
 
-absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use,
-                                         const Address& master) {
+absl::StatusOr<v1::JobSpec> BuildJobSpec(Session& session, const JobOptions& options,
+                                         InputUse use) {
   for (const std::string* text : {&options.name, &options.handler}) {
     if (!IsUtf8(*text)) return UsageError("--name, --handler: not UTF-8");
   }
@@ -183,12 +360,14 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use
   spec.set_name(options.name);
   spec.set_handler(IsCommand(options) ? "exec" : options.handler);
   if (IsCommand(options)) {
-    const absl::Status status = SetCommand(options, use, master, spec.mutable_command());
+    const auto master = session.MasterAddress();
+    if (!master.ok()) return master.status();
+    const absl::Status status = SetCommand(options, use, *master, spec.mutable_command());
     if (!status.ok()) return status;
   } else if (options.shell.has_value() || options.command.has_value()) {
     return UsageError(StrCat("the handler '", options.handler, "' takes no command"));
-  } else if (!options.limits.empty()) {
-    return UsageError("--limit: only for commands");
+  } else if (!std::all_of(options.limits.begin(), options.limits.end(), IsKeyRule)) {
+    return UsageError("--limit: only for commands, but for key=PATH:COUNT");
   } else if (!options.secrets.empty()) {
     return UsageError("--secret: only for commands");
   }
@@ -196,7 +375,7 @@ absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use
     if (!IsUtf8(name)) return UsageError("--secret: not UTF-8");
     spec.add_secrets(name);
   }
-  if (const absl::Status status = SetLimits(options, &spec); !status.ok()) return status;
+  if (const absl::Status status = SetRules(session, options, &spec); !status.ok()) return status;
   const absl::Status status = AddPairs("--param", options.params, false, spec.mutable_params());
   if (!status.ok()) return status;
   return spec;

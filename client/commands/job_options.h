@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "client/clusters.h"
+#include "client/commands/session.h"
 #include "reeve/v1/job.pb.h"
 
 namespace reeve {
@@ -27,14 +27,37 @@ struct JobOptions {
   std::optional<uint32_t> retries;       // Further attempts.
   std::string time_limit;
   std::vector<std::string> secrets;  // Names.
-  std::vector<std::string> limits;   // NAME=VALUE, see client/input/command_limit.h.
+  std::vector<std::string> limits;   // NAME=VALUE (client/input/command_limit.h), key=PATH:COUNT.
   std::string durability;            // `durable`, `ephemeral`.
-  int32_t priority = 0;
+  std::optional<uint32_t> priority;
   uint32_t max_in_flight = 0;
   uint32_t max_tasks =
       0;  // Tasks may add inputs to the job, up to so many in all; 0: as the handler.
   bool at_most_once = false;
   bool exclusive = false;
+
+  // ---- What few jobs ask for; how it is written: client/input/job_rules.h ----
+  std::string queue;
+  std::string retry_backoff;          // D[,MAX].
+  std::vector<std::string> retry_on;  // Exit codes and reasons.
+  std::string soft_time_limit;
+  std::string start_at;  // A time.
+  std::string delay;
+  std::string deadline;                // A duration or a time.
+  std::vector<std::string> labels;     // NAME=VALUE.
+  std::string unique;                  // A key.
+  std::string if_exists;               // `reject`, `attach`, `replace`.
+  std::vector<std::string> rates;      // key=PATH:RATE.
+  std::vector<std::string> resources;  // NAME=AMOUNT.
+  std::vector<std::string> selectors;  // Terms on the labels of workers.
+  bool pack = false;
+  std::vector<std::string> after;       // JOB[:CONDITION],…
+  bool after_results = false;           // Hand on the results of all of `after`.
+  std::vector<std::string> results_of;  // JOB[:NAME].
+  std::string if_unmet;                 // `cancel`, `skip`.
+  std::vector<std::string> halt;        // Stop rules.
+  bool hold = false;
+  std::string close_when_idle;
   std::optional<std::vector<std::string>> command;  // What stood behind `--`.
 };
 
@@ -46,9 +69,9 @@ enum class InputUse {
   kStdin,     // As kRecord, but `{}` is not appended: the record comes on standard input.
 };
 
-// Errors: a usage error that names the option.
-absl::StatusOr<v1::JobSpec> BuildJobSpec(const JobOptions& options, InputUse use,
-                                         const Address& master);
+// Asks the master only where `after` or `results_of` names `last`.
+// Errors: a usage error that names the option; those of Session::SelectJobs.
+absl::StatusOr<v1::JobSpec> BuildJobSpec(Session& session, const JobOptions& options, InputUse use);
 
 // The input of the one task of a command that takes none (see Command.InputMode.ARGV); "" for other
 // handlers.

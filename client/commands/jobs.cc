@@ -3,11 +3,11 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "base/error.h"
+#include "base/json_text.h"
 #include "base/strings.h"
 #include "client/commands/inspect.h"
 #include "client/exit_code.h"
-#include "client/output/json.h"
+#include "client/input/job_rules.h"
 #include "client/output/table.h"
 
 namespace reeve {
@@ -22,11 +22,26 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListJobsReques
     v1::Job::State state;
     if (!v1::Job::State_Parse(absl::AsciiStrToUpper(name), &state) ||
         state == v1::Job::STATE_UNSPECIFIED) {
-      return UsageError(
-          StrCat("--state '", name, "': open, active, cancelling, succeeded, failed or cancelled"));
+      return UsageError(StrCat("--state '", name,
+                               "': open, active, paused, cancelling, succeeded, failed, "
+                               "cancelled or expired"));
     }
     request->add_states(state);
   }
+  return absl::OkStatus();
+}
+
+absl::Status AddFilters(const ListOptions& options, v1::ListJobsRequest* request) {
+  for (const std::string& term : options.labels) {
+    if (const absl::Status s = CheckLabelTerm("--label", term); !s.ok()) return s;
+    request->add_label_selector(term);
+  }
+  if (!options.queue.empty()) {
+    if (const absl::Status s = CheckName("--queue", options.queue); !s.ok()) return s;
+    request->set_queue(options.queue);
+  }
+  if (!IsUtf8(options.name)) return UsageError("--name: not UTF-8");
+  request->set_name(options.name);
   return absl::OkStatus();
 }
 
@@ -45,16 +60,50 @@ std::string Age(const v1::Job& job) {
   return HumanDuration(end - start);
 }
 
+// In lower case; "" where its tasks alone decide.
+std::string Cause(const v1::Job& job) {
+  if (job.cause() == v1::Job::CAUSE_UNSPECIFIED) return "";
+  return absl::AsciiStrToLower(v1::Job::Cause_Name(job.cause()));
+}
+
 std::string JobTable(const v1::ListJobsResponse& jobs) {
-  Table table({"JOB", "STATE", "TASKS", "DONE", "FAILED", "TIME", "NAME", "WHAT"});
+  Table table({"JOB", "STATE", "QUEUE", "PRIORITY", "TASKS", "DONE", "FAILED", "TIME", "NAME",
+               "CAUSE", "WHAT"});
   for (const v1::Job& job : jobs.jobs()) {
     const v1::TaskCounts& counts = job.counts();
-    const uint64_t done = counts.succeeded() + counts.failed() + counts.cancelled();
-    table.Add({StrCat(job.job_id()), v1::Job::State_Name(job.state()), StrCat(counts.total()),
-               StrCat(done), StrCat(counts.failed()), Age(job), Printable(job.spec().name(), 32),
-               What(job.spec(), kCommandWidth)});
+    const uint64_t done =
+        counts.succeeded() + counts.failed() + counts.cancelled() + counts.expired();
+    table.Add({StrCat(job.job_id()), v1::Job::State_Name(job.state()),
+               Printable(job.spec().queue(), 64), StrCat(job.spec().priority()),
+               StrCat(counts.total()), StrCat(done), StrCat(counts.failed()), Age(job),
+               Printable(job.spec().name(), 32), Cause(job), What(job.spec(), kCommandWidth)});
   }
   return table.ToString();
+}
+
+// What it asked for, a line each.
+void AppendRules(const v1::JobSpec& spec, std::string* text) {
+  for (const v1::Dependency& after : spec.after()) {
+    StrAppend(text, "after       job ", after.job_id(), ", ",
+              absl::AsciiStrToLower(v1::Dependency::Condition_Name(after.condition())),
+              after.results() ? ", with its results" : "", "\n");
+  }
+  if (spec.has_start_time()) StrAppend(text, "starts      ", LocalTime(spec.start_time()), "\n");
+  if (spec.has_expire_time()) StrAppend(text, "expires     ", LocalTime(spec.expire_time()), "\n");
+  if (spec.max_in_flight() > 0) StrAppend(text, "in flight   ", spec.max_in_flight(), " at most\n");
+  const std::map<std::string, std::string> labels(spec.labels().begin(), spec.labels().end());
+  for (const auto& [name, value] : labels)
+    StrAppend(text, "label       ", name, "=", Printable(value, 63), "\n");
+  const std::map<std::string, double> resources(spec.resources().begin(), spec.resources().end());
+  for (const auto& [name, amount] : resources)
+    StrAppend(text, "resource    ", name, " ", amount, "\n");
+  for (const std::string& term : spec.worker_selector())
+    StrAppend(text, "on          ", Printable(term, 200), "\n");
+  if (!spec.unique_key().empty())
+    StrAppend(text, "unique      ", Printable(spec.unique_key(), 200), "\n");
+  if (spec.retry_of() > 0) StrAppend(text, "retry of    job ", spec.retry_of(), "\n");
+  if (!spec.schedule().empty())
+    StrAppend(text, "schedule    ", Printable(spec.schedule(), 64), "\n");
 }
 
 std::string DescribeJob(const v1::Job& job) {
@@ -62,17 +111,25 @@ std::string DescribeJob(const v1::Job& job) {
   std::string text = StrCat("job         ", job.job_id(), "\n");
   if (!job.spec().name().empty())
     StrAppend(&text, "name        ", Printable(job.spec().name(), 200), "\n");
-  StrAppend(&text, "state       ", v1::Job::State_Name(job.state()), "\n");
+  StrAppend(&text, "state       ", v1::Job::State_Name(job.state()),
+            job.paused() && job.state() != v1::Job::PAUSED ? ", paused" : "", "\n");
+  if (job.cause() != v1::Job::CAUSE_UNSPECIFIED) StrAppend(&text, "cause       ", Cause(job), "\n");
   StrAppend(&text, "handler     ", job.spec().handler(), "\n");
   if (job.spec().has_command())
     StrAppend(&text, "command     ", What(job.spec(), kWholeCommand), "\n");
   StrAppend(&text, "durability  ", v1::JobSpec::Durability_Name(job.spec().durability()), "\n");
+  StrAppend(&text, "queue       ", Printable(job.spec().queue(), 64), ", priority ",
+            job.spec().priority(), "\n");
+  AppendRules(job.spec(), &text);
   StrAppend(&text, "attempts    ", job.spec().max_attempts(), " at most\n");
   StrAppend(&text, "created     ", Ago(job.create_time()), "\n");
   StrAppend(&text, "time        ", Age(job), job.has_end_time() ? "" : " so far", "\n");
   StrAppend(&text, "tasks       ", counts.total(), ": ", counts.succeeded(), " succeeded, ",
             counts.failed(), " failed, ", counts.cancelled(), " cancelled, ", counts.assigned(),
-            " at workers, ", counts.ready(), " ready, ", counts.scheduled(), " waiting to retry\n");
+            " at workers, ", counts.ready(), " ready, ", counts.scheduled(),
+            " waiting for their time",
+            counts.blocked() > 0 ? StrCat(", ", counts.blocked(), " waiting for other jobs") : "",
+            counts.expired() > 0 ? StrCat(", ", counts.expired(), " expired") : "", "\n");
   if (job.spec().accepts_new_inputs()) {
     StrAppend(&text, "new inputs  up to ", job.spec().max_tasks(),
               " tasks; dropped: ", counts.duplicate_inputs(), " duplicates, ",
@@ -85,19 +142,19 @@ std::string DescribeJob(const v1::Job& job) {
   return text;
 }
 
-// One document: the job itself, or a list if there are several.
+}  // namespace
+
 void PrintJobs(Session& session, const v1::ListJobsResponse& jobs, std::string_view text) {
   if (jobs.jobs_size() == 1) return session.Print(jobs.jobs(0), text);
   session.Print(jobs, text);
 }
 
-}  // namespace
-
 absl::StatusOr<int> RunPs(Session& session, const ListOptions& options) {
-  const auto client = session.Connect();
-  if (!client.ok()) return client.status();
   v1::ListJobsRequest request;
   if (const absl::Status status = AddStates(options.states, &request); !status.ok()) return status;
+  if (const absl::Status status = AddFilters(options, &request); !status.ok()) return status;
+  const auto client = session.Connect();
+  if (!client.ok()) return client.status();
   const uint64_t wanted =
       options.all ? UINT64_MAX : (options.limit > 0 ? options.limit : kScreenful);
   v1::ListJobsResponse jobs;
@@ -133,31 +190,6 @@ absl::StatusOr<int> RunJobGet(Session& session, const std::vector<std::string>& 
   }
   PrintJobs(session, jobs, text);
   return kExitOk;
-}
-
-absl::StatusOr<int> RunCancel(Session& session, const std::vector<std::string>& selectors) {
-  const auto client = session.Connect();
-  if (!client.ok()) return client.status();
-  const auto ids = session.SelectJobs(selectors, AllJobs::kActive);
-  if (!ids.ok()) return ids.status();
-  absl::Status first_error;
-  v1::ListJobsResponse jobs;
-  std::string text;
-  for (const uint64_t id : *ids) {
-    auto job = (*client)->CancelJob(id);
-    if (job.ok()) {
-      StrAppend(&text, "job ", id, ": ", v1::Job::State_Name(job->state()), "\n");
-      *jobs.add_jobs() = *std::move(job);
-      continue;
-    }
-    // The others are cancelled all the same.
-    if (ids->size() > 1) session.console().Fail(job.status());
-    if (first_error.ok()) first_error = job.status();
-  }
-  if (jobs.jobs_size() > 0) PrintJobs(session, jobs, text);
-  if (first_error.ok()) return kExitOk;
-  if (ids->size() > 1) return ExitCodeOf(first_error);
-  return first_error;
 }
 
 }  // namespace reeve

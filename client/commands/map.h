@@ -1,5 +1,5 @@
-// `reeve map` and `reeve submit`: one task per input; the first prints the results, the second
-// returns at once.
+// `reeve map` (map.cc) and `reeve submit` (submit.cc): one task per input; the first prints the
+// results, the second returns at once.
 //
 // Thread: the main thread's; a thread of its own feeds inputs while results come back.
 
@@ -24,6 +24,7 @@ struct MapOptions {
   // ---- Where inputs come from: one of these; none: lines of standard input (map), or one task
   // (submit) ----
   std::optional<std::vector<std::string>> arguments;  // Behind `:::`.
+  bool arguments_are_records = false;                 // They are JSON.
   std::string array;                                  // A-B:S%N.
   std::string jsonl;                                  // A file of JSON lines; `-`: standard input.
   std::string lines;                                  // A file of lines; `-`: standard input.
@@ -39,6 +40,7 @@ struct MapOptions {
   bool dry_run = false;
   std::string timeout;
   bool wait = false;       // submit: wait for the end.
+  bool open = false;       // submit: tasks may be appended until it is closed.
   std::string request_id;  // submit: the same again gives the same job; empty: a new one.
 };
 

@@ -16,6 +16,7 @@
 #include "base/uuid.h"
 #include "client/canceller.h"
 #include "client/commands/follow.h"
+#include "client/commands/plan.h"
 #include "client/exit_code.h"
 #include "client/interrupt.h"
 #include "client/output/json.h"
@@ -115,9 +116,7 @@ class SingleRun {
 };
 
 absl::Status SingleRun::Prepare() {
-  const auto master = session_->MasterAddress();
-  if (!master.ok()) return master.status();
-  absl::StatusOr<v1::JobSpec> spec = BuildJobSpec(options_.job, InputUse::kNone, *master);
+  absl::StatusOr<v1::JobSpec> spec = BuildJobSpec(*session_, options_.job, InputUse::kNone);
   if (!spec.ok()) return spec.status();
   const bool is_command = spec->has_command();
   *request_.mutable_spec() = *std::move(spec);
@@ -133,9 +132,7 @@ absl::Status SingleRun::Prepare() {
       input = *content;
     }
   }
-  request_.mutable_batch()->set_task_count(1);
-  request_.mutable_batch()->add_input_bytes(static_cast<uint32_t>(input.size()));
-  request_.mutable_batch()->set_inputs(std::move(input));
+  SetSingle(std::move(input), request_.mutable_batch());
   return absl::OkStatus();
 }
 
@@ -160,9 +157,9 @@ absl::StatusOr<int> SingleRun::Run() {
     if (job_.job_id() == 0 && is_interrupted_) return kExitCancelled;
     absl::SleepFor(*delay);
   }
-  if (job_.state() == v1::Job::CANCELLED) {
-    session_->console().Note(StrCat("job ", job_.job_id(), " was cancelled"));
-    return kExitCancelled;
+  if (job_.state() == v1::Job::CANCELLED || job_.state() == v1::Job::EXPIRED) {
+    session_->console().Note(StrCat("job ", job_.job_id(), " ", DescribeEnd(job_)));
+    return ExitCodeOf(job_);
   }
   return code_.value_or(ExitCodeOf(job_));
 }

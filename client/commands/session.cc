@@ -78,7 +78,11 @@ absl::StatusOr<std::vector<uint64_t>> Session::ListIds(AllJobs all) {
   v1::ListJobsRequest request;
   request.set_page_size(1000);
   if (all == AllJobs::kActive) {
-    for (auto state : {v1::Job::OPEN, v1::Job::ACTIVE, v1::Job::CANCELLING}) {
+    for (auto state : {v1::Job::OPEN, v1::Job::ACTIVE, v1::Job::CANCELLING, v1::Job::PAUSED}) {
+      request.add_states(state);
+    }
+  } else if (all == AllJobs::kEnded) {
+    for (auto state : {v1::Job::SUCCEEDED, v1::Job::FAILED, v1::Job::CANCELLED, v1::Job::EXPIRED}) {
       request.add_states(state);
     }
   }

@@ -22,7 +22,7 @@
 namespace reeve {
 
 // What `all` means to a command.
-enum class AllJobs { kEvery, kActive };
+enum class AllJobs { kEvery, kActive, kEnded };
 
 // Fetches the authority that the token pins, if none is known. Nothing but loopback is spoken to
 // without one. Errors: as FetchAuthority; UNAUTHENTICATED BAD_TOKEN.

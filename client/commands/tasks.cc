@@ -20,8 +20,8 @@ absl::Status AddStates(const std::vector<std::string>& names, v1::ListTasksReque
     if (!v1::Task::State_Parse(absl::AsciiStrToUpper(name), &state) ||
         state == v1::Task::STATE_UNSPECIFIED) {
       return UsageError(StrCat("--state '", name,
-                               "': scheduled, ready, assigned, running, "
-                               "succeeded, failed or cancelled"));
+                               "': blocked, scheduled, ready, assigned, running, succeeded, "
+                               "failed, cancelled or expired"));
     }
     request->add_states(state);
   }

@@ -38,7 +38,8 @@ std::string NameForOthers(const LocalCluster& cluster) {
   return IsWildcardHost(first) ? HostName() : first;
 }
 
-void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOptions& options) {
+void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOptions& options,
+             bool has_handlers) {
   const std::string address = cluster.address().ToString();
   if (console.is_json()) {
     JsonWriter json;
@@ -66,7 +67,7 @@ void PrintUp(Console& console, const LocalCluster& cluster, const LocalClusterOp
                      cluster.listen().empty() ? " map -- wc -c {}" : " map --handler digest",
                      " ::: /etc/*.conf\n"));
   if (cluster.listen().empty()) return;
-  if (options.worker_flags.empty()) {
+  if (!has_handlers) {
     console.Out(
         "commands: these workers run none for others, unless you allow it: --handlers exec,echo\n");
   }
@@ -93,11 +94,15 @@ absl::StatusOr<int> RunUp(Session& session, const UpOptions& options) {
   local.listen = options.listen;
   if (!options.handlers.empty()) local.worker_flags = {"--handlers", options.handlers};
   if (options.allow_shell) local.worker_flags.push_back("--allow-shell");
+  for (const std::string& resource : options.resources) {
+    local.worker_flags.push_back("--resource");
+    local.worker_flags.push_back(resource);
+  }
   local.is_detached = options.detach;
   const auto cluster = LocalCluster::Start(local, canceller);
   if (!cluster.ok()) return cluster.status();
   Console& console = session.console();
-  PrintUp(console, **cluster, local);
+  PrintUp(console, **cluster, local, !options.handlers.empty());
   if (options.detach) {
     console.Note(StrCat("stop it with: reeve down",
                         options.state_folder.empty() ? "" : " --state-dir ", options.state_folder));

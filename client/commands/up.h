@@ -18,6 +18,7 @@ struct UpOptions {
   std::vector<std::string> listen;  // Addresses beyond loopback.
   std::string handlers;             // As of reeve-worker.
   bool allow_shell = false;
+  std::vector<std::string> resources;  // NAME=AMOUNT, of each worker.
   uint32_t workers = 2;
   uint32_t slots = 0;
   uint32_t process_slots = 0;

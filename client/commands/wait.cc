@@ -22,7 +22,7 @@ absl::StatusOr<v1::Job> WaitForOne(Session& session, JobClient* client, Cancelle
   Progress progress(&session.console(), [&] { return std::optional<uint64_t>(running.load()); });
   return client->WatchJob(job_id, canceller, [&](const v1::Job& job) {
     const v1::TaskCounts& counts = job.counts();
-    progress.done = counts.succeeded() + counts.failed() + counts.cancelled();
+    progress.done = counts.succeeded() + counts.failed() + counts.cancelled() + counts.expired();
     progress.failed = counts.failed();
     progress.total = counts.total();
     progress.total_is_final = job.state() != v1::Job::OPEN;

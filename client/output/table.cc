@@ -92,6 +92,10 @@ absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
+std::string LocalTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S", ToTime(timestamp), absl::LocalTimeZone());
+}
+
 std::string Ago(const google::protobuf::Timestamp& timestamp) {
   if (timestamp.seconds() == 0) return "-";
   return HumanDuration(std::max(absl::Now() - ToTime(timestamp), absl::ZeroDuration())) + " ago";

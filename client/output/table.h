@@ -39,6 +39,8 @@ std::string HumanCount(double count);
 // `1.5 GiB`.
 std::string HumanBytes(uint64_t bytes);
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
+// `2026-11-30 18:00:05`, in the local time zone.
+std::string LocalTime(const google::protobuf::Timestamp& timestamp);
 // `2 min ago`-like: `4m10s ago`; `-` for an unset time.
 std::string Ago(const google::protobuf::Timestamp& timestamp);
 
