@@ -203,7 +203,7 @@ absl::StatusOr<Report> MeasureRestart(const BenchContext& context, const BenchOp
   Report report = NewReport("restart", options, 0);
   report.tasks = 0;  // Counted below: those that show that the master serves.
   v1::JobSpec slow = EchoSpec(false);
-  slow.set_priority(-1);  // Whoever asks whether tasks are assigned again does not wait behind it.
+  slow.set_priority(0);  // Whoever asks whether tasks are assigned again does not wait behind it.
   slow.set_handler("sleep");
   slow.set_shared_input("0.05");
   absl::Status s = MeasureRestartWith(

@@ -210,7 +210,7 @@ def requests():
             echo % ("", 'batch {task_count: 2 input_bytes: 1 inputs: "ab"}'),
             "batch_without_bytes": echo % ("", "batch {task_count: 2}"), "open": echo % ('name: "n"', "open: true"),
             "array_that_overflows": echo % ("", "array {start: 9223372036854775807 step: 5 count: 10}"),
-            "shared_input": echo % ('shared_input: "x" durability: EPHEMERAL priority: -7', "array {count: 3}"),
+            "shared_input": echo % ('shared_input: "x" durability: EPHEMERAL priority: 7', "array {count: 3}"),
             "time_limit": echo % ("time_limit {seconds: 5 nanos: 1}", "array {count: 3}"),
             "time_limit_beyond_duration": echo % ("time_limit {seconds: 9223372036854775807}", "array {count: 3}"),
             "nanos_beyond_a_second": echo % ("time_limit {nanos: 2000000000}", "array {count: 3}"),

@@ -263,7 +263,7 @@ class CommandLineTest(unittest.TestCase):
             (("job", "gt"), 2, "there is no verb `gt`; did you mean `get`?"),
             (("run", "--retries", "-1", "--", "true"), 2, "not in range 0 to 999"),
             (("run", "--limit", "stack=1M", "--", "true"), 2, "names are cpu, memory"),
-            (("run", "--priority", "101", "--", "true"), 2, "not in range -100 to 100"),
+            (("run", "--priority", "10", "--", "true"), 2, "not in range 0 to 9"),
             (("submit", "--handler", "echo", "--count", "0"), 2, "--count"),
             (("ps", "--limit", "0"), 2, "--limit"),
             (("bench", "spawn", "--tasks", "0"), 2, "--tasks"),
