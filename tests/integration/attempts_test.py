@@ -108,14 +108,29 @@ class AttemptsTest(unittest.TestCase):
 
     # ---- Results of other jobs ----
 
-    def test_results_of_a_job_are_at_hand_for_one_that_depends_on_it(self):
+    def test_results_of_a_job_are_at_hand_for_those_that_depend_on_it(self):
+        script = "sleep 0.5; echo out of {}; [ {} = b ] || echo file of {} >$REEVE_RESULT_FILE"
+        for durability in (1, 2):  # DURABLE, EPHEMERAL.
+            first = self.create({"handler": "exec", "command": {"argv": [script], "shell": True}, "durability": durability}, ["a", "b"])
+            after = [{"job_id": int(first), "results": True, "name": "first"}]
+            jobs = [self.create({"handler": "say" + lane, "after": after}, ["predecessor"]) for lane in LANES]
+            command = self.script("cd $REEVE_RESULTS_DIR/first && for f in *; do echo $f $(cat $f); done", after=after)
+            for job in jobs:
+                done = self.result(job)
+                self.assertEqual((done["state"], done.get("output")), ("SUCCEEDED", "out of b\n"))
+            done = self.result(command)
+            self.assertEqual((done["state"], done["output"]), ("SUCCEEDED", "0 file of a\n1 out of b\n"))
+
+    def test_results_of_a_job_that_ended_before_are_at_hand_too(self):
         first = self.create({"handler": "echo"}, ["zero", "one"])
-        after = [{"job_id": int(first), "results": True, "name": "first"}]
-        for lane in LANES:
-            done = self.result(self.create({"handler": "say" + lane, "after": after}, ["predecessor"]))
-            self.assertEqual((done["state"], done.get("output")), ("SUCCEEDED", "one"), lane)
-        done = self.result(self.script("cd $REEVE_RESULTS_DIR/first && for f in *; do echo $f $(cat $f); done", after=after))
-        self.assertEqual((done["state"], done["output"]), ("SUCCEEDED", "0 zero\n1 one\n"))
+        self.assertEqual(len(self.results(first)), 2)
+        done = self.result(self.create({"handler": "say", "after": [{"job_id": int(first), "results": True, "name": "first"}]}, ["predecessor"]))
+        self.assertEqual((done["state"], done.get("output")), ("SUCCEEDED", "one"))
+
+    def test_too_many_results_fail_the_tasks_that_want_them(self):
+        first = self.script("sleep 0.5; head -c 3000000 /dev/zero >$REEVE_RESULT_FILE")
+        done = self.result(self.script("echo never", after=[{"job_id": int(first), "results": True, "name": "first"}]))
+        self.assertEqual((done["state"], done["reason"]), ("FAILED", "BAD_INPUT"))
 
     # ---- What workers have ----
 

@@ -141,8 +141,7 @@ absl::StatusOr<std::string> Endless(reeve::TaskContext& task, std::string_view) 
 }
 
 reeve::Async<std::string> EndlessAsync(reeve::AsyncContext& task, std::string) {
-  while (co_await task.Sleep(absl::Seconds(1))) {
-  }
+  for (bool goes_on = true; goes_on;) goes_on = co_await task.Sleep(absl::Seconds(1));
   co_return std::string("ended well");
 }
 

@@ -294,6 +294,18 @@ TEST_F(AsyncLaneTest, ASoftLimitWakesWhatSleepsAndWhatIsReturnedCounts) {
     EXPECT_EQ(outcome.output, index == 0 ? "quick" : "ended well");
 }
 
+TEST_F(AsyncLaneTest, ALoopThatSleepsEndsAtTheSoftLimit) {
+  std::atomic<int> rounds{0};
+  AsyncLane& lane = Begin([&rounds](AsyncContext& task, std::string) -> Async<Result> {
+    while (co_await task.Sleep(absl::Milliseconds(20))) ++rounds;
+    co_return "ended well";
+  });
+  lane.Start(With(ArraySpan("handler", 1, 1, absl::Seconds(5)),
+                  [](JobContext& job) { job.soft_time_limit = absl::Milliseconds(100); }));
+  EXPECT_EQ(sink_.WaitFor(1).at(0).output, "ended well");
+  EXPECT_GE(rounds, 1);
+}
+
 TEST_F(AsyncLaneTest, AfterTheSoftLimitTheTimeLimitStillEndsTheTask) {
   AsyncLane& lane = Begin([this](AsyncContext& task, std::string) -> Async<Result> {
     co_await gate_.Pass(task);

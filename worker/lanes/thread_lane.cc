@@ -294,6 +294,7 @@ bool ThreadLane::Impl::RunOne(Slot& slot, const Work& work, TaskIndex index, Res
     entry->state = TaskState::kCancelled;
     entry->reason = Reason::kNone;
     output->clear();
+    *words = {};
   }
   if (entry->state != TaskState::kSucceeded)
     words->details = slot.progress.Get(serial, work.span.details).details;

@@ -17,7 +17,8 @@
 //
 // GCC 12 miscompiles some coroutines that take aggregates by value or capture in a lambda that is
 // gone when they run: pass strings and plain classes, and keep what a lambda captures alive
-// (HandleAsync does).
+// (HandleAsync does). Nor should a coroutine begin with a loop whose condition awaits: await into a
+// variable.
 //
 // Thread: the async lane's.
 
