@@ -453,7 +453,7 @@ class OpenJobsTest(AskingCase):
         job = self.submit("--open", "--jsonl", "/dev/null", "--", "echo", "{.k}")
         (self.folder / "more.jsonl").write_text('{"k": 1}\n{"k": "two"}\n')
         self.ok("append", job, "--jsonl", "more.jsonl")
-        self.assertIn("ACTIVE", self.ok("close", job))
+        self.assertIn(f"job {job}: ", self.ok("close", job))
         self.wait(job)
         self.assertEqual(sorted(self.ok("results", job).split()), ["1", "two"])
 
