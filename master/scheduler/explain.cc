@@ -106,7 +106,10 @@ void Scheduler::Impl::ExplainHold(const Now& now, const Job& job, TaskView* view
               StrCat("The job's start time is ", At(job.extras()->start_time), ", in ",
                      InTime(job.extras()->start_time - Steady(now)), "."));
   }
-  if (job.paused) say.Waits(Wait::kPaused, "The job is paused; `reeve resume` lets it go on.");
+  if (job.paused) {
+    say.Waits(Wait::kPaused,
+              StrCat("The job is paused; `reeve resume ", job.id.value, "` lets it go on."));
+  }
   const QueueSettings& queue = job.queue().settings;
   if (queue.paused) {
     say.Waits(Wait::kQueuePaused, StrCat("The queue ", queue.name,
@@ -217,8 +220,10 @@ void Scheduler::Impl::ExplainWorkers(const Job& job, TaskIndex index, TaskView* 
   uint64_t before = 0;
   for (const Run run : job.ready.Intersection({0, index})) before += run.count;
   if (before > 0) say.Says(StrCat(before, " tasks of the same job go first."));
-  say.Waits(Wait::kPlace, StrCat(takes, " workers could run it and hold ", held,
-                                 " tasks; it goes out as soon as one has room."));
+  say.Waits(Wait::kPlace, StrCat(takes,
+                                 takes == 1 ? " worker could run it and holds "
+                                            : " workers could run it and hold ",
+                                 held, " tasks; it goes out as soon as one has room."));
 }
 
 }  // namespace reeve
