@@ -81,11 +81,18 @@ std::string JobTable(const v1::ListJobsResponse& jobs) {
   return table.ToString();
 }
 
+std::string_view ConditionText(v1::Dependency::Condition condition) {
+  if (condition == v1::Dependency::ON_FAILURE) return "its failure";
+  return condition == v1::Dependency::ON_END ? "its end" : "its success";
+}
+
 // What it asked for, a line each.
 void AppendRules(const v1::JobSpec& spec, std::string* text) {
   for (const v1::Dependency& after : spec.after()) {
-    StrAppend(text, "after       job ", after.job_id(), ", ",
-              absl::AsciiStrToLower(v1::Dependency::Condition_Name(after.condition())),
+    const std::string job = after.job_id() > 0
+                                ? StrCat("job ", after.job_id())
+                                : StrCat("the job at place ", after.position(), " of its request");
+    StrAppend(text, "after       ", job, ", ", ConditionText(after.condition()),
               after.results() ? ", with its results" : "", "\n");
   }
   if (spec.has_start_time()) StrAppend(text, "starts      ", LocalTime(spec.start_time()), "\n");
