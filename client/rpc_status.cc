@@ -28,7 +28,13 @@ absl::Status FromRpc(const grpc::Status& status) {
       }
     }
   }
-  return MakeError(code, reason, status.error_message(), retry_after);
+  // gRPC says nothing more of a method that a server does not have.
+  const bool is_unknown =
+      code == absl::StatusCode::kUnimplemented && status.error_message().empty();
+  return MakeError(code, reason,
+                   is_unknown ? "the master does not know this call: it is older than this `reeve`"
+                              : status.error_message(),
+                   retry_after);
 }
 
 }  // namespace reeve

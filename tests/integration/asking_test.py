@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from cluster import Cluster, REEVE, RUNFILES, wait_for
+from cluster import Cluster, MASTER, REEVE, RUNFILES, WORKER, wait_for
 
 
 class AskingCase(unittest.TestCase):
@@ -575,6 +575,25 @@ jobs:
         message = self.refused(6, "NO_FITTING_WORKER", "submit", "-f", self.write("jobs:\n- {name: a, shell: x}\n- {name: b, shell: x, on: zone=mars}"))
         self.assertIn("jobs[1]", message)
         self.assertEqual(self.ok("ps", "--all"), before)
+
+
+class LocalClusterTest(unittest.TestCase):
+    def test_up_passes_resources_on_to_its_workers(self):
+        cluster = Cluster(start=False)
+        programs = cluster.folder / "bin"
+        programs.mkdir()
+        for program in (REEVE, MASTER, WORKER):
+            (programs / program.name).symlink_to(pathlib.Path(os.path.realpath(program)))
+        env = {"PATH": f"{programs}:{cluster.env['PATH']}", "REEVE_TOKEN_FILE": ""}
+        state = cluster.folder / "local"
+        try:
+            up = cluster.reeve("up", "--state-dir", state, "--port", cluster.port, "--workers", "1", "--resource", "gpu=2", "--resource", "licence=0.5", "--detach", env=env)
+            self.assertEqual(up.returncode, 0, up.stderr)
+            workers = cluster.reeve("worker", "list", env=env)
+            self.assertIn("gpu 0/2,licence 0/0.5", workers.stdout, workers.stderr)
+        finally:
+            cluster.reeve("down", "--state-dir", state, env=env)
+            cluster.stop()
 
 
 class DocumentTest(AskingCase):
