@@ -158,7 +158,6 @@ struct DropQueue {
 };
 // What of a schedule changes.
 struct ScheduleProgress {
-  absl::Time create_time;
   bool paused = false;
   uint32_t remaining = 0;                         // 0: no end.
   absl::Time next_time = absl::InfiniteFuture();  // InfiniteFuture: none.

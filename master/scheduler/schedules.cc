@@ -109,7 +109,6 @@ void Scheduler::Impl::On(const Now& now, CreateSchedule& event) {
     schedule.settings = std::move(event.settings);
     schedule.request_id = event.request_id;
     schedule.content_hash = event.content_hash;
-    schedule.progress.create_time = now.wall;
     schedule.progress.paused = event.paused;
     schedule.progress.remaining = event.remaining;
     PlanNext(schedule, now.wall);

@@ -106,7 +106,6 @@ void ToProto(const ScheduleView& view, v1::Schedule* schedule) {
   schedule->set_owner(view.settings.owner.empty() ? kRootPrincipal : view.settings.owner);
   schedule->set_paused(progress.paused);
   schedule->set_remaining_count(progress.remaining);
-  *schedule->mutable_create_time() = ToProto(progress.create_time);
   schedule->clear_next_time();
   schedule->clear_last_time();
   if (progress.next_time != absl::InfiniteFuture())

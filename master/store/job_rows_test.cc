@@ -304,7 +304,6 @@ TEST_F(SqliteRowsTest, QueuesSchedulesAndDrainedWorkersAreThereAfterARestart) {
   Open();
   QueueSettings queue{"bulk", 3, 8, {50, absl::Seconds(1), 2}, true, 1000, {}};
   PutSchedule nightly{"ann", "nightly", Buffer(std::string("record")), {}, "id", 77};
-  nightly.progress.create_time = absl::FromUnixSeconds(1'000);
   nightly.progress.remaining = 4;
   Commit({PutQueue{queue}, PutQueue{{.name = "gone"}}, DropQueue{"gone"}, PutDrained{"w", true},
           PutDrained{"back", true}, PutDrained{"back", false}, nightly,

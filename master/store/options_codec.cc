@@ -155,7 +155,6 @@ bool DecodeQueue(std::string_view bytes, QueueSettings* settings) {
 
 std::string EncodeProgress(const ScheduleProgress& progress) {
   store::v1::ScheduleProgress row;
-  row.set_create_time_us(Us(progress.create_time));
   row.set_paused(progress.paused);
   row.set_remaining(progress.remaining);
   if (progress.next_time != absl::InfiniteFuture()) row.set_next_time_us(Us(progress.next_time));
@@ -170,7 +169,6 @@ std::string EncodeProgress(const ScheduleProgress& progress) {
 bool DecodeProgress(std::string_view bytes, ScheduleProgress* progress) {
   store::v1::ScheduleProgress row;
   if (!Parse(bytes, &row)) return false;
-  progress->create_time = absl::FromUnixMicros(row.create_time_us());
   progress->paused = row.paused();
   progress->remaining = row.remaining();
   if (row.has_next_time_us()) progress->next_time = absl::FromUnixMicros(row.next_time_us());

@@ -64,8 +64,7 @@ class TenantsTest(unittest.TestCase):
     def check(self, cluster, first, second):
         """`first` and `second`: how each submits."""
         def submit(how, count):
-            done = cluster.reeve("submit", "-q", *how["flags"], "--handler", "sleep", "--param", f"ms={self.TASK_MS}", "--array", f"1-{count}",
-                                 env=how.get("env"))
+            done = cluster.reeve("submit", "-q", *how["flags"], "--handler", "sleep", "--input", self.TASK_MS / 1000, "--count", count, env=how.get("env"))
             self.assertEqual(done.returncode, 0, done.stderr)
             return done.stdout.strip()
 
@@ -150,8 +149,8 @@ class WhyTest(unittest.TestCase):
         self.waits(f"{night}/0", "QUEUE_PAUSED", "The queue night is paused; `reeve queue resume night`")               # 8
         keyed = self.submit("--handler", "echo", "--rate", "key=.:1/h", ":::", "x", "x")
         self.waits(f"{keyed}/1", "KEY_RATE", "The rate of its key lets the next task start in ")                        # 9
-        full = self.submit("--array", "1-5", "--", *blocker)
-        self.waits(f"{full}/4", "PLACE", "1 worker could run it and holds ")                                            # 10
+        full = self.submit("--array", "1-100", "--", *blocker)
+        self.waits(f"{full}/99", "PLACE", "1 worker could run it and holds ")                                            # 10
 
 
 if __name__ == "__main__":
