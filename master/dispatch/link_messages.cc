@@ -501,7 +501,9 @@ std::vector<AssignFrame> ToWire(const Assignment& assignment) {
   for (const AssignedSpan& span : assignment.spans) {
     // A span's own inputs are at most one append message, and a job's brief with what it is to know
     // of others fits a frame, so one begun anew always has room for them.
-    if (!builder.empty() && builder.bytes() + builder.BytesOf(span) > kFrameBytes) {
+    // What brings nothing goes along: a frame of its own would bring the job's brief once more.
+    const size_t more = builder.BytesOf(span);
+    if (!builder.empty() && more > 0 && builder.bytes() + more > kFrameBytes) {
       frames.push_back(builder.Finish());
       builder = {};
     }

@@ -340,5 +340,14 @@ TEST(AssignFrames, AJobThatBringsMuchBeginsAFrame) {
   for (const AssignFrame& frame : frames) EXPECT_LT(frame.body.size(), kMaxMessageBytes);
 }
 
+TEST(AssignFrames, SpansOfAnArrayShareTheBriefOfTheirJobHoweverLongItIs) {
+  Assignment assignment;
+  for (const TaskIndex first : {0, 1, 2}) {
+    assignment.spans.push_back(ArraySpan(first));
+    assignment.spans.back().record = Buffer(std::string(3u << 20, 'r'));
+  }
+  EXPECT_EQ(ToWire(assignment).size(), 1u);
+}
+
 }  // namespace
 }  // namespace reeve

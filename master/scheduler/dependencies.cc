@@ -14,6 +14,9 @@
 namespace reeve {
 namespace {
 
+// Of a frame that has a job's record and what it is to know of others, for its spans.
+constexpr size_t kFrameReserve = 256u << 10;
+
 bool IsMet(JobDependency::Condition condition, const EndedJob& ended) {
   switch (condition) {
     case JobDependency::Condition::kSuccess:
@@ -120,6 +123,8 @@ void Scheduler::Impl::On(const Now& now, ResultsLoaded& event) {
   Job* job = FindJob(event.job);
   if (job == nullptr || !job->awaits_results) return;
   job->awaits_results = false;
+  if (job->record.size() + event.brief.size() > kMaxMessageBytes - kFrameReserve)
+    event = {event.job, {}, Reason::kBadInput};  // Its workers would refuse the frame for good.
   job->brief = std::move(event.brief);
   if (event.failed != Reason::kNone) {
     for (IntervalSet* set : {&job->ready, &job->solo}) {

@@ -144,6 +144,22 @@ TEST(DependenciesTest, ResultsThatCannotBeReadFailTheTasks) {
   EXPECT_EQ(h.StateOf(JobId(2)), JobState::kFailed);
 }
 
+// A job with a shared input of 3 MiB and results of 2 MiB made a frame that no worker takes.
+TEST(DependenciesTest, ResultsThatDoNotFitAFrameWithTheJobFailTheTasks) {
+  for (const uint32_t over : {0, 1}) {
+    Harness h;
+    h.Join(1, 4);
+    h.Create("first", 1);
+    CreateJob create = h.CreateWith(After({{JobId(1), Condition::kSuccess, true, ""}}));
+    create.record = Buffer(std::string(3u << 20, 'r'));
+    h.CreateIt(create);
+    FinishAll(&h, 1);
+    h.Step(ResultsLoaded{JobId(2), Buffer(std::string((768u << 10) + over, 'b')), Reason::kNone});
+    EXPECT_EQ(Count(h.TakeAssigned(1)), 1u - over);
+    EXPECT_EQ(h.StateOf(JobId(2)), over != 0 ? JobState::kFailed : JobState::kActive);
+  }
+}
+
 TEST(DependenciesTest, SeveralJobsAreCreatedAllOrNone) {
   Harness h;
   h.Join(1, 4);
