@@ -33,6 +33,8 @@ absl::StatusOr<int> RunTaskList(Session& session, const std::string& job,
                                 const ListOptions& options);
 absl::StatusOr<int> RunTaskGet(Session& session, const std::string& task);
 absl::StatusOr<int> RunTaskWhy(Session& session, const std::string& task);
+// What a running task says of itself: `42.0 %, page 7`.
+std::string ProgressText(const v1::TaskProgress& progress);
 absl::StatusOr<int> RunWorkerList(Session& session);
 // Every page of them.
 absl::StatusOr<v1::ListWorkersResponse> ListAllWorkers(JobClient* client);

@@ -68,15 +68,16 @@ std::string Cause(const v1::Job& job) {
 
 std::string JobTable(const v1::ListJobsResponse& jobs) {
   Table table({"JOB", "STATE", "QUEUE", "PRIORITY", "TASKS", "DONE", "FAILED", "TIME", "NAME",
-               "CAUSE", "WHAT"});
+               "CAUSE", "PROGRESS", "WHAT"});
   for (const v1::Job& job : jobs.jobs()) {
     const v1::TaskCounts& counts = job.counts();
     const uint64_t done =
         counts.succeeded() + counts.failed() + counts.cancelled() + counts.expired();
-    table.Add({StrCat(job.job_id()), v1::Job::State_Name(job.state()),
-               Printable(job.spec().queue(), 64), StrCat(job.spec().priority()),
-               StrCat(counts.total()), StrCat(done), StrCat(counts.failed()), Age(job),
-               Printable(job.spec().name(), 32), Cause(job), What(job.spec(), kCommandWidth)});
+    table.Add(
+        {StrCat(job.job_id()), v1::Job::State_Name(job.state()), Printable(job.spec().queue(), 64),
+         StrCat(job.spec().priority()), StrCat(counts.total()), StrCat(done),
+         StrCat(counts.failed()), Age(job), Printable(job.spec().name(), 32), Cause(job),
+         job.has_progress() ? ProgressText(job.progress()) : "", What(job.spec(), kCommandWidth)});
   }
   return table.ToString();
 }
@@ -137,6 +138,10 @@ std::string DescribeJob(const v1::Job& job) {
             " waiting for their time",
             counts.blocked() > 0 ? StrCat(", ", counts.blocked(), " waiting for other jobs") : "",
             counts.expired() > 0 ? StrCat(", ", counts.expired(), " expired") : "", "\n");
+  if (job.has_progress()) {
+    StrAppend(&text, "progress    task ", job.progress_index(), ": ", ProgressText(job.progress()),
+              "\n");
+  }
   if (job.spec().accepts_new_inputs()) {
     StrAppend(&text, "new inputs  up to ", job.spec().max_tasks(),
               " tasks; dropped: ", counts.duplicate_inputs(), " duplicates, ",

@@ -155,6 +155,16 @@ void AddFollowVerbs(CLI::App* app, Program* p) {
   wait->add_option("--timeout", p->wait.timeout, "Stop waiting after this: exit code 124");
   wait->callback([p] { p->action = [p] { return RunWait(p->session, p->wait); }; });
 
+  CLI::App* watch =
+      AddVerb(app, "watch", "Print each change of jobs until they have ended", "reeve watch last");
+  watch->add_option("job", p->wait.jobs, "Jobs: 42, last, all, 1,3,5-8, - (standard input)")
+      ->required();
+  watch->add_option("--timeout", p->wait.timeout, "Stop after this: exit code 124");
+  watch->callback([p] {
+    p->wait.each = true;
+    p->action = [p] { return RunWait(p->session, p->wait); };
+  });
+
   CLI::App* results =
       AddVerb(app, "results", "Print the results of a job", "reeve results last --ordered");
   results->add_option("job", p->results.job, "The job")->required();

@@ -58,9 +58,7 @@ std::string DescribeTask(const v1::Task& task) {
   if (task.attempt() > 0) StrAppend(&text, "attempt   ", task.attempt(), "\n");
   if (!task.worker().empty()) StrAppend(&text, "worker    ", task.worker(), "\n");
   if (task.has_progress()) {
-    StrAppend(&text, "progress  ", absl::StrFormat("%.1f", 100 * task.progress().done()), " %",
-              task.progress().note().empty() ? "" : ", ", Printable(task.progress().note(), 200),
-              "\n");
+    StrAppend(&text, "progress  ", ProgressText(task.progress()), "\n");
   }
   if (task.has_start_time()) StrAppend(&text, "started   ", Ago(task.start_time()), "\n");
   if (task.has_run_time()) StrAppend(&text, "ran       ", HumanDuration(RunTime(task)), "\n");
@@ -99,6 +97,11 @@ absl::Status CheckAttempt(const TaskName& name, const v1::Task& task) {
 }
 
 }  // namespace
+
+std::string ProgressText(const v1::TaskProgress& progress) {
+  return StrCat(absl::StrFormat("%.1f", 100 * progress.done()), " %",
+                progress.note().empty() ? "" : ", ", Printable(progress.note(), 200));
+}
 
 absl::StatusOr<int> RunTaskList(Session& session, const std::string& job,
                                 const ListOptions& options) {

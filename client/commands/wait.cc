@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "client/canceller.h"
 #include "client/commands/follow.h"
+#include "client/commands/inspect.h"
 #include "client/exit_code.h"
 #include "client/input/duration.h"
 #include "client/interrupt.h"
@@ -15,6 +16,29 @@
 
 namespace reeve {
 namespace {
+
+// A job as it is now, on one line.
+std::string Line(const v1::Job& job) {
+  const v1::TaskCounts& counts = job.counts();
+  std::string line = StrCat(
+      "job ", job.job_id(), ": ", v1::Job::State_Name(job.state()), ", ",
+      counts.succeeded() + counts.failed() + counts.cancelled() + counts.expired(), " of ",
+      counts.total(), " done, ", counts.failed(), " failed, ", counts.assigned(), " at workers");
+  if (job.has_progress())
+    StrAppend(&line, "; task ", job.progress_index(), ": ", ProgressText(job.progress()));
+  return line;
+}
+
+absl::StatusOr<v1::Job> WatchOne(Session& session, JobClient* client, Canceller& canceller,
+                                 uint64_t job_id) {
+  std::string last;
+  return client->WatchJob(job_id, canceller, [&](const v1::Job& job) {
+    std::string line = session.console().is_json() ? ToJson(job, false) : Line(job);
+    if (line == last) return;
+    session.console().Out(line + "\n");
+    last = std::move(line);
+  });
+}
 
 absl::StatusOr<v1::Job> WaitForOne(Session& session, JobClient* client, Canceller& canceller,
                                    uint64_t job_id) {
@@ -61,13 +85,14 @@ absl::StatusOr<int> RunWait(Session& session, const WaitOptions& options) {
   if (!ids.ok()) return ids.status();
   int code = kExitOk;
   for (const uint64_t id : *ids) {
-    const absl::StatusOr<v1::Job> job = WaitForOne(session, *client, canceller, id);
+    const absl::StatusOr<v1::Job> job = options.each ? WatchOne(session, *client, canceller, id)
+                                                     : WaitForOne(session, *client, canceller, id);
     if (!job.ok() && canceller.is_cancelled()) {
       ReportDetached(&session, id, StrCat("wait ", id));
       return timed_out ? kExitTimeout : kExitInterrupted;
     }
     if (!job.ok()) return job.status();
-    PrintEnded(session.console(), *job);
+    if (!options.each) PrintEnded(session.console(), *job);
     code = WorseExitCode(code, ReportEnd(&session, *job, 0));
   }
   return code;

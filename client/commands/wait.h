@@ -1,4 +1,4 @@
-// `reeve wait`: until jobs have ended.
+// `reeve wait` and `reeve watch`: until jobs have ended, without and with each change.
 //
 // Thread: the main thread's.
 
@@ -16,6 +16,7 @@ namespace reeve {
 struct WaitOptions {
   std::vector<std::string> jobs;
   std::string timeout;
+  bool each = false;  // Print every change.
 };
 
 absl::StatusOr<int> RunWait(Session& session, const WaitOptions& options);

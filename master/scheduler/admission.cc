@@ -214,7 +214,7 @@ void Scheduler::Impl::Settle(const Now& now, Job& job, Run accepted, LeaseSeq le
       job.succeeded += good;
       StatsOf(job).succeeded += good;
       FinishInChunks(job, {accepted.first, good});
-      ForgetDetails(job, {accepted.first, good});
+      ForgetRunning(job, {accepted.first, good});
       if (!job.budgets.empty()) {
         job.budgets.erase(job.budgets.lower_bound(accepted.first),
                           job.budgets.lower_bound(accepted.first + good));
@@ -245,10 +245,12 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
     job.budgets.erase(index);
     ++job.failed;
     FinishInChunks(job, {index, 1});
-    ForgetDetails(job, {index, 1});
+    ForgetRunning(job, {index, 1});
     AppendRun(&write->runs, {index, 1, position}, TaskState::kFailed);
     return;
   }
+  // A worker hands on what it was given; nothing means that the handler took it back.
+  ForgetRunning(job, {index, 1}, entry.details.empty());
   KeepDetails(job, index, entry.details);
   if (!again) ++job.retried;
   const absl::Time when =
@@ -294,8 +296,10 @@ void Scheduler::Impl::KeepDetails(Job& job, TaskIndex index, const std::string& 
     job.details[index] = details;
 }
 
-void Scheduler::Impl::ForgetDetails(Job& job, Run run) {
-  if (job.details.empty()) return;
+void Scheduler::Impl::ForgetRunning(Job& job, Run run, bool all) {
+  if (job.said.has_value() && job.said->index >= run.first && job.said->index < run.end())
+    job.said.reset();
+  if (job.details.empty() || !all) return;
   job.details.erase(job.details.lower_bound(run.first), job.details.lower_bound(run.end()));
 }
 

@@ -301,7 +301,9 @@ TEST(DetailsTest, WhatAnAttemptLeavesComesWithTheNext) {
   h.Beat(1, {running});
   FailedEntry left{1, TaskState::kFailed, Reason::kHandlerError};
   left.details = "row 99";
-  h.Finish(1, span, {left, {2, TaskState::kFailed, Reason::kHandlerError}});
+  h.FinishRun(1, JobId(1), span.lease, {0, 2}, {left});
+  // The other one is lost with its worker.
+  h.Join(1, 4, "another process");
   h.Live(absl::Seconds(2));
   std::map<TaskIndex, std::string> details;
   for (const AssignedSpan& again : h.TakeAssigned(1)) {
@@ -309,6 +311,19 @@ TEST(DetailsTest, WhatAnAttemptLeavesComesWithTheNext) {
     details[again.run.first] = again.details;
   }
   EXPECT_EQ(details, (std::map<TaskIndex, std::string>{{1, "row 99"}, {2, "row 17"}}));
+}
+
+TEST(DetailsTest, AJobShowsWhatATaskOfItThatRunsSays) {
+  Harness h;
+  h.Join(1, 1);
+  h.Create("a", 1);
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  h.Beat(1, {{JobId(1), 0, 420, "page 7", ""}});
+  ASSERT_TRUE(h.scheduler_.FindJob(JobId(1))->said.has_value());
+  EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->said->permille, 420u);
+  EXPECT_EQ(h.scheduler_.FindJob(JobId(1))->said->note, "page 7");
+  h.Finish(1, span, {{0, TaskState::kFailed, Reason::kHandlerError}});
+  EXPECT_FALSE(h.scheduler_.FindJob(JobId(1))->said.has_value());
 }
 
 // ---- Unique keys ----

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +52,8 @@ struct JobView {
   bool ephemeral = false;
   Cause cause = Cause::kNone;
   bool paused = false;
+  // What a task of it that runs last said of itself.
+  std::optional<RunningTask> said;
   // As they are now.
   int32_t priority = kDefaultPriority;
   uint32_t max_in_flight = 0;

@@ -50,6 +50,7 @@ JobView Scheduler::Impl::ViewOf(const Job& job) const {
   view.ephemeral = job.options.ephemeral;
   view.cause = job.ending.cause;
   view.paused = job.paused;
+  if (job.in_flight > 0) view.said = job.said;
   view.priority = job.options.priority;
   view.max_in_flight = job.options.max_in_flight;
   return view;

@@ -211,7 +211,7 @@ void Scheduler::Impl::FailRuns(const Now& now, Job& job, const std::vector<Run>&
   for (Run run : runs) {
     job.failed += run.count;
     FinishInChunks(job, run);
-    ForgetDetails(job, run);
+    ForgetRunning(job, run);
     while (run.count > 0) {
       const Run part{run.first, std::min(run.count, kRowTasks - builder.count())};
       write.runs.push_back({{part.first, part.count, builder.count()}, TaskState::kFailed});

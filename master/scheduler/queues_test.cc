@@ -98,6 +98,39 @@ TEST(QueuesTest, AJobThatGetsNothingGrowsOlderUntilItGetsATask) {
   EXPECT_LE(ran.at(1), 8);
 }
 
+// A worker holds cheap tasks far ahead; what is dear never found it with a free slot.
+TEST(QueuesTest, HandlersAndCostsDoNotDecideWhoGetsAWorker) {
+  Harness h;
+  h.offers = {{"cheap", Lane::kThread}, {"dear", Lane::kThread}};
+  h.Join(1, 2);
+  JobOptions cheap = InQueue(""), dear = InQueue("");
+  cheap.handler = "cheap";
+  dear.handler = "dear";
+  h.Create("cheap", 10'000'000, cheap);
+  const auto step = [&h](int turns) {
+    std::map<uint64_t, uint64_t> ran;
+    for (int i = 0; i < turns; ++i) {
+      for (const AssignedSpan& span : h.TakeAssigned(1)) {
+        ran[span.job.value] += span.run.count;
+        h.Finish(1, span, {}, span.job == JobId(1) ? absl::Microseconds(1) : absl::Seconds(1));
+      }
+      h.Live(absl::Milliseconds(10));
+    }
+    return ran;
+  };
+  step(30);
+  h.Create("dear", 1'000, dear);
+  std::map<uint64_t, uint64_t> ran = step(20);
+  EXPECT_GE(ran[2], 20u);
+  EXPECT_GE(ran[1], 1'000u);
+  // At a lower priority it waits until nothing goes before it, or it has grown old.
+  h.Step(UpdateJob{CallId(1), JobId(2), 0, {}});
+  step(3);
+  ran = step(20);
+  EXPECT_EQ(ran[2], 0u);
+  EXPECT_GE(ran[1], 1'000u);
+}
+
 TEST(QueuesTest, AQueuesLimitHoldsOverAllItsJobs) {
   Harness h;
   UpdateQueue limit = Change("q");

@@ -169,6 +169,7 @@ struct Job {
   std::unique_ptr<KnownInputs> known;               // Null: the job does not accept inputs.
   std::unique_ptr<KeyGroups> keys;                  // Null: its tasks have no keys.
   absl::btree_map<TaskIndex, std::string> details;  // What attempts left for the next.
+  std::optional<RunningTask> said;                  // The last that a running task said of itself.
   uint64_t queued_bytes = 0;                        // Payload of chunks with tasks left.
   Share* share = nullptr;                           // Of its owner; null: it has none.
   // EPHEMERAL: results not yet passed by every cursor, as (seq, bytes).
@@ -232,6 +233,8 @@ struct WorkerRecord {
   std::array<uint64_t, kLaneCount> held{};   // Tasks in leases.
   std::array<uint64_t, kLaneCount> front{};  // Of these, those that go before others.
   uint64_t held_bytes = 0;                   // Their inputs.
+  // Of which flow and class these are. Never iterated.
+  absl::flat_hash_map<std::pair<uint32_t, const WorkClass*>, uint64_t> held_of;
   LeaseSeq seen_seq;
   absl::Duration last_seen;
   absl::Time joined, last_seen_wall;
@@ -439,6 +442,8 @@ struct Scheduler::Impl {
   void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
   void CheckWorkers(const Now& now);
   bool HoldsExclusive(const WorkerRecord& worker) const;
+  // What a heartbeat says of a task.
+  void NoteRunning(const WorkerRecord& worker, const RunningTask& task);
   bool Holds(const WorkerRecord& worker, const Job& job, TaskIndex index) const;
 
   // ---- loss.cc ----
@@ -467,10 +472,13 @@ struct Scheduler::Impl {
 
   // ---- placement.cc ----
   void Place(const Now& now);
-  void PlaceClass(const Now& now, WorkClass& work);
   void PlaceTimed(const Now& now, WorkClass& work);
-  void PlaceInTurns(const Now& now, WorkClass& work, WorkClass::Level& level);
-  bool HasRoomFor(const WorkClass& work) const;
+  struct Party;
+  void PlaceLevel(const Now& now, int level);
+  // Tasks of the job that go at once while others wait for their turn.
+  uint64_t TurnOf(const Job& job, size_t parties);
+  bool HasRoomFor(const Job& job) const;
+  uint64_t HeldOf(const WorkerRecord& worker, const Job& job) const;
   void PlaceSolo(const Now& now);
   WorkerRecord* WorkerForSolo(const Job& job);
   bool Takes(const WorkerRecord& worker) const {
@@ -523,7 +531,8 @@ struct Scheduler::Impl {
   absl::Time Postpone(const Now& now, Job& job, TaskIndex index, absl::Duration wait);
   absl::Duration Backoff(Job& job, TaskIndex index, uint32_t failed_attempts);
   void KeepDetails(Job& job, TaskIndex index, const std::string& details);
-  void ForgetDetails(Job& job, Run run);
+  // What is known of running tasks whose attempt has ended; of their details only if `all`.
+  void ForgetRunning(Job& job, Run run, bool all = true);
 
   // ---- new_inputs.cc ----
   // Takes up what is new of `offered` (positions of a batch of `count`, ascending) while there is
@@ -597,7 +606,9 @@ struct Scheduler::Impl {
   double queues_had = 0;  // Least that a queue which begins is taken to have had.
   bool placing = false;   // Levels keep empty flows meanwhile,
   bool emptied = false;   // if there are any.
-  Now last_now;           // Of the last step.
+  // While jobs take turns: who has little at a worker that is full gets a little more there.
+  bool crowding = false;
+  Now last_now;                                         // Of the last step.
   absl::Duration next_gate = absl::InfiniteDuration();  // A queue's rate lets the next start pass.
   absl::Duration next_ageing = absl::ZeroDuration();
   std::set<std::tuple<absl::Duration, JobId, uint64_t>> key_wakes;

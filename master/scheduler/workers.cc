@@ -278,12 +278,7 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->draining = event.draining;
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);
-  for (const RunningTask& task : worker->running) {
-    if (task.details.empty()) continue;
-    Job* job = FindJob(task.job);
-    if (job != nullptr && Holds(*worker, *job, task.index))
-      KeepDetails(*job, task.index, task.details);
-  }
+  for (const RunningTask& task : worker->running) NoteRunning(*worker, task);
   if (event.held.has_value()) {
     Reconcile(now, *worker, event);
     effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
@@ -330,6 +325,17 @@ void Scheduler::Impl::Reconcile(const Now& now, const WorkerRecord& worker, cons
     LoseRuns(now, job, CutLease(lease, run.run));
     EndIfDone(now, job);
   }
+}
+
+void Scheduler::Impl::NoteRunning(const WorkerRecord& worker, const RunningTask& task) {
+  const bool says = task.permille.has_value() || !task.note.empty();
+  if (!says && task.details.empty()) return;
+  Job* job = FindJob(task.job);
+  if (job == nullptr || !Holds(worker, *job, task.index)) return;
+  KeepDetails(*job, task.index, task.details);
+  if (!says) return;
+  job->said = task;
+  if (job->watched) changed_jobs.insert(job->id);
 }
 
 bool Scheduler::Impl::Holds(const WorkerRecord& worker, const Job& job, TaskIndex index) const {

@@ -76,6 +76,11 @@ void ToProto(const JobView& view, v1::Job* job) {
   counts->set_blocked(view.counts.blocked);
   counts->set_expired(view.counts.expired);
   *job->mutable_create_time() = ToProto(view.create_time);
+  if (view.said.has_value()) {
+    job->mutable_progress()->set_done(view.said->permille.value_or(0) / 1000.0);
+    job->mutable_progress()->set_note(AsUtf8(view.said->note));
+    job->set_progress_index(view.said->index);
+  }
   if (view.end_time != absl::InfiniteFuture()) *job->mutable_end_time() = ToProto(view.end_time);
 }
 

@@ -136,6 +136,20 @@ class AttemptsTest(AskingCase):
         self.assertEqual(self.waits(f"{job}/0"), ["BACK_OFF"])
         self.ok("cancel", job)
 
+    def test_progress_is_shown_by_ps_watch_and_job_get(self):
+        gate, go = self.gate()
+        job = self.submit("--shell", f"echo '0.4 page 7' >&$REEVE_PROGRESS_FD; {gate}")
+        wait_for(lambda: "40.0 %, page 7" in self.ok("task", "get", f"{job}/0"), "the progress")
+        self.assertIn("40.0 %, page 7", self.ok("ps"))
+        self.assertIn("task 0: 40.0 %, page 7", self.ok("job", "get", job))
+        watch = subprocess.Popen(self.cluster.command("watch", job), env=self.cluster.env, stdout=subprocess.PIPE, text=True)
+        self.assertIn("ACTIVE, 0 of 1 done, 0 failed, 1 at workers; task 0: 40.0 %, page 7", watch.stdout.readline())
+        go.touch()
+        lines = watch.stdout.read().splitlines()
+        self.assertEqual(lines[-1], f"job {job}: SUCCEEDED, 1 of 1 done, 0 failed, 0 at workers")
+        watch.stdout.close()
+        self.assertEqual(watch.wait(20), 0)
+
     def test_a_soft_limit_lets_the_attempt_end_well(self):
         done = self.reeve("run", "--soft-time-limit", "300ms", "--time-limit", "30s", "--", "sh", "-c",
                           "trap 'echo in time; exit 0' TERM; while :; do sleep 0.02; done")
