@@ -36,8 +36,8 @@ class AccessTest(unittest.TestCase):
         token = cls.api.message("Token", principal=principal, roles=[enum.values_by_name[r].number for r in roles], **fields)
         return cls.api.call(cls.channel, "AccessService/CreateToken", cls.root, token=token).text
 
-    def outcome(self, name, bearer, **fields):
-        return self.api.outcome(self.channel, name, bearer, **fields)
+    def outcome(self, method, bearer, /, **fields):
+        return self.api.outcome(self.channel, method, bearer, **fields)
 
     def create(self, token, handler="echo", count=1, **fields):
         return self.api.call(self.channel, "JobService/CreateJob", token, array={"count": count},
@@ -73,7 +73,8 @@ class AccessTest(unittest.TestCase):
         opened = self.api.call(self.channel, "JobService/CreateJob", alice, open=True, spec={"handler": "echo"}).job_id
         methods = {"JobService/GetJob": {}, "JobService/CancelJob": {}, "JobService/CloseJob": {}, "JobService/WatchJob": {},
                    "JobService/StreamResults": {}, "JobService/StreamLogs": {}, "TaskService/GetTask": {"index": 0},
-                   "TaskService/ListTasks": {}, "TaskService/ExplainTask": {"index": 0},
+                   "JobService/PauseJob": {}, "JobService/ResumeJob": {}, "JobService/UpdateJob": {}, "JobService/RetryJob": {},
+                   "JobService/DeleteJob": {}, "TaskService/ListTasks": {}, "TaskService/ExplainTask": {"index": 0},
                    "JobService/AppendTasks": {"appender_id": "a"}}
         with_job = {name for name, method in self.api.methods.items() if "job_id" in method.input_type.fields_by_name}
         self.assertEqual(with_job, set(methods), "a method that names a job is missing here")
@@ -109,6 +110,31 @@ class AccessTest(unittest.TestCase):
         fields = {"array": {"count": 1}, "spec": {"handler": "exec", "command": {"argv": ["id"]}}}
         for name in ("JobService/CreateJob", "JobService/RunJob"):
             self.assertEqual(self.outcome(name, token, **fields), "PERMISSION_DENIED", name)
+        self.assertEqual(self.outcome("JobService/CreateJobs", token, jobs=[fields]), "PERMISSION_DENIED")
+        schedule = {"name": "ids", "every": {"seconds": 60}, **fields}
+        self.assertEqual(self.outcome("ScheduleService/CreateSchedule", token, schedule=schedule), "PERMISSION_DENIED")
+        # The same principal, with a token for all: its jobs are not for the other token to repeat.
+        whole = self.make_token("karl", ["SUBMIT"])
+        self.assertEqual(self.outcome("ScheduleService/CreateSchedule", whole, schedule=schedule), "OK")
+        self.assertEqual(self.outcome("ScheduleService/RunSchedule", token, name="ids"), "PERMISSION_DENIED")
+        job = self.api.call(self.channel, "JobService/CreateJob", whole, **fields).job_id
+        self.assertEqual(self.outcome("JobService/CancelJob", whole, job_id=job), "OK")
+        wait_for(lambda: self.api.call(self.channel, "JobService/GetJob", whole, job_id=job).HasField("end_time"), "its end")
+        self.assertEqual(self.outcome("JobService/RetryJob", token, job_id=job), "PERMISSION_DENIED")
+
+    def test_what_others_scheduled_or_did_cannot_be_used(self):
+        nina, otto = self.make_token("nina", ["SUBMIT"]), self.make_token("otto", ["SUBMIT"])
+        schedule = {"name": "mine", "every": {"seconds": 60}, "spec": {"handler": "echo"}, "array": {"count": 1}}
+        for token in (nina, otto):
+            self.assertEqual(self.outcome("ScheduleService/CreateSchedule", token, schedule=schedule), "OK", "names are its owner's")
+        for name in ("Get", "Delete", "Pause", "Resume", "Run"):
+            self.assertEqual(self.outcome(f"ScheduleService/{name}Schedule", otto, name="mine", owner="nina"), "NOT_FOUND", name)
+        self.assertEqual(self.outcome("ScheduleService/PauseSchedule", self.tokens["ADMIN"], name="mine", owner="nina"), "OK")
+        seen = self.api.call(self.channel, "ScheduleService/ListSchedules", otto).schedules
+        self.assertEqual([(s.name, s.owner, s.paused) for s in seen], [("mine", "otto", False)])
+        job = self.create(nina)
+        self.assertEqual(self.outcome("JobService/CreateJob", otto, array={"count": 1},
+                                      spec={"handler": "echo", "after": [{"job_id": job}]}), "NOT_FOUND")
 
     def test_a_request_id_is_its_principals_own(self):
         erin, frank = self.make_token("erin", ["SUBMIT"]), self.make_token("frank", ["SUBMIT"])

@@ -46,7 +46,7 @@ class Api:
         enum = self.pool.FindEnumTypeByName("reeve.v1.Token.Role")
         return {enum.values_by_number[role].name for role in message.roles}
 
-    def call(self, channel, name, bearer=None, timeout=20, **fields):
+    def call(self, channel, name, /, bearer=None, timeout=20, **fields):
         """The answer, or for a stream all answers. Raises grpc.RpcError."""
         method = self.methods[name]
         request = self.factory.GetPrototype(method.input_type)(**fields)
@@ -62,7 +62,7 @@ class Api:
         got = stub(sent, metadata=metadata, timeout=timeout)
         return list(got) if streams_out else got
 
-    def outcome(self, channel, name, bearer=None, **fields):
+    def outcome(self, channel, name, /, bearer=None, **fields):
         """The name of the status."""
         try:
             self.call(channel, name, bearer, **fields)
