@@ -307,6 +307,7 @@ TEST(DetailsTest, WhatAnAttemptLeavesComesWithTheNext) {
   h.Live(absl::Seconds(2));
   std::map<TaskIndex, std::string> details;
   for (const AssignedSpan& again : h.TakeAssigned(1)) {
+    if (again.details.empty()) continue;
     ASSERT_EQ(again.run.count, 1u);
     details[again.run.first] = again.details;
   }

@@ -391,6 +391,11 @@ struct Scheduler::Impl::Party {
   }
 };
 
+bool Scheduler::Impl::HasHadMore(const Flow& flow, const Flow& other) {
+  if (flow.queue != other.queue) return flow.queue->turn.had > other.queue->turn.had;
+  return flow.turn.had > other.turn.had;
+}
+
 void Scheduler::Impl::PlaceLevel(const Now& now, int level) {
   std::vector<Party> parties;
   for (auto& [name, work] : classes) {
@@ -399,13 +404,16 @@ void Scheduler::Impl::PlaceLevel(const Now& now, int level) {
       if (!ids.empty()) parties.push_back({work.get(), flow_of.at(number), &ids, ids.begin()});
     }
   }
-  bool wanting = false;  // Somebody found no room: lower levels do not get in among them.
+  // Who found no room first: whoever has had more, or is of a lower level, does not get in then.
+  const Flow* wanting = nullptr;
+  const bool may_crowd = crowding;
   while (!parties.empty()) {
     const auto party = parties.size() == 1 || REEVE_BUG(kTurnsIgnored)
                            ? parties.begin()
                            : std::min_element(parties.begin(), parties.end());
     Job& job = *jobs.at(*party->next);
     const auto after = std::next(party->next);
+    crowding = may_crowd && (wanting == nullptr || !HasHadMore(*party->flow, *wanting));
     bool over = RoomIn(*party->flow->queue, now) == 0;
     if (!over) {
       const uint64_t most = parties.size() == 1 ? UINT64_MAX : TurnOf(job, parties.size());
@@ -415,12 +423,12 @@ void Scheduler::Impl::PlaceLevel(const Now& now, int level) {
         party->next = after;
       const bool room = HasRoomFor(job);
       const bool more = (job.listed && job.level == level) || party->next != party->ids->end();
-      wanting = wanting || (!room && more);
+      if (wanting == nullptr && !room && more) wanting = party->flow;
       over = !room || LoadsFull() || party->next == party->ids->end();
     }
     if (over) parties.erase(party);
   }
-  crowding = crowding && !wanting;
+  crowding = may_crowd && wanting == nullptr;
 }
 
 // Half of what there is goes round once: turns stay short, and spans long.

@@ -475,6 +475,7 @@ struct Scheduler::Impl {
   void PlaceTimed(const Now& now, WorkClass& work);
   struct Party;
   void PlaceLevel(const Now& now, int level);
+  static bool HasHadMore(const Flow& flow, const Flow& other);
   // Tasks of the job that go at once while others wait for their turn.
   uint64_t TurnOf(const Job& job, size_t parties);
   bool HasRoomFor(const Job& job) const;

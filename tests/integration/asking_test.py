@@ -441,7 +441,7 @@ class OrderTest(AskingCase):
         self.wait(blue), self.wait(red)
         self.assertEqual(ids("--name", "paint", "--state", "succeeded"), [red, blue])
         header = self.ok("ps").splitlines()[0].split()
-        self.assertEqual(header, ["JOB", "STATE", "QUEUE", "PRIORITY", "TASKS", "DONE", "FAILED", "TIME", "NAME", "CAUSE", "WHAT"])
+        self.assertEqual(header, ["JOB", "STATE", "QUEUE", "PRIORITY", "TASKS", "DONE", "FAILED", "TIME", "NAME", "CAUSE", "PROGRESS", "WHAT"])
 
 
 class OpenJobsTest(AskingCase):
