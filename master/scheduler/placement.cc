@@ -358,7 +358,7 @@ void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
 }
 
 void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
-  for (int at = kHighestPriority; at >= 0; --at) {
+  for (int at = kHighestLevel; at >= 0; --at) {
     WorkClass::Level& level = work.levels[at];
     if (level.empty()) continue;
     if (level.size() > 1) {
