@@ -107,6 +107,14 @@ struct KeyGroups {
   absl::btree_map<uint64_t, KeyGroup> groups;
   std::set<std::pair<double, uint64_t>> eligible;  // (had, key): may have a task placed now.
   double had = 0;  // Least that a group which begins is taken to have had.
+  // After a restart: what went out before it is not known.
+  absl::Duration not_before = -absl::InfiniteDuration();
+
+  KeyGroup& Of(uint64_t key) {
+    const auto [it, made] = groups.try_emplace(key);
+    if (made) it->second.gate.Begin(not_before);
+    return it->second;
+  }
 };
 
 }  // namespace reeve

@@ -58,7 +58,12 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   job.waiting_since = now.monotonic;
   if (const JobExtras* extras = job.extras()) {
     job.not_yet = extras->start_time > Steady(now);
-    if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
+    if (extras->keyed) {
+      job.keys = std::make_unique<KeyGroups>();
+      // As if one of each key had gone out just now: no gate was ever ahead by more.
+      if (extras->key_rate.limited())
+        job.keys->not_before = now.monotonic + extras->key_rate.interval();
+    }
     if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
   }
   job.create_time = image.job.view.create_time;
