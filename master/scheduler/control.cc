@@ -177,7 +177,8 @@ void Scheduler::Impl::SetAlarm(Job& job) {
   const JobExtras& extras = *job.extras();
   absl::Time next = absl::InfiniteFuture();
   if (job.not_yet) next = std::min(next, extras.start_time);
-  if (job.state != JobState::kCancelling) next = std::min(next, extras.expire_time);
+  if (job.state != JobState::kCancelling && !REEVE_BUG(kDeadlineIgnored))
+    next = std::min(next, extras.expire_time);
   if (job.state == JobState::kOpen && job.unfinished() == 0)
     next = std::min(next, job.idle_since + extras.close_when_idle);
   if (next == job.alarm) return;

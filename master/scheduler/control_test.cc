@@ -158,6 +158,25 @@ TEST(StopRuleTest, TheFirstSuccessEndsTheJobWell) {
   EXPECT_EQ(h.jobs.back().view.counts.cancelled, 8u);
 }
 
+// The task went to be tried once the death was recorded, was cancelled then, and the job never
+// ended.
+TEST(StopRuleTest, AHaltedJobEndsWithTheWorkerThatHadTheLastOfIt) {
+  Harness h;
+  h.Join(1, 2);
+  JobExtras extras;
+  extras.stop.first_success = true;
+  extras.stop.let_running_end = true;
+  h.CreateIt(h.CreateWith(extras, 2));
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  h.FinishRun(1, JobId(1), spans.at(0).lease, {0, 1});
+  EXPECT_EQ(h.StateOf(JobId(1)), JobState::kActive);
+  h.Join(2, 2);
+  HeldRun suspect{JobId(1), spans.back().birth, {}, {1, 1}, HeldPhase::kRunning};
+  h.Join(101, 2, "q", {}, {suspect}, false, "p");
+  EXPECT_EQ(h.StateOf(JobId(1)), JobState::kSucceeded);
+  EXPECT_EQ(h.jobs.back().view.counts.cancelled, 1u);
+}
+
 TEST(StopRuleTest, AHaltedJobStaysSoAfterARestart) {
   JobImage stored = StoredArray(10, 4);
   stored.job.options.extras = std::make_shared<const JobExtras>();

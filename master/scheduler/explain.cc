@@ -203,7 +203,7 @@ void Scheduler::Impl::ExplainWorkers(const Job& job, TaskIndex index, TaskView* 
     say.Waits(Wait::kResources, StrCat("It needs ", short_of, "."));
   if (!view->waits.empty()) return;
   uint64_t ahead = 0;
-  for (int level = kHighestPriority; level > job.level; --level) {
+  for (int level = kHighestLevel; level > job.level; --level) {
     for (const auto& [flow, ids] : work.levels[level]) {
       for (const JobId id : ids) ahead += jobs.at(id)->ready.size();
     }

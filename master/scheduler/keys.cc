@@ -21,7 +21,7 @@ void Scheduler::Impl::AddKeyed(Job& job, Run run) {
   if (job.keys == nullptr) return;
   for (TaskIndex index = run.first; index < run.end(); ++index) {
     const uint64_t key = KeyOf(job, index);
-    KeyGroup& group = job.keys->groups[key];
+    KeyGroup& group = job.keys->Of(key);
     if (group.ready.empty()) group.had = std::max(group.had, job.keys->had);
     group.ready.Add({index, 1});
     UpdateGroup(last_now, job, key, group);
@@ -32,7 +32,7 @@ void Scheduler::Impl::RemoveKeyed(Job& job, Run run) {
   if (job.keys == nullptr) return;
   for (TaskIndex index = run.first; index < run.end(); ++index) {
     const uint64_t key = KeyOf(job, index);
-    KeyGroup& group = job.keys->groups[key];
+    KeyGroup& group = job.keys->Of(key);
     group.ready.Remove({index, 1});
     UpdateGroup(last_now, job, key, group);
   }
@@ -42,7 +42,7 @@ void Scheduler::Impl::CountKeys(Job& job, Run run, int64_t by) {
   if (job.keys == nullptr) return;
   for (TaskIndex index = run.first; index < run.end(); ++index) {
     const uint64_t key = KeyOf(job, index);
-    KeyGroup& group = job.keys->groups[key];
+    KeyGroup& group = job.keys->Of(key);
     group.in_flight += static_cast<uint64_t>(by);
     UpdateGroup(last_now, job, key, group);
   }
@@ -76,7 +76,7 @@ void Scheduler::Impl::UpdateGroup(const Now& now, Job& job, uint64_t key, KeyGro
 void Scheduler::Impl::PassKeyGate(const Now& now, Job& job, Run run) {
   if (job.keys == nullptr) return;
   const uint64_t key = KeyOf(job, run.first);
-  KeyGroup& group = job.keys->groups[key];
+  KeyGroup& group = job.keys->Of(key);
   const Rate& rate = job.extras()->key_rate;
   if (rate.limited()) group.gate.Pass(rate, now.monotonic, run.count);
   job.keys->had = std::max(job.keys->had, group.had);

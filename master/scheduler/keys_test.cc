@@ -110,5 +110,19 @@ TEST(KeysTest, AfterARestartKeysAreKnownAndWaitForWorkersToSpeak) {
   EXPECT_FALSE(h.loads.empty());
 }
 
+// What one life let pass, and what the next did, were more than the rate together.
+TEST(KeysTest, ARateGoesOnOverARestart) {
+  JobImage stored = StoredArray(10, 0);
+  JobExtras extras;
+  extras.keyed = true;
+  extras.key_rate = Rate{2, absl::Seconds(2), 2};
+  stored.job.options.extras = std::make_shared<const JobExtras>(extras);
+  Harness h(Restarted(std::move(stored)));
+  h.Join(1, 8);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  h.Live(absl::Seconds(1));
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
+}
+
 }  // namespace
 }  // namespace reeve

@@ -333,7 +333,7 @@ void Scheduler::Impl::Place(const Now& now) {
     if (!work->workers.empty() && work->listed > 0) PlaceTimed(now, *work);
   }
   crowding = true;
-  for (int level = kHighestPriority; level >= 0; --level) PlaceLevel(now, level);
+  for (int level = kHighestLevel; level >= 0; --level) PlaceLevel(now, level);
   crowding = false;
   placing = false;
   if (std::exchange(emptied, false)) {

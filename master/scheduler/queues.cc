@@ -190,7 +190,8 @@ void Scheduler::Impl::CountTurn(const Now& now, Job& job, uint64_t tasks) {
   if (listed) UpdateListing(job);
 }
 
-// Only where somebody else is ahead does age matter: within a level jobs go in their order.
+// Only where somebody of a higher level is ahead does age matter, and until such a job is ahead of
+// those that kept it waiting: jobs of one priority go in their order.
 void Scheduler::Impl::Age(const Now& now) {
   if (now.monotonic < next_ageing || REEVE_BUG(kNobodyAges)) return;
   next_ageing = now.monotonic + std::min(kAgeEvery, options.ageing);
@@ -202,20 +203,20 @@ void Scheduler::Impl::Age(const Now& now) {
     const int64_t steps = absl::IDivDuration(waited, options.ageing, &rest);
     const int32_t base = std::clamp(job.options.priority, 0, kHighestPriority);
     const auto level =
-        static_cast<int32_t>(std::min<int64_t>(kHighestPriority, int64_t{base} + steps));
+        static_cast<int32_t>(std::min<int64_t>(kHighestLevel, int64_t{base} + steps));
     if (level > job.level) older.emplace_back(job.id, level);
   };
   for (const auto& [key, work] : classes) {
     if (work->listed == 0) continue;
     bool behind = false;
-    for (int level = kHighestPriority; level >= 0; --level) {
+    for (int level = kHighestLevel; level >= 0; --level) {
       const WorkClass::Level& here = work->levels[level];
       for (const auto& [flow, ids] : here) {
-        if (!behind) break;
         int looked = 0;
         for (const JobId id : ids) {
           if (++looked > kAgedAtOnce) break;
-          look(*jobs.at(id));
+          const Job& job = *jobs.at(id);
+          if (behind || level > std::clamp(job.options.priority, 0, kHighestPriority)) look(job);
         }
       }
       behind = behind || !here.empty();

@@ -21,7 +21,10 @@
 
 namespace reeve {
 
-inline constexpr int kPriorities = kHighestPriority + 1;
+// Where jobs stand: at their priority, or higher if they are old. Nobody begins at the highest one,
+// so that an old job gets by whoever there is.
+inline constexpr int kLevels = kHighestPriority + 2;
+inline constexpr int kHighestLevel = kLevels - 1;
 inline constexpr char kDefaultQueue[] = "default";
 
 // Lets starts pass at the distances of a Rate (the generic cell rate algorithm): what was not used
@@ -82,7 +85,7 @@ struct WorkClass {
   std::set<SessionId> workers;  // That could run them, with all their resources free.
   // Jobs with work to place, by level (priority and age), then by number of the flow.
   using Level = std::map<uint32_t, std::set<JobId>>;
-  std::array<Level, kPriorities> levels;
+  std::array<Level, kLevels> levels;
   // Those with a rate: they wait for their time, not for their turn. By queue, then by level.
   std::map<std::string, std::set<std::pair<int32_t, JobId>>> timed;
   uint64_t listed = 0;
@@ -104,6 +107,14 @@ struct KeyGroups {
   absl::btree_map<uint64_t, KeyGroup> groups;
   std::set<std::pair<double, uint64_t>> eligible;  // (had, key): may have a task placed now.
   double had = 0;  // Least that a group which begins is taken to have had.
+  // After a restart: what went out before it is not known.
+  absl::Duration not_before = -absl::InfiniteDuration();
+
+  KeyGroup& Of(uint64_t key) {
+    const auto [it, made] = groups.try_emplace(key);
+    if (made) it->second.gate.Begin(not_before);
+    return it->second;
+  }
 };
 
 }  // namespace reeve

@@ -131,6 +131,19 @@ TEST(QueuesTest, HandlersAndCostsDoNotDecideWhoGetsAWorker) {
   EXPECT_GE(ran[1], 1'000u);
 }
 
+// It stood behind an older job once it was as high as that, and for ever.
+TEST(QueuesTest, AJobOfTheHighestPriorityWithoutEndDoesNotStarveOneThatCameLater) {
+  SchedulerOptions options;
+  options.ageing = absl::Seconds(10);
+  Harness h(Harness::Fresh(), options);
+  h.Create("high", 100'000, InQueue("", 9));
+  h.Create("low", 100, InQueue("", 7));
+  h.Join(1, 1);
+  const std::map<uint64_t, int> ran = RunTasks(&h, 100);
+  EXPECT_GE(ran.at(2), 2);
+  EXPECT_LE(ran.at(2), 6);
+}
+
 TEST(QueuesTest, AQueuesLimitHoldsOverAllItsJobs) {
   Harness h;
   UpdateQueue limit = Change("q");

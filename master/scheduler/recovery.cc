@@ -58,7 +58,12 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   job.waiting_since = now.monotonic;
   if (const JobExtras* extras = job.extras()) {
     job.not_yet = extras->start_time > Steady(now);
-    if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
+    if (extras->keyed) {
+      job.keys = std::make_unique<KeyGroups>();
+      // As if one of each key had gone out just now: no gate was ever ahead by more.
+      if (extras->key_rate.limited())
+        job.keys->not_before = now.monotonic + extras->key_rate.interval();
+    }
     if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
   }
   job.create_time = image.job.view.create_time;
@@ -101,7 +106,13 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     FinishInChunks(job, result.run.run());
     (result.state == TaskState::kSucceeded ? job.succeeded : job.failed) += result.run.count;
   }
-  std::map<TaskIndex, absl::Time> later;
+  struct Later {
+    absl::Time due;
+    absl::Duration longest;  // Nothing of its kind waits longer.
+  };
+  std::map<TaskIndex, Later> later;
+  const RetryRules rules = job.extras() == nullptr ? RetryRules() : job.extras()->retry;
+  const bool budgeted = job.queue().settings.retry_rate.limited();
   for (const RetryOutcome& retry : image.retries) {
     if (retry.reason != Reason::kNone) job.retried += retry.run.count;
     for (const Run run : open.Intersection(retry.run)) {
@@ -112,7 +123,10 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
         budget.crashes = retry.crashes;
         budget.failed = std::max(budget.failed, retry.lease);
         if (retry.death != 0) budget.deaths.push_back(retry.death);
-        later[i] = retry.due;
+        // A handler that asks for another time says when.
+        const bool asked = retry.reason == Reason::kNone && retry.death == 0;
+        later[i] = {retry.due, asked || budgeted ? kLongestWait
+                                                 : std::max(kLongestBackoff, rules.max_backoff)};
       }
     }
   }
@@ -134,12 +148,10 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
       open.Remove(run);
     }
   }
-  const bool patient = job.extras() != nullptr || job.queue().settings.retry_rate.limited();
-  for (const auto& [index, recorded] : later) {
-    if (recorded <= now.wall) continue;  // It may have begun again.
+  for (const auto& [index, wait] : later) {
+    if (wait.due <= now.wall) continue;  // It may have begun again.
     // No back-off is longer: the clock was set back.
-    const absl::Time when =
-        std::min(recorded, now.wall + (patient ? kLongestWait : kLongestBackoff));
+    const absl::Time when = std::min(wait.due, now.wall + wait.longest);
     open.Remove({index, 1});
     job.scheduled[when].Add({index, 1});
     ++job.scheduled_count;

@@ -44,6 +44,20 @@ TEST(RecoveryTest, AnAttemptThatBeganBeforeARestartIsClaimedAlthoughTheWallClock
   }
 }
 
+// Any job that asks for something special waited as long as a handler may ask for.
+TEST(RecoveryTest, ABackOffIsNotLongerThanItsRulesAlthoughTheWallClockWentBack) {
+  JobImage stored = StoredArray(1, 0);
+  stored.job.options.extras = std::make_shared<const JobExtras>();
+  const absl::Time due = absl::FromUnixSeconds(1'000'000) + absl::Hours(10);
+  stored.retries.push_back(
+      {{0, 1}, Reason::kHandlerError, 1, 0, 0, due, {Epoch(1), LeaseSeq(3)}, 0});
+  Harness h(Restarted(stored));
+  h.Join(1, 1);
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 0u);
+  h.Live(absl::Minutes(6));
+  EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
+}
+
 TEST(RecoveryTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARestart) {
   // Its worker still owed it, the new life of the master took it for the next attempt.
   JobImage stored = StoredArray(1, 1);

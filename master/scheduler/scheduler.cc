@@ -99,6 +99,8 @@ void Scheduler::Impl::ReleaseDue(const Now& now) {
       for (const Run part : job->restored_due.Intersection(run)) job->unclaimed.Add(part);
     }
     UpdateListing(*job);
+    // Of a halted job nothing goes on: these may have been the last.
+    EndIfDone(now, *job);
   }
 }
 

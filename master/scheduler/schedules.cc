@@ -141,7 +141,8 @@ void Scheduler::Impl::On(const Now& now, ChangeSchedule& event) {
     ScheduleRecord& schedule = found->second;
     const bool paused = event.what == ChangeSchedule::What::kPause;
     if (std::exchange(schedule.progress.paused, paused) != paused) {
-      PlanNext(schedule, now.wall);
+      // Not again what has fired, though the clock was set back.
+      PlanNext(schedule, std::max(now.wall, schedule.progress.last_time));
       PutProgress(schedule, false);
     }
   }

@@ -147,6 +147,19 @@ TEST(SchedulesTest, APausedScheduleMakesNothingAndItsTimesArePassedOver) {
   EXPECT_EQ(h.scheduler_.totals().active_jobs, 1u);
 }
 
+// A fire time came again, with the request id of the job it had made.
+TEST(SchedulesTest, ATimeThatHasFiredDoesNotComeAgainAfterAPauseAndAClockSetBack) {
+  Harness h;
+  h.Step(Every(&h, absl::Seconds(2)));
+  const absl::Time begin = h.Now_().wall;
+  h.Advance(absl::Seconds(2));
+  EXPECT_EQ(ProgressOf(h).fired, 1u);
+  h.Step(ChangeSchedule{CallId(1), "", "beat", ChangeSchedule::What::kPause, ""});
+  h.wall_offset -= absl::Seconds(10);
+  h.Step(ChangeSchedule{CallId(2), "", "beat", ChangeSchedule::What::kResume, ""});
+  EXPECT_EQ(ProgressOf(h).next_time, begin + absl::Seconds(4));
+}
+
 TEST(SchedulesTest, RunNowIsOneJobMoreForEachRequest) {
   Harness h;
   h.Step(Every(&h, absl::Hours(1)));

@@ -99,7 +99,10 @@ void BoundsBook::OnHello(const Hello& hello) {
 }
 
 void BoundsBook::OnWorkers(const std::vector<WorkerView>& workers) {
-  const uint64_t cap = std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots);
+  // What has its time goes before what waits at a worker, up to one task a slot.
+  const uint32_t timed = world_->config.HasRates() ? world_->config.slots : 0;
+  const uint64_t cap =
+      std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots) + timed;
   for (const WorkerView& worker : workers) {
     uint64_t& brought = brought_[worker.worker_id];
     Require(worker.held <= std::max(cap, brought), "a worker holds no more than its credit",

@@ -21,6 +21,7 @@ void Checker::OnLife(const Image& image) {
   welcomed_.clear();
   current_.clear();
   bounds_.OnLife();
+  asks_.OnLife();
   nodes_.clear();
   for (const auto& [id, row] : store_->jobs()) {
     if (!row.put.options.accepts_inputs) continue;
@@ -38,6 +39,7 @@ void Checker::OnLife(const Image& image) {
 
 void Checker::OnSubmitted(const WriteBatch& batch) {
   bounds_.OnSubmitted(batch);
+  asks_.OnSubmitted(batch);
   CheckAdded(batch);
   CheckCounted(batch);
   for (const Write& write : batch.writes) {
@@ -115,13 +117,17 @@ void Checker::CheckSpan(const AssignedSpan& span, SessionId session) {
 
 void Checker::OnAssigned(const Assignment& assignment, const std::string& worker_id) {
   Require(store_->InRoster(worker_id), "a worker is in the roster before its first assignment");
-  for (const AssignedSpan& span : assignment.spans) CheckSpan(span, assignment.session);
+  for (const AssignedSpan& span : assignment.spans) {
+    CheckSpan(span, assignment.session);
+    asks_.OnAssigned(span, assignment.session, worker_id);
+  }
 }
 
 void Checker::OnWelcome(SessionId session, const SendWelcome& welcome,
                         const std::string& worker_id) {
   Require(store_->InRoster(worker_id), "a worker is in the roster before it is welcomed");
   welcomed_.insert(worker_id);
+  asks_.limits().OnWelcome(session, welcome, WorkerNumberOf(worker_id));
   for (const WelcomeRun& run : welcome.runs) {
     world_->Saw(run.lease ? Seen::kReattached : Seen::kDropped);
     const JobRow* row = store_->Find(run.job);
@@ -138,6 +144,15 @@ void Checker::OnJobReply(const std::string& request, bool create, JobState at_le
                          const JobReply& reply) {
   if (!reply.status.ok()) return;
   const JobId durable = store_->JobOf(request);
+  if (create && reply.view.job && durable != reply.view.job) {
+    // Attached to the one that has its unique key.
+    const JobRow* other = store_->Find(reply.view.job);
+    const JobExtras* extras = other == nullptr ? nullptr : other->put.options.extras.get();
+    known_ids_.insert(reply.view.job);
+    world_->Saw(Seen::kAttached);
+    return Require(extras != nullptr && !extras->unique_key.empty(),
+                   "a request is attached to a job with a unique key", reply.view.job.value);
+  }
   Require(durable && durable == reply.view.job, "an acknowledged job is durable",
           reply.view.job.value, durable.value);
   known_ids_.insert(durable);
@@ -151,6 +166,22 @@ void Checker::OnJobReply(const std::string& request, bool create, JobState at_le
   Require(row->state >= at_least, "an acknowledged change of state is durable", durable.value,
           static_cast<uint64_t>(row->state));
   if (at_least == JobState::kCancelling) acked_states_[request] = at_least;
+}
+
+void Checker::OnJobsReply(const std::string& request, const JobsReply& reply) {
+  for (size_t i = 0; i < reply.views.size(); ++i) {
+    JobReply one;
+    one.view = reply.views[i];
+    OnJobReply(request + "#" + std::to_string(i), true, JobState::kUnspecified, one);
+  }
+}
+
+void Checker::OnPauseReply(bool paused, const JobReply& reply) {
+  if (!reply.status.ok()) return;
+  const JobRow* row = store_->Find(reply.view.job);
+  Require(row != nullptr && (row->paused == paused || IsTerminal(row->state)),
+          "an acknowledged pause is durable", reply.view.job.value, paused);
+  world_->Saw(Seen::kPaused);
 }
 
 void Checker::OnAppendReply(const std::string& appender, const AppendReply& reply) {
@@ -191,8 +222,10 @@ void Checker::OnResultsNotice(const ResultsNotice& notice) {
 
 void Checker::OnJobNotice(const JobNotice& notice) {
   const JobRow* row = store_->Find(notice.view.job);
-  Require(row != nullptr && row->state >= notice.view.state, "what a watcher sees is durable",
-          notice.view.job.value);
+  // Of a paused job the state is hidden.
+  Require(
+      row != nullptr && (row->state >= notice.view.state || notice.view.state == JobState::kPaused),
+      "what a watcher sees is durable", notice.view.job.value);
 }
 
 void Checker::CheckAdded(const WriteBatch& batch) {
@@ -285,7 +318,16 @@ uint32_t Checker::begun(JobId job, Birth birth, TaskIndex index) const {
   return task == executions_.end() ? 0 : task->second.begun;
 }
 
-void Checker::OnEnd(JobId job, Birth birth, TaskIndex index, TaskState state) {
+FailedEntry Checker::FailureIn(const Buffer& body, const agent::Failed& failed) const {
+  const uint64_t uid = WordOf(body.view(), 0) & ~kLaneBodyMask;
+  FailedEntry entry = batches_[uid - 1].entries[failed.position].failure;
+  entry.position = failed.position;
+  entry.state = failed.state;
+  return entry;
+}
+
+void Checker::OnEnd(const Place& place, JobId job, Birth birth, TaskIndex index, TaskState state) {
+  asks_.limits().OnStopped(place);
   if (state == TaskState::kFailed) ++executions_[{job.value, birth, index}].failed;
 }
 
@@ -299,6 +341,7 @@ bool Checker::AllEnded() const {
 }
 
 void Checker::AtEnd(bool finished) {
+  asks_.AtEnd(finished);
   for (const auto& [request, job] : acked_) {
     const JobRow* row = store_->Find(job);
     if (row == nullptr && ephemeral_.contains(job)) continue;
@@ -332,7 +375,7 @@ void Checker::CheckNothingLost(const JobRow& row) {
 
 void Checker::CheckPoison(const JobRow& row) {
   const JobPlan& plan = PlanOf(world_->config, row);
-  if (plan.poison.not_always || row.state == JobState::kCancelled) return;
+  if (plan.poison.not_always || row.ending.as != JobState::kUnspecified) return;
   for (TaskIndex i = 0; i < row.total(); ++i) {
     if (IsPoisonTask(plan, ValueOf(row, i)))
       Require(row.tasks[i].state == TaskState::kFailed, "a poison task ends as failed",

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "tests/simulation/asks_book.h"
 #include "tests/simulation/bounds_book.h"
 #include "tests/simulation/loss_book.h"
 #include "tests/simulation/work.h"
@@ -27,6 +28,7 @@ struct BatchRecord {
     TaskIndex index = 0;
     uint32_t attempt = 1;
     TaskState state = TaskState::kSucceeded;
+    FailedEntry failure;  // How it failed.
   };
   std::vector<Entry> entries;
 };
@@ -34,7 +36,7 @@ struct BatchRecord {
 class Checker final : public StoreWatcher {
  public:
   explicit Checker(World* world)
-      : world_(world), losses_(world, &store_), bounds_(world, &store_) {}
+      : world_(world), losses_(world, &store_), bounds_(world, &store_), asks_(world, &store_) {}
   void Use(const SimStore* store) { store_ = store; }
 
   // ---- Master ----
@@ -54,6 +56,9 @@ class Checker final : public StoreWatcher {
   void OnWelcome(SessionId session, const SendWelcome& welcome, const std::string& worker_id);
   void OnJobReply(const std::string& request, bool create, JobState at_least,
                   const JobReply& reply);
+  void OnJobsReply(const std::string& request, const JobsReply& reply);
+  // The job is, or is no longer, held back by whoever called.
+  void OnPauseReply(bool paused, const JobReply& reply);
   void OnAppendReply(const std::string& appender, const AppendReply& reply);
   void OnAck(const AckResults& ack);
   void OnResultsNotice(const ResultsNotice& notice);
@@ -73,7 +78,15 @@ class Checker final : public StoreWatcher {
   // How often it has begun.
   uint32_t begun(JobId job, Birth birth, TaskIndex index) const;
   void OnDeath(const Death& death) { losses_.OnDeath(death); }
-  void OnEnd(JobId job, Birth birth, TaskIndex index, TaskState state);
+  void OnRunning(const Place& place, JobId job, Birth birth, TaskIndex index) {
+    asks_.limits().OnRunning(place, SessionOf(place.worker, place.process), job, birth, index);
+  }
+  void OnEnd(const Place& place, JobId job, Birth birth, TaskIndex index, TaskState state);
+  void OnProcessEnd(uint32_t worker, uint64_t process) {
+    asks_.limits().OnProcessEnd(worker, process);
+  }
+  // What stands in the body, as the collector finds it there.
+  FailedEntry FailureIn(const Buffer& body, const agent::Failed& failed) const;
 
   // At the end: whatever was acknowledged is there, and if `finished`, has come to its end.
   void AtEnd(bool finished);
@@ -110,6 +123,9 @@ class Checker final : public StoreWatcher {
   void CheckPoison(const JobRow& row);
   // A row that the master wrote by itself.
   void CheckOwn(const PutResults& put, const JobRow& row);
+  // How the attempt failed that a batch reports.
+  const FailedEntry& FailureOf(uint64_t uid, TaskIndex index) const;
+  void CheckFailed(const PutResults& put, const JobRow& row, TaskIndex index);
   void CheckRetry(const PutResults& put, const JobRow& row, const RetryOutcome& retry);
   void CheckSpan(const AssignedSpan& span, SessionId session);
   void CheckFrontier(const AssignedSpan& span);
@@ -143,6 +159,7 @@ class Checker final : public StoreWatcher {
   std::map<JobId, std::map<std::string, int64_t>> counters_;  // Of jobs that count.
   LossBook losses_;
   BoundsBook bounds_;
+  AsksBook asks_;
 };
 
 }  // namespace reeve::sim

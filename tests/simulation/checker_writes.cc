@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/result_batch.h"
+#include "tests/simulation/asks.h"
 #include "tests/simulation/checker.h"
 
 namespace reeve::sim {
@@ -109,12 +110,31 @@ void Checker::Check(const PutResults& put) {
       CheckEntry(put, *row, index, run.run.position + i, run.state);
       if (!world_->broken.empty()) return;
       if (run.state != TaskState::kFailed) continue;
-      world_->Saw(Seen::kFailedForGood);
-      Require(row->tasks[index].failures + 1 == row->put.options.max_attempts,
-              "a task fails for good after its last attempt", put.job.value, index);
+      CheckFailed(put, *row, index);
     }
   }
   for (const RetryOutcome& retry : put.retries) CheckRetry(put, *row, retry);
+}
+
+const FailedEntry& Checker::FailureOf(uint64_t uid, TaskIndex index) const {
+  for (const BatchRecord::Entry& entry : batches_[uid - 1].entries) {
+    if (entry.index == index) return entry.failure;
+  }
+  static const FailedEntry* const kNone = new FailedEntry();
+  return *kNone;
+}
+
+void Checker::CheckFailed(const PutResults& put, const JobRow& row, TaskIndex index) {
+  world_->Saw(Seen::kFailedForGood);
+  const FailedEntry& failure = FailureOf(WordOf(put.body.view(), 0) & ~kLaneBodyMask, index);
+  const bool last = row.tasks[index].failures + 1 == row.put.options.max_attempts;
+  const JobExtras* extras = row.put.options.extras.get();
+  const bool refused = !IsRetried(extras == nullptr ? RetryRules() : extras->retry, failure);
+  if (refused && !last) world_->Saw(Seen::kNotRetried);
+  Require(last || refused || row.ending.halted, "a task fails for good after its last attempt",
+          put.job.value, index);
+  Require(!failure.again.has_value() || row.ending.halted || row.put.options.at_most_once,
+          "who asks to be tried again is tried again", put.job.value, index);
 }
 
 void Checker::CheckRetry(const PutResults& put, const JobRow& row, const RetryOutcome& retry) {
@@ -124,9 +144,16 @@ void Checker::CheckRetry(const PutResults& put, const JobRow& row, const RetryOu
   const TaskRow& task = row.tasks[index];
   Require(task.state == TaskState::kUnspecified, "a terminal task is not retried", put.job.value,
           index);
-  Require(retry.failed_attempts == task.failures + 1 &&
+  const FailedEntry& failure = FailureOf(WordOf(put.body.view(), 0) & ~kLaneBodyMask, index);
+  const bool again = failure.again.has_value();
+  if (again) world_->Saw(Seen::kAgain);
+  Require(retry.failed_attempts == task.failures + (again ? 0 : 1) &&
               retry.failed_attempts < row.put.options.max_attempts,
           "each failed attempt is counted once", put.job.value, index);
+  const JobExtras* extras = row.put.options.extras.get();
+  Require(again || IsRetried(extras == nullptr ? RetryRules() : extras->retry, failure),
+          "what must not be tried again is not", put.job.value, index);
+  asks_.OnFailed(put.job, index, failure.details);
   Require(retry.suspicions == task.suspicions && retry.crashes == task.crashes,
           "an attempt that failed is no crash", put.job.value, index);
   const uint64_t uid = WordOf(put.body.view(), 0) & ~kLaneBodyMask;
@@ -155,6 +182,11 @@ void Checker::CheckOwn(const PutResults& put, const JobRow& row) {
               "a terminal task is never changed", put.job.value, index);
       if (entry.reason == Reason::kPoisoned) {
         losses_.CheckPoisoned(row, index, entry.attempt);
+      } else if (entry.reason == Reason::kDataLoss) {
+        world_->Saw(Seen::kResultsUnreadable);
+        Require(ResultsAreDamaged(world_->config, row.put.view.job),
+                "only results that cannot be read fail a task before it begins", put.job.value,
+                index);
       } else {
         Require(entry.reason == Reason::kWorkerLost, "the master gives a reason", put.job.value,
                 index);
@@ -168,9 +200,9 @@ void Checker::Check(const PutJobState& put) {
   const JobRow* row = store_->Find(put.job);
   if (row == nullptr) return Require(false, "a state belongs to a job", put.job.value);
   Require(!IsTerminal(row->state), "an ended job stays ended", put.job.value);
-  Require(row->state != JobState::kCancelling || put.state == JobState::kCancelled ||
+  Require(row->state != JobState::kCancelling || put.state == row->ending.as ||
               put.state == JobState::kCancelling,
-          "a cancelled job ends cancelled", put.job.value);
+          "a cancelled job ends as it was to end", put.job.value);
   if (put.counts.duplicate_inputs > row->counts.duplicate_inputs) world_->Saw(Seen::kKeyKnown);
   if (put.counts.dropped_inputs > row->counts.dropped_inputs) world_->Saw(Seen::kMaxTasks);
   Require(put.counts.duplicate_inputs >= row->counts.duplicate_inputs &&
@@ -192,10 +224,11 @@ void Checker::CheckEnd(const PutJobState& put, const JobRow& row) {
           "counts of an ended job are those of its results", put.job.value);
   Require(open.Runs() == put.cancelled, "a task of an ended job has a result or was cancelled",
           put.job.value, open.size());
-  Require(put.state == JobState::kCancelled
+  Require(put.ending.as != JobState::kUnspecified
               ? true
               : open.empty() && (put.state == JobState::kFailed) == (failed > 0),
           "a job's end follows from its tasks", put.job.value);
+  asks_.CheckEnd(put, row);
 }
 
 }  // namespace reeve::sim

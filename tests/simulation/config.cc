@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "tests/simulation/asks.h"
 #include "tests/simulation/random.h"
 
 namespace reeve::sim {
@@ -332,6 +333,7 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
     // Their inputs are longer, and must fit any bound.
     if (plan.nodes > 0) plan.count = std::min(plan.count, 10u);
   }
+  AddAsks(&config);
   config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
   std::stable_sort(config.faults.begin(), config.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.at < b.at; });
@@ -341,6 +343,13 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
 bool SimConfig::WallJumps() const {
   return std::any_of(faults.begin(), faults.end(),
                      [](const Fault& fault) { return fault.kind == FaultKind::kWallJump; });
+}
+
+bool SimConfig::HasRates() const {
+  return std::any_of(queues.begin(), queues.end(),
+                     [](const QueuePlan& queue) { return queue.settings.rate.limited(); }) ||
+         std::any_of(jobs.begin(), jobs.end(),
+                     [](const JobPlan& job) { return job.asks.key_rate.limited(); });
 }
 
 std::string Describe(const Fault& fault) {
@@ -373,7 +382,10 @@ std::string Describe(const SimConfig& config) {
         << " poison=" << job.poison.permille << (job.poison.named ? " named" : "")
         << (job.poison.parent_too ? " parent-too" : "")
         << (job.poison.not_always ? " not-always" : "") << "\n";
+    if (job.asks.any) out << "    " << Describe(job.asks) << "\n";
   }
+  for (const QueuePlan& queue : config.queues) out << "  " << Describe(queue) << "\n";
+  for (const SchedulePlan& schedule : config.schedules) out << "  " << Describe(schedule) << "\n";
   for (const Fault& fault : config.faults) out << "  fault " << Describe(fault) << "\n";
   return out.str();
 }

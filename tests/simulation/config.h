@@ -52,6 +52,60 @@ struct Fault {
   uint32_t detail = 0;
 };
 
+// What some plans ask for besides (issue 7). All times as in JobPlan: 0 is never.
+struct Asks {
+  bool any = false;  // The plan was made for its asks.
+  std::string queue, owner;
+  int32_t priority = kDefaultPriority;
+  // > 0: so many different keys, with a limit and a rate for each.
+  uint32_t keys = 0, key_max_in_flight = 0;
+  Rate key_rate;
+  Resources resources;
+  std::vector<LabelTerm> selector;
+  bool pack = false;
+  struct After {
+    uint32_t plan = 0;  // An earlier one.
+    JobDependency::Condition condition = JobDependency::Condition::kSuccess;
+    bool results = false;
+  };
+  std::vector<After> after;
+  bool skip_if_unmet = false;
+  // > 0: it and the plans behind it are created together.
+  uint32_t group = 0;
+  bool grouped = false;  // One of those behind.
+  StopRule stop;
+  int64_t start_at = 0, expire_at = 0;
+  bool hold = false;
+  int64_t pause_at = 0, resume_at = 0;
+  std::string unique_key;
+  UniquePolicy unique_policy = UniquePolicy::kReject;
+  bool retry_rules = false;  // Failures differ, and not all are tried again.
+  bool idle_close = false;   // Nobody closes it.
+  int64_t update_at = 0;
+  int32_t new_priority = kDefaultPriority;
+  uint32_t new_max_in_flight = 0;
+  bool scheduled = false;  // A schedule creates it, again and again.
+  bool patient = false;    // It waits behind others, and must not starve.
+  bool shares = false;     // One of two that have work at the same time, in queues of their own.
+};
+
+struct QueuePlan {
+  QueueSettings settings;
+  int64_t at = 0;
+  int64_t pause_at = 0, resume_at = 0;
+  int64_t change_at = 0;  // The limits become others.
+  QueueSettings changed;
+};
+
+struct SchedulePlan {
+  uint32_t job = 0;  // Its plan.
+  int64_t at = 0, every = kSecond, jitter = 0;
+  Overlap overlap = Overlap::kSkip;
+  CatchUp catch_up = CatchUp::kLast;
+  uint32_t count = 1;
+  int64_t pause_at = 0, resume_at = 0, run_at = 0;
+};
+
 struct JobPlan {
   enum class Kind : uint8_t { kArray, kInline, kAppended } kind = Kind::kArray;
   int64_t at = 0;
@@ -78,6 +132,7 @@ struct JobPlan {
     bool parent_too = false;  // Nobody is left to say what ran.
     bool not_always = false;  // Now and then one gets through.
   } poison;
+  Asks asks;
 };
 
 struct SimConfig {
@@ -98,9 +153,12 @@ struct SimConfig {
   SchedulerOptions scheduler;
   AgentOptions agent;
   std::vector<JobPlan> jobs;
+  std::vector<QueuePlan> queues;
+  std::vector<SchedulePlan> schedules;
   std::vector<Fault> faults;
 
   bool WallJumps() const;
+  bool HasRates() const;  // Of starts.
 };
 
 SimConfig ExpandSeed(uint64_t seed, Mode mode);

@@ -28,10 +28,17 @@ class Shrinker {
         better |= Try([i](SimConfig& c) { c.jobs[i].at_most_once = false; });
         better |= Try([i](SimConfig& c) { c.jobs[i].exclusive = false; });
         better |= Try([i](SimConfig& c) { c.jobs[i].ephemeral = false; });
+        better |= Try([i](SimConfig& c) {
+          const bool scheduled = c.jobs[i].asks.scheduled;
+          c.jobs[i].asks = {};
+          c.jobs[i].asks.scheduled = scheduled;
+        });
       }
       better |= Try([](SimConfig& c) {
-        if (c.jobs.size() > 1) c.jobs.pop_back();
+        if (c.jobs.size() > 1 && c.schedules.empty()) c.jobs.pop_back();
       });
+      better |= Try([](SimConfig& c) { c.schedules.clear(); });
+      better |= Try([](SimConfig& c) { c.queues.clear(); });
       better |= Try([](SimConfig& c) {
         if (c.workers > 1) --c.workers;
         for (Fault& fault : c.faults) fault.who %= c.workers;

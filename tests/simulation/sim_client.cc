@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "tests/simulation/asks.h"
+
 namespace reeve::sim {
 namespace {
 
 // Which timer of a client.
-constexpr uint64_t kCreateTimer = 0, kCloseTimer = 1, kCancelTimer = 2, kFirstStreamTimer = 3;
+constexpr uint64_t kCreateTimer = 0, kCloseTimer = 1, kCancelTimer = 2, kPauseTimer = 3,
+                   kResumeTimer = 4, kUpdateTimer = 5, kFirstStreamTimer = 6;
 constexpr int64_t kPatience = 2 * kSecond;
 constexpr uint64_t kAhead = 2;  // Appends under way, in batches.
 constexpr uint64_t kInlineAppender = 999;
@@ -19,13 +22,29 @@ std::string AppenderName(uint32_t appender) {
 
 SimClients::SimClients(World* world, SimStore* store, Checker* checker)
     : world_(world), store_(store), checker_(checker), clients_(world->config.jobs.size()) {
+  uint32_t leader = 0;  // Of the last group.
   for (uint32_t i = 0; i < clients_.size(); ++i) {
     Client& client = clients_[i];
-    client.key = (Mix(world->config.seed, 100 + i) & ~0xffull) | i;
-    client.request = "request-" + std::to_string(i);
+    client.key = JobKey(world->config, i);
+    client.request = client.row_request = "request-" + std::to_string(i);
+    const Asks& asks = PlanOf(i).asks;
+    if (asks.scheduled) {
+      client.over = true;
+      continue;
+    }
+    if (asks.group > 0) leader = i;
+    if (asks.group > 0 || asks.grouped) {
+      client.row_request = clients_[leader].request + "#" + std::to_string(i - leader);
+    }
     client.create.wanted = true;
     client.streams.resize(PlanOf(i).appenders);
-    client.close.wanted = PlanOf(i).kind == JobPlan::Kind::kAppended;
+    client.close.wanted = PlanOf(i).kind == JobPlan::Kind::kAppended && !asks.idle_close;
+    client.pause.wanted = asks.pause_at > 0;
+    client.resume.wanted = asks.resume_at > 0;
+    client.update.wanted = asks.update_at > 0;
+    if (client.pause.wanted) Retry(i, kPauseTimer, &client.pause.token, asks.pause_at);
+    if (client.resume.wanted) Retry(i, kResumeTimer, &client.resume.token, asks.resume_at);
+    if (client.update.wanted) Retry(i, kUpdateTimer, &client.update.token, asks.update_at);
     client.cancel.wanted = PlanOf(i).cancel_at > 0;
     Retry(i, kCreateTimer, &client.create.token, PlanOf(i).at);
     if (client.cancel.wanted) Retry(i, kCancelTimer, &client.cancel.token, PlanOf(i).cancel_at);
@@ -37,7 +56,8 @@ bool SimClients::Done() const {
   return std::all_of(clients_.begin(), clients_.end(), [](const Client& client) {
     if (client.over) return true;
     return client.create.done && client.close.done == client.close.wanted &&
-           client.cancel.done == client.cancel.wanted;
+           client.cancel.done == client.cancel.wanted && client.pause.done == client.pause.wanted &&
+           client.resume.done == client.resume.wanted && client.update.done == client.update.wanted;
   });
 }
 
@@ -70,6 +90,12 @@ void SimClients::OnTimer(uint32_t index, uint64_t which, uint64_t token) {
     Close(index);
   } else if (which == kCancelTimer && token == client.cancel.token) {
     Cancel(index);
+  } else if (which == kPauseTimer && token == client.pause.token) {
+    Change(index, Verb::kPause, which, nullptr);
+  } else if (which == kResumeTimer && token == client.resume.token) {
+    Change(index, Verb::kResume, which, client.pause.wanted ? &client.pause : nullptr);
+  } else if (which == kUpdateTimer && token == client.update.token) {
+    Change(index, Verb::kUpdate, which, nullptr);
   } else if (which >= kFirstStreamTimer) {
     const auto appender = static_cast<uint32_t>(which - kFirstStreamTimer);
     Stream& stream = client.streams[appender];
@@ -95,33 +121,106 @@ InputsRef SimClients::Inputs(uint64_t key, uint64_t appender, uint64_t offset,
   return *InputBatch::Parse(Buffer(builder.Finish()));
 }
 
-void SimClients::Create(uint32_t index) {
-  Client& client = clients_[index];
-  if (client.create.done || client.over) return;
+bool SimClients::SetDependencies(uint32_t index, uint32_t leader, CreateJob* event) {
+  const Asks& asks = PlanOf(index).asks;
+  if (asks.after.empty()) return true;
+  auto extras = std::make_shared<JobExtras>(*event->options.extras);
+  for (const Asks::After& after : asks.after) {
+    JobDependency dependency;
+    dependency.condition = after.condition;
+    dependency.results = after.results;
+    dependency.name = "r" + std::to_string(after.plan);
+    Client& other = clients_[after.plan];
+    if (after.plan >= leader) {
+      dependency.job = JobId(CreateJobs::kPlaceBit | (after.plan - leader + 1));
+    } else if (!other.job) {
+      clients_[index].over = clients_[index].over || other.over;
+      return false;
+    } else {
+      dependency.job = other.job;
+      const JobRow* row = store_->Find(other.job);
+      if (row != nullptr && IsTerminal(row->state))
+        event->ended.push_back({other.job, row->state, row->ending.cause});
+    }
+    extras->after.push_back(dependency);
+  }
+  event->options.extras = std::move(extras);
+  return true;
+}
+
+std::optional<CreateJob> SimClients::MakeCreate(uint32_t index, uint32_t leader) {
+  const Client& client = clients_[index];
   const JobPlan& plan = PlanOf(index);
   CreateJob event;
-  event.call = client.create.call = NewCall(index, Verb::kCreate);
-  event.request_id = client.request;
-  event.content_hash = client.key;
-  event.options.handler = "work";
-  event.options.max_attempts = plan.max_attempts;
-  event.options.at_most_once = plan.at_most_once;
-  event.options.exclusive = plan.exclusive;
-  event.options.ephemeral = plan.ephemeral;
-  event.options.max_in_flight = plan.max_in_flight;
-  event.options.accepts_inputs = plan.nodes > 0;
-  event.options.max_tasks = plan.max_tasks;
+  SetOptions(plan, &event.options);
+  if (!SetDependencies(index, leader, &event)) return std::nullopt;
   event.record = Buffer(std::string(reinterpret_cast<const char*>(&client.key), sizeof client.key));
   event.open = plan.kind == JobPlan::Kind::kAppended;
+  event.hold = plan.asks.hold;
   if (plan.kind == JobPlan::Kind::kArray) event.array_count = plan.count;
   if (plan.kind == JobPlan::Kind::kInline) {
     event.inputs = Inputs(client.key, kInlineAppender, 0, plan.count);
     event.input_count = plan.count;
     event.input_bytes = event.inputs->payload_bytes();
     event.keys = event.inputs->Keys();
+    for (uint32_t i = 0; plan.asks.keys > 0 && i < plan.count; ++i)
+      event.task_keys.push_back(TaskKeyOf(plan.asks, i));
   }
-  Post(std::move(event));
+  return event;
+}
+
+void SimClients::Create(uint32_t index) {
+  Client& client = clients_[index];
+  const Asks& asks = PlanOf(index).asks;
+  if (client.create.done || client.over || asks.grouped) return;
   Retry(index, kCreateTimer, &client.create.token, kPatience);
+  if (asks.group == 0) {
+    std::optional<CreateJob> event = MakeCreate(index, index);
+    if (!event.has_value()) return;
+    event->call = client.create.call = NewCall(index, Verb::kCreate);
+    event->request_id = client.request;
+    event->content_hash = client.key;
+    return Post(std::move(*event));
+  }
+  CreateJobs event;
+  for (uint32_t i = index; i <= index + asks.group; ++i) {
+    std::optional<CreateJob> one = MakeCreate(i, index);
+    if (!one.has_value()) return;
+    event.jobs.push_back(std::move(*one));
+  }
+  event.call = client.create.call = NewCall(index, Verb::kCreate);
+  event.request_id = client.request;
+  event.content_hash = client.key;
+  Post(std::move(event));
+}
+
+SimClients::Ask& SimClients::AskOf(Client& client, Verb verb) {
+  switch (verb) {
+    case Verb::kClose: return client.close;
+    case Verb::kCancel: return client.cancel;
+    case Verb::kPause: return client.pause;
+    case Verb::kResume: return client.resume;
+    case Verb::kUpdate: return client.update;
+    default: return client.create;
+  }
+}
+
+void SimClients::Change(uint32_t index, Verb verb, uint64_t which, const Ask* behind) {
+  Client& client = clients_[index];
+  Ask& ask = AskOf(client, verb);
+  if (ask.done || client.over) return;
+  const bool ready = client.job && (behind == nullptr || behind->done);
+  Retry(index, which, &ask.token, ready ? kPatience : 300 * kMs);
+  if (!ready) return;
+  ask.call = NewCall(index, verb);
+  const Asks& asks = PlanOf(index).asks;
+  if (verb == Verb::kPause) {
+    Post(PauseJob{ask.call, client.job});
+  } else if (verb == Verb::kResume) {
+    Post(ResumeJob{ask.call, client.job});
+  } else {
+    Post(UpdateJob{ask.call, client.job, asks.new_priority, asks.new_max_in_flight});
+  }
 }
 
 void SimClients::Close(uint32_t index) {
@@ -239,10 +338,19 @@ void SimClients::OnReply(const Reply& reply) {
   Client& client = clients_[call.client];
   world_->Note("replies", reply.call.value, static_cast<uint64_t>(call.verb));
   if (const auto* job = std::get_if<JobReply>(&reply.body)) {
-    const JobState at_least = call.verb == Verb::kCreate  ? JobState::kUnspecified
-                              : call.verb == Verb::kClose ? JobState::kActive
-                                                          : JobState::kCancelling;
-    checker_->OnJobReply(client.request, call.verb == Verb::kCreate, at_least, *job);
+    const JobState at_least = call.verb == Verb::kClose    ? JobState::kActive
+                              : call.verb == Verb::kCancel ? JobState::kCancelling
+                                                           : JobState::kUnspecified;
+    const bool create = call.verb == Verb::kCreate;
+    // What is done to a job that it is attached to is checked with that job's own client.
+    if (create || PlanOf(call.client).asks.unique_key.empty())
+      checker_->OnJobReply(client.row_request, create, at_least, *job);
+    if ((call.verb == Verb::kPause || call.verb == Verb::kResume) &&
+        AskOf(client, call.verb).call == reply.call) {
+      checker_->OnPauseReply(call.verb == Verb::kPause, *job);
+    }
+  } else if (const auto* jobs = std::get_if<JobsReply>(&reply.body)) {
+    checker_->OnJobsReply(client.request, *jobs);
   } else {
     checker_->OnAppendReply(AppenderName(call.appender), std::get<AppendReply>(reply.body));
   }
@@ -256,29 +364,42 @@ void SimClients::OnArrived(uint64_t slot) {
   const Call& call = calls_[reply.call.value - 1];
   if (const auto* job = std::get_if<JobReply>(&reply.body)) {
     OnJobReply(call, reply.call, *job);
+  } else if (const auto* jobs = std::get_if<JobsReply>(&reply.body)) {
+    OnJobsReply(call, reply.call, *jobs);
   } else {
     OnAppendReply(call, reply.call, std::get<AppendReply>(reply.body));
   }
 }
 
+void SimClients::OnJobsReply(const Call& call, CallId id, const JobsReply& reply) {
+  Client& leader = clients_[call.client];
+  if (leader.create.done || leader.create.call != id || !reply.status.ok()) return;
+  for (uint32_t i = 0; i < reply.views.size(); ++i) OnCreated(call.client + i, reply.views[i].job);
+}
+
+void SimClients::OnCreated(uint32_t index, JobId job) {
+  Client& client = clients_[index];
+  client.create.done = true;
+  client.job = job;
+  for (uint32_t i = 0; i < client.streams.size(); ++i)
+    Retry(index, kFirstStreamTimer + i, &client.streams[i].token, 0);
+}
+
 void SimClients::OnJobReply(const Call& call, CallId id, const JobReply& reply) {
   Client& client = clients_[call.client];
-  Ask& ask = call.verb == Verb::kCreate  ? client.create
-             : call.verb == Verb::kClose ? client.close
-                                         : client.cancel;
+  Ask& ask = AskOf(client, call.verb);
   if (ask.done || ask.call != id) return;
   if (!reply.status.ok()) {
     if (absl::IsResourceExhausted(reply.status)) world_->Saw(Seen::kQueueFull);
+    // No worker could ever run it: nobody asks again.
+    if (call.verb == Verb::kCreate && absl::IsFailedPrecondition(reply.status)) client.over = true;
     // The service answers for ended jobs from the store.
     if (call.verb == Verb::kCreate || !Ended(client.job)) return;
     ask.done = true;
     return;
   }
+  if (call.verb == Verb::kCreate) return OnCreated(call.client, reply.view.job);
   ask.done = true;
-  if (call.verb != Verb::kCreate) return;
-  client.job = reply.view.job;
-  for (uint32_t i = 0; i < client.streams.size(); ++i)
-    Retry(call.client, kFirstStreamTimer + i, &client.streams[i].token, 0);
 }
 
 void SimClients::OnAppendReply(const Call& call, CallId id, const AppendReply& reply) {

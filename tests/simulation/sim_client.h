@@ -6,6 +6,7 @@
 #define REEVE_TESTS_SIMULATION_SIM_CLIENT_H_
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ class SimClients final : public ReplySink {
   bool Done() const;
 
  private:
-  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend, kRead };
+  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend, kRead, kPause, kResume, kUpdate };
   // One of the things a client waits for; at most one call of it is under way.
   struct Ask {
     bool wanted = false, done = false;
@@ -53,8 +54,9 @@ class SimClients final : public ReplySink {
     Reader reader;
     uint64_t key = 0;
     std::string request;
+    std::string row_request;  // As the row of its job has it.
     JobId job;
-    Ask create, close, cancel;
+    Ask create, close, cancel, pause, resume, update;
     std::vector<Stream> streams;
   };
   struct Call {
@@ -68,6 +70,15 @@ class SimClients final : public ReplySink {
   void Post(Event event);
   void Retry(uint32_t client, uint64_t which, uint64_t* token, int64_t after);
   void Create(uint32_t client);
+  // Returns: nullopt if a job that it depends on is not known yet.
+  std::optional<CreateJob> MakeCreate(uint32_t client, uint32_t leader);
+  // Returns: false if that is not known yet.
+  bool SetDependencies(uint32_t client, uint32_t leader, CreateJob* event);
+  Ask& AskOf(Client& client, Verb verb);
+  // Pauses, resumes or changes the job.
+  void Change(uint32_t client, Verb verb, uint64_t which, const Ask* behind);
+  void OnJobsReply(const Call& call, CallId id, const JobsReply& reply);
+  void OnCreated(uint32_t client, JobId job);
   // The job is gone with its master: all over again, as another job.
   void StartAnew(uint32_t client);
   void Read(uint32_t client);

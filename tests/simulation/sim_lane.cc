@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/simulation/asks.h"
+
 namespace reeve::sim {
 
 const JobPlan& SimLane::PlanOf(const SimSpan& span) const {
@@ -56,8 +58,12 @@ void SimLane::Start(SimSpan span) {
   const SpanKey key = span.key;
   Work& work = works_[key];
   work.todo.Add(span.run);
+  if (span.front) {
+    queue_.push_front(key);
+  } else {
+    queue_.push_back(key);
+  }
   work.span = std::move(span);
-  queue_.push_back(key);
   Fill();
 }
 
@@ -93,6 +99,7 @@ void SimLane::BeginTask(uint32_t index) {
     checker_->OnExclusiveBegin(work.span.job, slot.next, ValueOf(work.span, slot.next));
   checker_->OnBegin(work.span.job, work.span.birth, slot.next, ValueOf(work.span, slot.next),
                     PlanOf(work.span).at_most_once);
+  checker_->OnRunning({worker_, process_, index}, work.span.job, work.span.birth, slot.next);
   world_->Note("begins", worker_, work.span.job.value, slot.next, work.span.attempt);
   const int64_t typical = PlanOf(work.span).task_us;
   const int64_t takes = world_->lanes.Between(typical / 2, typical * 2);
@@ -149,8 +156,14 @@ SimLane::Done SimLane::OnTaskDone(uint64_t slot_and_serial) {
                           : Fails(work.span, slot.next) ? TaskState::kFailed
                                                         : TaskState::kSucceeded;
   EndExclusive(slot);
-  checker_->OnEnd(work.span.job, work.span.birth, slot.next, state);
-  slot.done.push_back({slot.next++, work.span.attempt, state});
+  checker_->OnEnd({worker_, process_, index}, work.span.job, work.span.birth, slot.next, state);
+  BatchRecord::Entry entry{slot.next, work.span.attempt, state, {}};
+  if (state == TaskState::kFailed) {
+    entry.failure = FailureOf(PlanOf(work.span), ValueOf(work.span, slot.next), work.span.attempt,
+                              checker_->begun(work.span.job, work.span.birth, slot.next));
+  }
+  slot.done.push_back(std::move(entry));
+  ++slot.next;
   if (slot.next < slot.end) {
     BeginTask(index);
     return Done::kNothing;
@@ -184,7 +197,7 @@ void SimLane::Report(Slot& slot, const Work& work) {
     if (entry.state == TaskState::kSucceeded && Counts(work.span.job))
       report.counted.push_back({position, CounterOf(entry.index), CountOf(entry.index)});
     if (entry.state != TaskState::kSucceeded)
-      report.failed.push_back({position, entry.state, Reason::kHandlerError});
+      report.failed.push_back({position, entry.state, entry.failure.reason});
     if (!report.runs.empty() && report.runs.back().end() == entry.index) {
       ++report.runs.back().count;
     } else {

@@ -23,6 +23,7 @@ struct SimSpan {
   TaskIndex inputs_first = 0;
   PositionsRef positions;
   bool solo = false;
+  bool front = false;  // Goes before what waits.
 };
 
 class SimLane {

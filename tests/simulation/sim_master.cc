@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/simulation/asks.h"
+
 namespace reeve::sim {
 namespace {
 
@@ -180,6 +182,12 @@ bool SimMaster::Carry(Effects effects) {
     world_->At(world_->now + world_->stores.Between(50, 3 * kMs), Kind::kLoaded, 0, life_,
                loads_.Put({load.job, load.first, nullptr}));
   }
+  for (const LoadResults& load : effects.results_wanted) {
+    ResultsLoaded loaded{load.job, BriefOf(load), Reason::kNone};
+    if (ResultsAreDamaged(world_->config, load.job)) loaded = {load.job, {}, Reason::kDataLoss};
+    world_->At(world_->now + world_->stores.Between(50, 3 * kMs), Kind::kResultsLoaded, 0, life_,
+               result_loads_.Put(std::move(loaded)));
+  }
   if (!idle && CrashHere(3)) return false;
   for (Reply& reply : effects.replies) {
     const After after = reply.after;
@@ -333,6 +341,13 @@ void SimMaster::OnLoaded(uint64_t life, uint64_t slot) {
   world_->Saw(Seen::kInputsLoaded);
   loaded.inputs = store_->Inputs(loaded.job, loaded.first);
   if (loaded.inputs == nullptr) return world_->Fail("inputs to be loaded are in the store");
+  internal_.push_back(std::move(loaded));
+  Wake();
+}
+
+void SimMaster::OnResultsLoaded(uint64_t life, uint64_t slot) {
+  ResultsLoaded loaded = result_loads_.Take(slot);
+  if (!alive() || life != life_) return;
   internal_.push_back(std::move(loaded));
   Wake();
 }

@@ -49,6 +49,7 @@ class SimMaster {
   void OnCommitDone(uint64_t life);
   void OnCommitTold(uint64_t life, uint64_t number);
   void OnLoaded(uint64_t life, uint64_t load);
+  void OnResultsLoaded(uint64_t life, uint64_t load);
   // Returns: false if nobody serves.
   bool Call(Event event);
 
@@ -96,6 +97,7 @@ class SimMaster {
   std::vector<Event> internal_, results_, api_, own_;
   CommitGate<Held> held_;
   Pool<InputsLoaded> loads_;
+  Pool<ResultsLoaded> result_loads_;
   bool turn_set_ = false;
   uint64_t timer_ = 0;
   int64_t told_at_ = 0;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/simulation/asks.h"
+
 namespace reeve::sim {
 
 const ChunkImage* JobRow::ChunkOf(TaskIndex index) const {
@@ -18,6 +20,32 @@ uint64_t JobRow::kept_result_bytes() const {
   return bytes;
 }
 
+void SimStore::LoadJob(const JobRow& row, Image* image) const {
+  JobImage job;
+  job.job = row.put;
+  job.state = row.state;
+  job.frontier = row.frontier;
+  job.chunks = row.chunks;
+  job.appenders = row.appenders;
+  job.results = row.results;
+  job.retries = row.retries;
+  job.last_seq = row.last_seq;
+  job.keys = row.keys;
+  job.duplicate_inputs = row.counts.duplicate_inputs;
+  job.counters = row.counts.counters;
+  job.dropped_inputs = row.counts.dropped_inputs;
+  job.paused = row.paused;
+  job.ending = row.ending;
+  if (row.put.options.extras != nullptr) {
+    for (const JobDependency& dependency : row.put.options.extras->after) {
+      const JobRow* other = Find(dependency.job);
+      if (other != nullptr && IsTerminal(other->state))
+        job.ended.push_back({dependency.job, other->state, other->ending.cause});
+    }
+  }
+  image->jobs.push_back(std::move(job));
+}
+
 Image SimStore::Load() {
   Image image;
   image.epoch = Epoch(++epoch_);
@@ -26,23 +54,15 @@ Image SimStore::Load() {
   for (const auto& [id, row] : jobs_) {
     image.requests.push_back(
         {row.put.request_id, row.put.content_hash, id, row.put.view.create_time});
-    if (IsTerminal(row.state)) continue;
-    JobImage job;
-    job.job = row.put;
-    job.state = row.state;
-    job.frontier = row.frontier;
-    job.chunks = row.chunks;
-    job.appenders = row.appenders;
-    job.results = row.results;
-    job.retries = row.retries;
-    job.last_seq = row.last_seq;
-    job.keys = row.keys;
-    job.duplicate_inputs = row.counts.duplicate_inputs;
-    job.counters = row.counts.counters;
-    job.dropped_inputs = row.counts.dropped_inputs;
-    image.jobs.push_back(std::move(job));
+    if (!IsTerminal(row.state)) LoadJob(row, &image);
   }
   for (const auto& [worker_id, number] : roster_) image.roster.push_back({worker_id, number});
+  image.drained.assign(drained_.begin(), drained_.end());
+  for (const auto& [name, settings] : queues_) image.queues.push_back(settings);
+  for (const auto& [name, put] : schedules_) {
+    image.schedules.push_back({put.owner, put.name, put.record, put.progress, put.request_id,
+                               put.content_hash, SettingsOf(world_->config, name)});
+  }
   return image;
 }
 
@@ -128,14 +148,49 @@ void SimStore::Apply(const PutJobState& put) {
   JobRow& row = jobs_[put.job];
   row.state = put.state;
   row.counts = put.counts;
+  row.paused = put.paused;
+  row.ending = put.ending;
   if (IsTerminal(put.state)) row.cancelled = put.cancelled;
+}
+
+void SimStore::Apply(const PutJobOptions& put) {
+  JobRow& row = jobs_[put.job];
+  row.put.options.priority = put.priority;
+  row.put.options.max_in_flight = put.max_in_flight;
+}
+
+// Both stores are told: the job is in one of them, and here all are in one map.
+void SimStore::Apply(const DropJob& drop) {
+  const auto row = jobs_.find(drop.job);
+  if (row == jobs_.end()) return;
+  requests_.erase(row->second.put.request_id);
+  jobs_.erase(row);
+}
+
+void SimStore::Apply(const PutDrained& put) {
+  if (put.drained) {
+    drained_.insert(put.worker_id);
+  } else {
+    drained_.erase(put.worker_id);
+  }
+}
+
+void SimStore::Apply(const PutSchedule& put) {
+  had_schedules_.insert(put.name);
+  PutSchedule& row = schedules_[put.name];
+  row.progress = put.progress;
+  if (put.record.size() == 0) return;
+  const ScheduleProgress progress = put.progress;
+  row = put;
+  row.progress = progress;
 }
 
 void SimStore::Apply(const PutInputs& put) {
   JobRow& row = jobs_[put.job];
-  row.chunks.push_back({put.run, put.birth, put.bytes, put.positions});
+  row.chunks.push_back({put.run, put.birth, put.bytes, put.positions, put.task_keys, put.source});
   row.keys.insert(row.keys.end(), put.keys.begin(), put.keys.end());
-  row.inputs.push_back(put.inputs);
+  // Shared: the bytes are those of the other job.
+  row.inputs.push_back(put.source ? Inputs(put.source, put.run.first) : put.inputs);
   row.tasks.resize(put.run.end());
   if (!put.appender.empty()) row.appenders[put.appender] = put.appender_offset;
 }

@@ -38,6 +38,8 @@ struct JobRow {
   TaskCounts counts;
   std::vector<TaskRow> tasks;
   std::vector<Run> cancelled;
+  bool paused = false;
+  Ending ending;
   // EPHEMERAL: what has been given back.
   std::set<TaskIndex> dropped_inputs;  // First indexes of chunks.
   uint64_t dropped_results = 0;        // Through this seq.
@@ -92,6 +94,11 @@ class SimStore {
   const JobRow* Find(JobId job) const;
   const std::map<JobId, JobRow>& jobs() const { return jobs_; }
   JobId JobOf(const std::string& request) const;
+  const std::map<std::string, QueueSettings>& queues() const { return queues_; }
+  // By name: all have the same owner.
+  const std::map<std::string, PutSchedule>& schedules() const { return schedules_; }
+  bool HadSchedule(const std::string& name) const { return had_schedules_.contains(name); }
+  const std::set<std::string>& drained() const { return drained_; }
   bool InRoster(const std::string& worker_id) const { return roster_.contains(worker_id); }
   uint64_t committed() const { return committed_; }
   uint64_t life() const { return epoch_; }
@@ -113,19 +120,23 @@ class SimStore {
   void Apply(const ReserveJobIds& put) { job_ids_below_ = put.below.value; }
   void Apply(const DropInputs& put) { jobs_[put.job].dropped_inputs.insert(put.first); }
   void Apply(const DropResults& put) { jobs_[put.job].dropped_results = put.through; }
-  void Apply(const PutJobOptions&) {}
-  void Apply(const DropJob&) {}
-  void Apply(const PutDrained&) {}
-  void Apply(const PutQueue&) {}
-  void Apply(const DropQueue&) {}
-  void Apply(const PutSchedule&) {}
-  void Apply(const DropSchedule&) {}
+  void Apply(const PutJobOptions& put);
+  void Apply(const DropJob& drop);
+  void Apply(const PutDrained& put);
+  void Apply(const PutQueue& put) { queues_[put.settings.name] = put.settings; }
+  void Apply(const DropQueue& drop) { queues_.erase(drop.name); }
+  void Apply(const PutSchedule& put);
+  void Apply(const DropSchedule& drop) { schedules_.erase(drop.name); }
+  void LoadJob(const JobRow& row, Image* image) const;
 
   World* world_;
   StoreWatcher* watcher_;
   std::map<JobId, JobRow> jobs_;
   std::map<std::string, JobId> requests_;
   std::map<std::string, WorkerNumber> roster_;
+  std::map<std::string, QueueSettings> queues_;
+  std::map<std::string, PutSchedule> schedules_;
+  std::set<std::string> drained_, had_schedules_;
   uint64_t epoch_ = 0, job_ids_below_ = 1;
   std::deque<WriteBatch> pending_;
   size_t under_way_ = 0;  // The first so many of `pending_` are being committed.

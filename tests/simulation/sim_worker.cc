@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/simulation/asks.h"
+
 namespace reeve::sim {
 namespace {
 
@@ -36,7 +38,7 @@ void SimWorker::Start() {
   network_->Break(number_, Channel::kDispatch, false);
   network_->Break(number_, Channel::kCollector, false);
   ++process_;
-  session_ = SessionId(Mix(number_ + 1, process_) | 1);
+  session_ = SessionOf(number_, process_);
   agent_ = std::make_unique<Agent>(world_->config.agent, Clock());
   lane_ = std::make_unique<SimLane>(world_, checker_, number_, process_);
   collector_known_ = false;
@@ -66,6 +68,7 @@ void SimWorker::DieOfPoison() {
 void SimWorker::End(Death death, bool silently, bool parent_too) {
   world_->Note("worker dies", number_, process_, parent_too);
   lane_->EndExclusive();
+  checker_->OnProcessEnd(number_, process_);
   checker_->OnDeath(death);
   if (death.named) death.running = {*death.culprit};
   if (parent_too) {
@@ -201,8 +204,8 @@ void SimWorker::OnWelcome(const Frame& frame, const SendWelcome& welcome) {
 void SimWorker::OnAssign(const Assignment& assignment) {
   for (const AssignedSpan& span : assignment.spans) {
     SimSpan payload{
-        {},          span.job,          span.birth,     span.run, span.attempt, KeyOf(span.record),
-        span.inputs, span.inputs_first, span.positions, span.solo};
+        {},          span.job,          span.birth,     span.run,  span.attempt, KeyOf(span.record),
+        span.inputs, span.inputs_first, span.positions, span.solo, span.front};
     agent::Assigned event{span.job,     span.lease,    span.run,       span.birth,
                           span.attempt, Lane::kThread, next_payload_++};
     event.exclusive = PlanOf(world_->config, payload.job_key).exclusive;
@@ -234,6 +237,8 @@ void SimWorker::SendHello(const AgentEffects::Hello& sent) {
   }
   hello.handlers = {{"work", Lane::kThread}};
   hello.lanes = Rooms();
+  hello.resources = ResourcesOf(world_->config, number_);
+  hello.labels = LabelsOf(number_);
   hello.seen_seq = sent.seen_seq;
   hello.held = ToWire(sent.held);
   Send(Channel::kDispatch, std::move(hello));
@@ -265,7 +270,7 @@ void SimWorker::SendResults(std::vector<AgentEffects::Batch> batches) {
       out.job = batch.job;
       out.runs = ToWire(batch.runs);
       for (const agent::Failed& failed : batch.failed)
-        out.failed.push_back({failed.position, failed.state, failed.reason});
+        out.failed.push_back(checker_->FailureIn(batch.body, failed));
       out.run_time = batch.run_time;
       const size_t body_bytes = batch.body.size() - batch.new_inputs_bytes;
       out.body = batch.body.Slice(0, body_bytes);
@@ -324,6 +329,7 @@ void SimWorker::Carry(AgentEffects effects) {
   checker_->OnDeath({session_, {}, std::nullopt, false});
   const int64_t back = back_after_ > 0 ? back_after_ : kSecond;
   lane_->EndExclusive();
+  checker_->OnProcessEnd(number_, process_);
   // What it sent last is still delivered: its sockets linger.
   agent_.reset();
   lane_.reset();

@@ -45,7 +45,7 @@ class SimWorker {
   bool wants_collector() const { return collector_known_; }
   // Nothing held, nothing owed: as its last heartbeat said.
   bool idle() const { return agent_ == nullptr || (agent_->welcomed() && last_held_ == 0); }
-  std::string id() const { return "worker-" + std::to_string(number_); }
+  std::string id() const { return WorkerId(number_); }
 
  private:
   void Wake();

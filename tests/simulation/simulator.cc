@@ -4,6 +4,7 @@
 #include "tests/simulation/network.h"
 #include "tests/simulation/sim_client.h"
 #include "tests/simulation/sim_master.h"
+#include "tests/simulation/sim_operator.h"
 #include "tests/simulation/sim_store.h"
 #include "tests/simulation/sim_worker.h"
 
@@ -13,6 +14,16 @@ namespace {
 // More than any seed needs: a run that gets there is caught in a loop.
 constexpr uint64_t kMaxEvents = 400'000;
 
+// A reply to whoever called.
+struct Router final : ReplySink {
+  SimClients* clients = nullptr;
+  SimOperator* queues = nullptr;
+  void OnReply(const Reply& reply) override {
+    if (SimOperator::Owns(reply.call)) return queues->OnReply(reply);
+    clients->OnReply(reply);
+  }
+};
+
 class Simulator {
  public:
   Simulator(const SimConfig& config, bool trace)
@@ -21,9 +32,13 @@ class Simulator {
         checker_(&world_),
         store_(&world_, &checker_),
         clients_(&world_, &store_, &checker_),
-        master_(&world_, &network_, &store_, &checker_, &clients_) {
+        operator_(&world_, &store_),
+        master_(&world_, &network_, &store_, &checker_, &replies_) {
     checker_.Use(&store_);
     clients_.Use(&master_);
+    operator_.Use(&master_);
+    replies_.clients = &clients_;
+    replies_.queues = &operator_;
     for (uint32_t i = 0; i < config.workers; ++i)
       workers_.emplace_back(&world_, &network_, &checker_, i);
   }
@@ -42,6 +57,8 @@ class Simulator {
   Checker checker_;
   SimStore store_;
   SimClients clients_;
+  SimOperator operator_;
+  Router replies_;
   SimMaster master_;
   std::vector<SimWorker> workers_;
 };
@@ -122,13 +139,18 @@ void Simulator::Do(const World::Next& next) {
     case Kind::kApi: return clients_.OnCall(next.a);
     case Kind::kReply: return clients_.OnArrived(next.a);
     case Kind::kClientTimer: return clients_.OnTimer(next.who, next.a, next.b);
+    case Kind::kOperatorTimer: return operator_.OnTimer(next.who, next.b);
+    case Kind::kOperatorCall: return operator_.OnCall(next.a);
+    case Kind::kOperatorReply: return operator_.OnArrived(next.a);
+    case Kind::kResultsLoaded: return master_.OnResultsLoaded(next.a, next.b);
     case Kind::kFault: return Inject(world_.config.faults[next.a]);
     case Kind::kHeal: return Heal();
   }
 }
 
 bool Simulator::Finished() {
-  if (!world_.healed || !clients_.Done() || !checker_.AllEnded() || master_.unfinished() > 0)
+  if (!world_.healed || !clients_.Done() || !operator_.Done() || !checker_.AllEnded() ||
+      master_.unfinished() > 0)
     return false;
   for (const SimWorker& worker : workers_) {
     if (!worker.idle()) return false;

@@ -4,6 +4,12 @@
 
 namespace reeve::sim {
 
+std::string WorkerId(uint32_t worker) { return "worker-" + std::to_string(worker); }
+
+uint32_t WorkerNumberOf(const std::string& worker_id) {
+  return static_cast<uint32_t>(std::stoul(worker_id.substr(worker_id.rfind('-') + 1)));
+}
+
 uint64_t WordOf(std::string_view bytes, size_t index) {
   uint64_t word = 0;
   if ((index + 1) * sizeof word <= bytes.size())

@@ -11,6 +11,14 @@
 
 namespace reeve::sim {
 
+// Of a process of a worker.
+inline SessionId SessionOf(uint32_t worker, uint64_t process) {
+  return SessionId(Mix(worker + 1, process) | 1);
+}
+// `worker-3`, and back.
+std::string WorkerId(uint32_t worker);
+uint32_t WorkerNumberOf(const std::string& worker_id);
+
 // Word `index` of `bytes`, 0 beyond their end.
 uint64_t WordOf(std::string_view bytes, size_t index);
 

@@ -27,19 +27,23 @@ enum class Kind : uint8_t {
   kWorkerTurn,   // who, a: process.
   kWorkerTimer,  // who, a: process, b: token.
   kWorkerStart,
-  kReadTimer,    // who: client, a: token.
-  kTaskDone,     // who, a: process, b: slot << 32 | serial.
-  kFence,        // who, a: process: the deadline of its exclusive tasks may have passed.
-  kConnect,      // who, a: channel, b: process.
-  kToMaster,     // who, a: frame, b: route.
-  kToWorker,     // who, a: frame, b: route.
-  kCommitDone,   // a: life.
-  kCommitTold,   // a: life, b: number.
-  kLoaded,       // a: life, b: load.
-  kApi,          // a: event: a call arrives.
-  kReply,        // a: reply.
-  kClientTimer,  // who: client, a: which, b: token.
-  kFault,        // a: index.
+  kReadTimer,      // who: client, a: token.
+  kTaskDone,       // who, a: process, b: slot << 32 | serial.
+  kFence,          // who, a: process: the deadline of its exclusive tasks may have passed.
+  kConnect,        // who, a: channel, b: process.
+  kToMaster,       // who, a: frame, b: route.
+  kToWorker,       // who, a: frame, b: route.
+  kCommitDone,     // a: life.
+  kCommitTold,     // a: life, b: number.
+  kLoaded,         // a: life, b: load.
+  kApi,            // a: event: a call arrives.
+  kReply,          // a: reply.
+  kClientTimer,    // who: client, a: which, b: token.
+  kOperatorTimer,  // who: order, b: token.
+  kOperatorCall,   // a: event.
+  kOperatorReply,  // a: reply.
+  kResultsLoaded,  // a: life, b: load.
+  kFault,          // a: index.
   kHeal,
 };
 
@@ -88,6 +92,31 @@ enum class Seen : uint8_t {
   kInputsAdded,
   kKeyKnown,
   kMaxTasks,
+  kAtLimit,
+  kAtRate,
+  kResourcesUsed,
+  kDependencyMet,
+  kUnmet,
+  kSkipped,
+  kExpired,
+  kStopped,
+  kHalted,
+  kPaused,
+  kReplaced,
+  kAttached,
+  kNotRetried,
+  kAgain,
+  kResultsUnreadable,
+  kQueueChanged,
+  kFired,
+  kFiredBehind,
+  kFiredInstead,
+  kFireSkipped,
+  kFiredLate,
+  kAged,
+  kShared,
+  kDetailsTold,
+  kResultsTold,
   kCount,
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
@@ -133,7 +162,32 @@ inline constexpr std::array<const char*, kSeenCount> kSeenNames = {"stale result
                                                                    "exclusive task stopped",
                                                                    "inputs added by tasks",
                                                                    "known key dropped",
-                                                                   "input beyond max_tasks"};
+                                                                   "input beyond max_tasks",
+                                                                   "limit reached",
+                                                                   "rate reached",
+                                                                   "resources used",
+                                                                   "dependency met",
+                                                                   "dependency unmet",
+                                                                   "job skipped",
+                                                                   "job expired",
+                                                                   "stopped by a rule",
+                                                                   "halted by a rule",
+                                                                   "job paused",
+                                                                   "job replaced",
+                                                                   "attached to a job",
+                                                                   "failure not retried",
+                                                                   "again, not counted",
+                                                                   "results unreadable",
+                                                                   "queue changed",
+                                                                   "schedule fired",
+                                                                   "fired behind a job",
+                                                                   "fired instead of a job",
+                                                                   "fire time skipped",
+                                                                   "fired late",
+                                                                   "job grew older",
+                                                                   "queues shared",
+                                                                   "details told",
+                                                                   "results told"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.
