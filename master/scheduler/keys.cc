@@ -85,6 +85,22 @@ void Scheduler::Impl::PassKeyGate(const Now& now, Job& job, Run run) {
   UpdateGroup(now, job, key, group);
 }
 
+bool Scheduler::Impl::KeyIsOpen(const Now& now, Job& job, TaskIndex index) {
+  if (job.keys == nullptr) return true;
+  const JobExtras& extras = *job.extras();
+  if (extras.key_max_in_flight == 0 && !extras.key_rate.limited()) return true;
+  if (reattach_deadline != absl::InfiniteDuration() && !REEVE_BUG(kLimitsNotAwaited)) return false;
+  const uint64_t key = KeyOf(job, index);
+  const auto group = job.keys->groups.find(key);
+  if (group == job.keys->groups.end()) return job.keys->not_before <= now.monotonic;
+  if (extras.key_max_in_flight > 0 && group->second.in_flight >= extras.key_max_in_flight)
+    return false;
+  if (!extras.key_rate.limited() || group->second.gate.Open(extras.key_rate, now.monotonic) > 0)
+    return true;
+  next_gate = std::min(next_gate, group->second.gate.NextAt());
+  return false;
+}
+
 void Scheduler::Impl::WakeKeys(const Now& now) {
   while (!key_wakes.empty() && std::get<0>(*key_wakes.begin()) <= now.monotonic) {
     const auto [when, id, key] = *key_wakes.begin();

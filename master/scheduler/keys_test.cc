@@ -110,6 +110,24 @@ TEST(KeysTest, AfterARestartKeysAreKnownAndWaitForWorkersToSpeak) {
   EXPECT_FALSE(h.loads.empty());
 }
 
+// No other task of it was ready, so no key was, and that was taken for its limit.
+TEST(KeysTest, TheLastTaskOfAKeyedJobMayRunAloneWithinItsLimit) {
+  JobImage stored = StoredArray(1, 1);
+  JobExtras extras;
+  extras.keyed = true;
+  extras.key_max_in_flight = 1;
+  stored.job.options.extras = std::make_shared<const JobExtras>(extras);
+  stored.job.options.max_in_flight = 1;
+  const absl::Time due = absl::FromUnixSeconds(1'000'000);
+  stored.retries.push_back({{0, 1}, Reason::kNone, 0, 3, 0, due, {}, 7});
+  Harness h(Restarted(std::move(stored)));
+  h.Join(1, 2);
+  h.Live(absl::Seconds(1));
+  const std::vector<AssignedSpan> spans = h.TakeAssigned(1);
+  ASSERT_EQ(spans.size(), 1u);
+  EXPECT_TRUE(spans[0].solo);
+}
+
 // What one life let pass, and what the next did, were more than the rate together.
 TEST(KeysTest, ARateGoesOnOverARestart) {
   JobImage stored = StoredArray(10, 0);

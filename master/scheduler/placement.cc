@@ -313,6 +313,7 @@ void Scheduler::Impl::PlaceSolo(const Now& now) {
         break;
       }
       const Run run = *job.solo.FirstRun(0, 1);
+      if (!KeyIsOpen(now, job, run.first)) break;
       const Chunk& chunk = ChunkOf(job, run.first);
       if (chunk.has_inputs && chunk.inputs == nullptr) {
         LoadAhead(job, run.first);
@@ -440,7 +441,7 @@ uint64_t Scheduler::Impl::TurnOf(const Job& job, size_t parties) {
 
 uint64_t Scheduler::Impl::RoomOf(const Now& now, Job& job, uint64_t most) {
   if (job.options.max_in_flight > 0 && !REEVE_BUG(kJobLimitIgnored)) {
-    if (AtLimit(job)) return 0;
+    if (AtOwnLimit(job)) return 0;
     most = std::min<uint64_t>(most, job.options.max_in_flight - job.in_flight);
   }
   const Queue& queue = job.queue();
@@ -519,7 +520,7 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.inputs = chunk.inputs;
   lease.inputs_first = chunk.run.first;
   lease.positions = chunk.positions;
-  if (!solo) PassKeyGate(now, job, run);
+  PassKeyGate(now, job, run);
   TakeFrom(solo ? job.solo : job.ready, job, run);
   CountHeld(lease, job, &worker, run, true);
   CountTurn(now, job, run.count);

@@ -97,13 +97,17 @@ bool Scheduler::Impl::IsHeldBack(const Job& job) const {
 
 // After a restart tasks may be at workers that have not come back: what counts them waits for
 // these.
-bool Scheduler::Impl::AtLimit(const Job& job) const {
+bool Scheduler::Impl::AtOwnLimit(const Job& job) const {
   const bool unknown =
       reattach_deadline != absl::InfiniteDuration() && !REEVE_BUG(kLimitsNotAwaited);
-  if (job.options.max_in_flight > 0 && (job.in_flight >= job.options.max_in_flight || unknown) &&
-      !REEVE_BUG(kJobLimitIgnored)) {
-    return true;
-  }
+  return job.options.max_in_flight > 0 && (job.in_flight >= job.options.max_in_flight || unknown) &&
+         !REEVE_BUG(kJobLimitIgnored);
+}
+
+bool Scheduler::Impl::AtLimit(const Job& job) const {
+  if (AtOwnLimit(job)) return true;
+  const bool unknown =
+      reattach_deadline != absl::InfiniteDuration() && !REEVE_BUG(kLimitsNotAwaited);
   return job.keys != nullptr && (job.keys->eligible.empty() || unknown);
 }
 

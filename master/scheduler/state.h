@@ -375,6 +375,7 @@ struct Scheduler::Impl {
   // Nothing of the job is given out before that changes.
   bool IsHeldBack(const Job& job) const;
   bool AtLimit(const Job& job) const;
+  bool AtOwnLimit(const Job& job) const;  // Of tasks in flight, whatever their keys.
   // Tasks of the queue that may be placed now.
   uint64_t RoomIn(Queue& queue, const Now& now);
   void ListAt(Job& job, int32_t level);
@@ -388,6 +389,8 @@ struct Scheduler::Impl {
   void UpdateGroup(const Now& now, Job& job, uint64_t key, KeyGroup& group);
   void PassKeyGate(const Now& now, Job& job, Run run);
   void WakeKeys(const Now& now);
+  // Whether its key lets this task go now: for one that is not placed by key.
+  bool KeyIsOpen(const Now& now, Job& job, TaskIndex index);
   uint64_t KeyOf(const Job& job, TaskIndex index) const;
 
   // ---- classes.cc ----
