@@ -327,13 +327,14 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
   if (random.Chance(400)) Burst(random, &config).Add();
   // Drawn apart: the other histories stay what they were.
   Random apart(Mix(seed, 2));
-  if (!config.strict && apart.Chance(60)) Burst(apart, &config).CutOffWhileExclusiveTasksRun();
+  const bool cut_off = !config.strict && apart.Chance(60);
+  if (cut_off) Burst(apart, &config).CutOffWhileExclusiveTasksRun();
   for (JobPlan& plan : config.jobs) {
     if (plan.kind == JobPlan::Kind::kArray) plan.nodes = plan.max_tasks = 0;
     // Their inputs are longer, and must fit any bound.
     if (plan.nodes > 0) plan.count = std::min(plan.count, 10u);
   }
-  AddAsks(&config);
+  if (!cut_off) AddAsks(&config);
   config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
   std::stable_sort(config.faults.begin(), config.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.at < b.at; });

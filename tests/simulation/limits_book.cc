@@ -100,7 +100,8 @@ std::vector<const LimitsBook::Task*> LimitsBook::Live(bool sent, const Belongs& 
     }
   }
   for (const auto& [place, task] : running_) {
-    if (belongs(task) && !counted.contains({task.job, task.index}) && IsLive(task))
+    // One that was given up and came back to the same worker runs there twice.
+    if (belongs(task) && IsLive(task) && counted.insert({task.job, task.index}).second)
       live.push_back(&task);
   }
   return live;

@@ -36,6 +36,7 @@ class ScheduleBook {
     JobId job;
   };
   std::map<std::string, Fired> fired_;
+  std::map<std::string, absl::Time> created_;
 };
 
 }  // namespace reeve::sim

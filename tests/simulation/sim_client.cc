@@ -433,7 +433,7 @@ void SimClients::OnAppendReply(const Call& call, CallId id, const AppendReply& r
   }
   const bool all = std::all_of(client.streams.begin(), client.streams.end(),
                                [](const Stream& s) { return s.done; });
-  if (all) Close(call.client);
+  if (all && client.close.wanted) Close(call.client);
 }
 
 }  // namespace reeve::sim

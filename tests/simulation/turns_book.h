@@ -13,7 +13,13 @@ namespace reeve::sim {
 class TurnsBook {
  public:
   TurnsBook(World* world, const SimStore* const* store, const AsksView* view)
-      : world_(world), store_(store), view_(view) {}
+      : world_(world), store_(store), view_(view) {
+    slow_store_ = world->config.commit_max > 20 * kMs;
+    for (const Fault& fault : world->config.faults) {
+      if (fault.kind == FaultKind::kMasterStall) stalls_ += fault.duration;
+      slow_store_ = slow_store_ || fault.kind == FaultKind::kSlowStore;
+    }
+  }
 
   void OnLife();
   // Given out for the first time.
@@ -21,9 +27,10 @@ class TurnsBook {
 
  private:
   struct Party {
-    int64_t last = 0;    // When it got something.
-    uint64_t had = 0;    // Since both had work.
-    uint32_t given = 0;  // Up to this index all went out, or may have.
+    int64_t last = 0;          // When it got something.
+    uint64_t had = 0;          // Since both had work.
+    uint64_t passed_over = 0;  // How often others got something since its patience ended.
+    uint32_t given = 0;        // Up to this index all went out, or may have.
   };
   const JobPlan& PlanOf(const AskedJob& job) const;
   // It has tasks that nobody has got yet, and nothing holds it back.
@@ -36,6 +43,8 @@ class TurnsBook {
   const SimStore* const* store_;
   const AsksView* view_;
   std::map<JobId, Party> parties_;
+  bool slow_store_ = false;  // One waits for a commit, and the other does not.
+  int64_t stalls_ = 0;       // In which the master does nothing at all.
 };
 
 }  // namespace reeve::sim
