@@ -99,10 +99,12 @@ void BoundsBook::OnHello(const Hello& hello) {
 }
 
 void BoundsBook::OnWorkers(const std::vector<WorkerView>& workers) {
-  // What has its time goes before what waits at a worker, up to one task a slot.
-  const uint32_t timed = world_->config.HasRates() ? world_->config.slots : 0;
+  // What has its time, and each party to the turns, gets in among what waits at a worker, up to one
+  // task a slot.
+  const uint64_t others = world_->config.Parties() - 1 + (world_->config.HasRates() ? 1 : 0);
   const uint64_t cap =
-      std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots) + timed;
+      std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots) +
+      others * world_->config.slots;
   for (const WorkerView& worker : workers) {
     uint64_t& brought = brought_[worker.worker_id];
     Require(worker.held <= std::max(cap, brought), "a worker holds no more than its credit",

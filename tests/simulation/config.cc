@@ -1,6 +1,7 @@
 #include "tests/simulation/config.h"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 
 #include "tests/simulation/asks.h"
@@ -351,6 +352,19 @@ bool SimConfig::HasRates() const {
                      [](const QueuePlan& queue) { return queue.settings.rate.limited(); }) ||
          std::any_of(jobs.begin(), jobs.end(),
                      [](const JobPlan& job) { return job.asks.key_rate.limited(); });
+}
+
+size_t SimConfig::Parties() const {
+  std::set<std::string> parties;
+  for (const JobPlan& job : jobs) {
+    const Asks& asks = job.asks;
+    std::string party = asks.queue + "/" + asks.owner;
+    for (const auto& [name, need] : asks.resources) party += "/" + name + std::to_string(need);
+    for (const LabelTerm& term : asks.selector)
+      party += "/" + term.value + std::to_string(static_cast<int>(term.kind));
+    parties.insert(party);
+  }
+  return parties.size();
 }
 
 std::string Describe(const Fault& fault) {

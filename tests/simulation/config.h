@@ -159,6 +159,8 @@ struct SimConfig {
 
   bool WallJumps() const;
   bool HasRates() const;  // Of starts.
+  // Queues, owners and needs between which turns are taken.
+  size_t Parties() const;
 };
 
 SimConfig ExpandSeed(uint64_t seed, Mode mode);
