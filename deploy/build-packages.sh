@@ -73,7 +73,7 @@ daemon() {
 begin reeve-master
 program "$bin/master/reeve-master"
 daemon reeve-master reeve reeve
-finish "adduser, $(libraries)" "reeve" "job system: master" <<'TEXT'
+finish "adduser, tzdata, $(libraries)" "reeve" "job system: master" <<'TEXT'
 Takes jobs over gRPC, gives them to workers, keeps what comes back. One a cluster;
 durable in SQLite, restarted without loss.
 TEXT

@@ -11,6 +11,7 @@ build=(
   libabsl-dev libprotobuf-dev protobuf-compiler libgrpc++-dev protobuf-compiler-grpc
   libzmq3-dev libsqlite3-dev libssl-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
   libyaml-cpp-dev libsimdjson-dev libboost-dev libcurl4-openssl-dev libjq-dev libxml2-dev libpq-dev
+  tzdata
 )
 test=(
   clang libclang-rt-14-dev libgtest-dev libgmock-dev procps python3 python3-grpcio python3-protobuf

@@ -21,7 +21,7 @@ void Scheduler::Impl::CheckInvariants() const {
   std::map<SessionId, std::array<uint64_t, kLaneCount>> held;
   std::map<SessionId, std::array<uint64_t, kLaneCount>> front;
   std::map<SessionId, uint64_t> held_bytes;
-  std::map<SessionId, std::map<std::pair<uint32_t, const WorkClass*>, uint64_t>> held_of;
+  std::map<SessionId, std::map<const WorkClass*, uint64_t>> held_of;
   std::map<SessionId, Resources> used;
   for (const auto& [seq, lease] : leases) {
     Require(!lease->runs.empty(), "a lease holds something", lease->job);
@@ -32,8 +32,7 @@ void Scheduler::Impl::CheckInvariants() const {
             lease->job);
     held[lease->session][static_cast<int>(lease->lane)] += lease->runs.size();
     held_bytes[lease->session] += lease->runs.size() * lease->task_bytes;
-    const Job& holder = *jobs.at(lease->job);
-    held_of[lease->session][{holder.flow->number, holder.work}] += lease->runs.size();
+    held_of[lease->session][jobs.at(lease->job)->work] += lease->runs.size();
     if (lease->front) front[lease->session][static_cast<int>(lease->lane)] += lease->runs.size();
     for (const auto& [name, need] : jobs.at(lease->job)->work->needs)
       used[lease->session][name] += static_cast<int64_t>(lease->runs.size()) * need;
@@ -49,11 +48,11 @@ void Scheduler::Impl::CheckInvariants() const {
     }
   }
   for (const auto& [session, worker] : workers) {
-    Require(worker->held_of.size() == held_of[session].size(), "flows at a worker", {});
+    Require(worker->held_of.size() == held_of[session].size(), "classes at a worker", {});
     for (const auto& [of, count] : held_of[session]) {
       const auto found = worker->held_of.find(of);
       Require(found != worker->held_of.end() && found->second == count,
-              "tasks of a flow at a worker add up", {});
+              "tasks of a class at a worker add up", {});
     }
     for (const auto& [name, amount] : worker->used)
       Require(amount == used[session][name], "used resources are those of the leases", {});

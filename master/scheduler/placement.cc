@@ -128,17 +128,16 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
     credit = static_cast<uint32_t>(window - held);
     if (job.work->needs.empty() && held >= slots && credit < window / kRefillPart) credit = 0;
   }
-  // Others keep the lane full: it gets in among them by its turn.
-  if (credit == 0 && !timed && crowding)
-    credit = slots - static_cast<uint32_t>(std::min<uint64_t>(slots, HeldOf(worker, job)));
+  // Other classes keep the lane full: this one gets in among them.
+  if (credit == 0 && !timed && job.level >= crowd_level)
+    credit = slots - static_cast<uint32_t>(std::min<uint64_t>(slots, HeldOf(worker, *job.work)));
   if (!job.work->needs.empty())
     credit = static_cast<uint32_t>(std::min<uint64_t>(credit, RoomInResources(*job.work, worker)));
   return credit;
 }
 
-// Tasks that the worker has of the job's flow and class.
-uint64_t Scheduler::Impl::HeldOf(const WorkerRecord& worker, const Job& job) const {
-  const auto held = worker.held_of.find({job.flow->number, job.work});
+uint64_t Scheduler::Impl::HeldOf(const WorkerRecord& worker, const WorkClass& work) const {
+  const auto held = worker.held_of.find(&work);
   return held == worker.held_of.end() ? 0 : held->second;
 }
 
@@ -330,12 +329,20 @@ void Scheduler::Impl::Place(const Now& now) {
   next_gate = absl::InfiniteDuration();
   if (!solo_jobs.empty() || emptying) PlaceSolo(now);
   placing = true;
+  // Classes share workers and lanes: the one with the highest level goes first.
+  std::vector<std::pair<int, WorkClass*>> order;  // (-level, class)
   for (auto& [name, work] : classes) {
-    if (!work->workers.empty() && work->listed > 0) PlaceTimed(now, *work);
+    if (work->workers.empty() || work->listed == 0) continue;
+    PlaceTimed(now, *work);
+    int level = kHighestLevel;
+    while (level > 0 && work->levels[level].empty()) --level;
+    order.emplace_back(-level, work.get());
   }
-  crowding = true;
-  for (int level = kHighestLevel; level >= 0; --level) PlaceLevel(now, level);
-  crowding = false;
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  crowd_level = order.empty() ? kNobodyCrowds : 0;
+  for (const auto& [level, work] : order) PlaceClass(now, *work);
+  crowd_level = kNobodyCrowds;
   placing = false;
   if (std::exchange(emptied, false)) {
     for (auto& [name, work] : classes) {
@@ -347,16 +354,15 @@ void Scheduler::Impl::Place(const Now& now) {
   if (now.monotonic >= next_rebalance) Rebalance(now);
 }
 
-// Without: every worker is full for this job, and one behind it would only find the same.
-bool Scheduler::Impl::HasRoomFor(const Job& job) const {
-  const WorkClass& work = *job.work;
+// Without: every worker is full for this class, and a job behind would only find the same.
+bool Scheduler::Impl::HasRoomFor(const WorkClass& work, int level) const {
   for (const SessionId session : work.workers) {
     const WorkerRecord& worker = *workers.at(session);
     if (!Takes(worker) || RoomInResources(work, worker) == 0) continue;
     const Lane lane = LaneOf(worker, work.handler);
     const uint32_t slots = Slots(worker, lane);
     if (worker.held[static_cast<int>(lane)] < slots) return true;
-    if (crowding && HeldOf(worker, job) < slots) return true;
+    if (level >= crowd_level && HeldOf(worker, work) < slots) return true;
   }
   return false;
 }
@@ -371,72 +377,74 @@ void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
   }
 }
 
-// Jobs of one flow and class at a level: they take turns with others of the level.
-struct Scheduler::Impl::Party {
-  WorkClass* work;
-  Flow* flow;
-  std::set<JobId>* ids;
-  std::set<JobId>::iterator next;
+// A class found no room at this level: those of lower levels do not get in among others then.
+void Scheduler::Impl::Wants(int level) { crowd_level = std::max(crowd_level, level); }
 
-  bool operator<(const Party& other) const {
-    const Queue &mine = *flow->queue, &theirs = *other.flow->queue;
-    if (&mine != &theirs) {
-      if (mine.turn.had != theirs.turn.had) return mine.turn.had < theirs.turn.had;
-      return mine.settings.name < theirs.settings.name;
+void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
+  for (int at = kHighestLevel; at >= 0; --at) {
+    WorkClass::Level& level = work.levels[at];
+    if (level.empty()) continue;
+    if (level.size() > 1) {
+      PlaceInTurns(now, work, at);
+      if (!HasRoomFor(work, at)) return Wants(at);
+      continue;
     }
-    if (flow != other.flow) {
+    std::set<JobId>& ids = level.begin()->second;
+    Queue& queue = *flow_of.at(level.begin()->first)->queue;
+    for (auto next = ids.begin(); next != ids.end();) {
+      if (queue.limits() || queue.settings.paused) {
+        if (RoomIn(queue, now) == 0) break;
+      }
+      const JobId id = *next++;  // Placing may take this job off the list, and no other.
+      PlaceJob(now, work, *jobs.at(id));
+      if (LoadsFull()) return;
+      if (!HasRoomFor(work, at)) return Wants(at);
+    }
+  }
+}
+
+void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
+  WorkClass::Level& level = work.levels[at];
+  struct Party {
+    Flow* flow;
+    std::set<JobId>* ids;
+    std::set<JobId>::iterator next;
+    bool operator<(const Party& other) const {
+      const Queue &mine = *flow->queue, &theirs = *other.flow->queue;
+      if (&mine != &theirs) {
+        if (mine.turn.had != theirs.turn.had) return mine.turn.had < theirs.turn.had;
+        return mine.settings.name < theirs.settings.name;
+      }
       if (flow->turn.had != other.flow->turn.had) return flow->turn.had < other.flow->turn.had;
       return flow->number < other.flow->number;
     }
-    return *next < *other.next;  // The older job.
-  }
-};
-
-bool Scheduler::Impl::HasHadMore(const Flow& flow, const Flow& other) {
-  if (flow.queue != other.queue) return flow.queue->turn.had > other.queue->turn.had;
-  return flow.turn.had > other.turn.had;
-}
-
-void Scheduler::Impl::PlaceLevel(const Now& now, int level) {
+  };
   std::vector<Party> parties;
-  for (auto& [name, work] : classes) {
-    if (work->workers.empty() || work->listed == 0) continue;
-    for (auto& [number, ids] : work->levels[level]) {
-      if (!ids.empty()) parties.push_back({work.get(), flow_of.at(number), &ids, ids.begin()});
-    }
+  for (auto& [number, ids] : level) {
+    if (!ids.empty()) parties.push_back({flow_of.at(number), &ids, ids.begin()});
   }
-  // Who found no room first: whoever has had more, or is of a lower level, does not get in then.
-  const Flow* wanting = nullptr;
-  const bool may_crowd = crowding;
-  while (!parties.empty()) {
-    const auto party = parties.size() == 1 || REEVE_BUG(kTurnsIgnored)
-                           ? parties.begin()
-                           : std::min_element(parties.begin(), parties.end());
-    Job& job = *jobs.at(*party->next);
-    const auto after = std::next(party->next);
-    crowding = may_crowd && (wanting == nullptr || !HasHadMore(*party->flow, *wanting));
-    bool over = RoomIn(*party->flow->queue, now) == 0;
-    if (!over) {
-      const uint64_t most = parties.size() == 1 ? UINT64_MAX : TurnOf(job, parties.size());
-      const uint64_t placed = PlaceJob(now, *party->work, job, most);
-      // Placing may take this job off the list, and no other.
-      if (placed == 0 || parties.size() == 1 || !job.listed || job.level != level)
-        party->next = after;
-      const bool room = HasRoomFor(job);
-      const bool more = (job.listed && job.level == level) || party->next != party->ids->end();
-      if (wanting == nullptr && !room && more) wanting = party->flow;
-      over = !room || LoadsFull() || party->next == party->ids->end();
-    }
-    if (over) parties.erase(party);
-  }
-  crowding = may_crowd && wanting == nullptr;
-}
-
-// Half of what there is goes round once: turns stay short, and spans long.
-uint64_t Scheduler::Impl::TurnOf(const Job& job, size_t parties) {
   uint64_t credit = 0;
-  for (const SessionId session : job.work->workers) credit += Credit(*workers.at(session), job);
-  return std::max<uint64_t>(1, credit / (2 * parties));
+  if (!parties.empty()) {
+    const Job& job = *jobs.at(*parties.front().next);
+    for (const SessionId session : work.workers) credit += Credit(*workers.at(session), job);
+  }
+  // Half of what there is goes round once: turns stay short, and spans long.
+  const uint64_t turn = std::max<uint64_t>(1, credit / (2 * std::max<size_t>(1, parties.size())));
+  while (!parties.empty()) {
+    const auto party = REEVE_BUG(kTurnsIgnored) ? parties.begin()
+                                                : std::min_element(parties.begin(), parties.end());
+    Queue& queue = *party->flow->queue;
+    const uint64_t room = RoomIn(queue, now);
+    if (room == 0 || party->next == party->ids->end()) {
+      parties.erase(party);
+      continue;
+    }
+    const JobId id = *party->next;
+    const auto after = std::next(party->next);
+    const uint64_t placed = PlaceJob(now, work, *jobs.at(id), turn);
+    if (placed == 0 || !party->ids->contains(id)) party->next = after;
+    if (LoadsFull() || !HasRoomFor(work, at)) return;
+  }
 }
 
 uint64_t Scheduler::Impl::RoomOf(const Now& now, Job& job, uint64_t most) {
@@ -494,7 +502,7 @@ void Scheduler::Impl::CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Ru
   if (worker == nullptr) return;
   worker->held[static_cast<int>(lease.lane)] += count;
   worker->held_bytes += count * lease.task_bytes;
-  const auto of = worker->held_of.try_emplace({job.flow->number, job.work}).first;
+  const auto of = worker->held_of.try_emplace(job.work).first;
   of->second += count;
   if (of->second == 0) worker->held_of.erase(of);
   if (lease.front) worker->front[static_cast<int>(lease.lane)] += count;

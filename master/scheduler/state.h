@@ -31,6 +31,7 @@
 
 namespace reeve {
 
+inline constexpr int kNobodyCrowds = kLevels;
 inline constexpr absl::Duration kRetryBucket = absl::Milliseconds(100);
 inline constexpr absl::Duration kRequestIdLife = absl::Hours(24);
 inline constexpr size_t kMaxRequestIds = 1'000'000;
@@ -233,8 +234,7 @@ struct WorkerRecord {
   std::array<uint64_t, kLaneCount> held{};   // Tasks in leases.
   std::array<uint64_t, kLaneCount> front{};  // Of these, those that go before others.
   uint64_t held_bytes = 0;                   // Their inputs.
-  // Of which flow and class these are. Never iterated.
-  absl::flat_hash_map<std::pair<uint32_t, const WorkClass*>, uint64_t> held_of;
+  absl::flat_hash_map<const WorkClass*, uint64_t> held_of;  // Of each class. Never iterated.
   LeaseSeq seen_seq;
   absl::Duration last_seen;
   absl::Time joined, last_seen_wall;
@@ -476,13 +476,12 @@ struct Scheduler::Impl {
   // ---- placement.cc ----
   void Place(const Now& now);
   void PlaceTimed(const Now& now, WorkClass& work);
-  struct Party;
-  void PlaceLevel(const Now& now, int level);
-  static bool HasHadMore(const Flow& flow, const Flow& other);
-  // Tasks of the job that go at once while others wait for their turn.
-  uint64_t TurnOf(const Job& job, size_t parties);
-  bool HasRoomFor(const Job& job) const;
-  uint64_t HeldOf(const WorkerRecord& worker, const Job& job) const;
+  void PlaceClass(const Now& now, WorkClass& work);
+  void PlaceInTurns(const Now& now, WorkClass& work, int at);
+  void Wants(int level);
+  bool HasRoomFor(const WorkClass& work, int level) const;
+  // Tasks of the class that the worker has.
+  uint64_t HeldOf(const WorkerRecord& worker, const WorkClass& work) const;
   void PlaceSolo(const Now& now);
   WorkerRecord* WorkerForSolo(const Job& job);
   bool Takes(const WorkerRecord& worker) const {
@@ -610,8 +609,9 @@ struct Scheduler::Impl {
   double queues_had = 0;  // Least that a queue which begins is taken to have had.
   bool placing = false;   // Levels keep empty flows meanwhile,
   bool emptied = false;   // if there are any.
-  // While jobs take turns: who has little at a worker that is full gets a little more there.
-  bool crowding = false;
+  // From this level on a class that has less than a task a slot at a worker which others keep full
+  // gets a little more there.
+  int crowd_level = kNobodyCrowds;
   Now last_now;                                         // Of the last step.
   absl::Duration next_gate = absl::InfiniteDuration();  // A queue's rate lets the next start pass.
   absl::Duration next_ageing = absl::ZeroDuration();
