@@ -107,7 +107,7 @@ class AccessTest(unittest.TestCase):
     def test_a_token_for_some_handlers_creates_no_other_jobs(self):
         token = self.make_token("karl", ["SUBMIT"], handlers=["echo"])
         self.create(token)
-        fields = {"array": {"count": 1}, "spec": {"handler": "exec", "command": {"argv": ["id"]}}}
+        fields = {"array": {"count": 1}, "spec": {"handler": "exec", "command": {"argv": ["false"]}}}
         for name in ("JobService/CreateJob", "JobService/RunJob"):
             self.assertEqual(self.outcome(name, token, **fields), "PERMISSION_DENIED", name)
         self.assertEqual(self.outcome("JobService/CreateJobs", token, jobs=[fields]), "PERMISSION_DENIED")
@@ -118,7 +118,6 @@ class AccessTest(unittest.TestCase):
         self.assertEqual(self.outcome("ScheduleService/CreateSchedule", whole, schedule=schedule), "OK")
         self.assertEqual(self.outcome("ScheduleService/RunSchedule", token, name="ids"), "PERMISSION_DENIED")
         job = self.api.call(self.channel, "JobService/CreateJob", whole, **fields).job_id
-        self.assertEqual(self.outcome("JobService/CancelJob", whole, job_id=job), "OK")
         wait_for(lambda: self.api.call(self.channel, "JobService/GetJob", whole, job_id=job).HasField("end_time"), "its end")
         self.assertEqual(self.outcome("JobService/RetryJob", token, job_id=job), "PERMISSION_DENIED")
 
@@ -161,14 +160,14 @@ class AccessTest(unittest.TestCase):
 
     def test_a_principal_that_asks_too_much_is_told_when_to_come_again(self):
         token = self.make_token("heidi", ["SUBMIT"])
-        refused = None
-        for _ in range(5000):
-            try:
-                self.api.call(self.channel, "JobService/GetJob", token, job_id=10**9)
-            except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
-                    refused = error
-                    break
+        method = self.api.methods["JobService/GetJob"]
+        request = self.api.factory.GetPrototype(method.input_type)(job_id=10**9)
+        stub = self.channel.unary_unary("/reeve.v1.JobService/GetJob", request_serializer=lambda m: m.SerializeToString(),
+                                        response_deserializer=self.api.factory.GetPrototype(method.output_type).FromString)
+        # All at once: one after the other they may take longer than the budget does to fill again.
+        calls = [stub.future(request, metadata=[("authorization", f"Bearer {token}")]) for _ in range(5000)]
+        errors = [call.exception() for call in calls]
+        refused = next((error for error in errors if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED), None)
         self.assertIsNotNone(refused, "5,000 calls at once were all let in")
         details = dict(refused.trailing_metadata())["grpc-status-details-bin"]
         self.assertIn(b"TOO_MANY_REQUESTS", details)
