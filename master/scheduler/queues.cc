@@ -241,8 +241,10 @@ void Scheduler::Impl::Age(const Now& now) {
 void Scheduler::Impl::On(const Now& now, UpdateQueue& event) {
   const auto found = queues.find(event.name);
   if (found == queues.end() && queues.size() >= options.max_queues) {
-    return RefuseJob(event.call, MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                                           "there are as many queues as may be"));
+    absl::Status full = MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
+                                  "there are as many queues as may be");
+    effects.replies.push_back({event.call, StatusReply{std::move(full)}, {}});
+    return;
   }
   Queue& queue = QueueOf(event.name);
   // Its jobs stand in other lists when their starts have a rate.

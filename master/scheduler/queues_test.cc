@@ -264,6 +264,18 @@ TEST(QueuesTest, SettingsAreWrittenAndComeBack) {
   EXPECT_EQ(later.scheduler_.FindQueue("q")->settings, put->settings);
 }
 
+TEST(QueuesTest, BeyondSoManyQueuesNoneIsSetUpAndTheOthersMayChange) {
+  SchedulerOptions options;
+  options.max_queues = 1;
+  Harness h(Harness::Fresh(), options);
+  h.Step(Change("a"));
+  h.Step(Change("b"));
+  ASSERT_TRUE(std::holds_alternative<StatusReply>(h.replies.back().body));
+  EXPECT_EQ(h.LastStatus().code(), absl::StatusCode::kResourceExhausted);
+  h.Step(Change("a"));
+  EXPECT_TRUE(h.LastStatus().ok());
+}
+
 TEST(QueuesTest, AQueueWithJobsIsNotDeleted) {
   Harness h;
   h.Create("a", 1, InQueue("q"));
