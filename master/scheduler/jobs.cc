@@ -1,4 +1,4 @@
-// What the API asks for: create, append, close, cancel; and how a job ends.
+// Jobs begin and end: what is refused, what is made of a request, what an end leaves behind.
 
 #include <algorithm>
 #include <utility>
@@ -74,10 +74,6 @@ void Scheduler::Impl::ReplyJob(CallId call, const Job& job) {
 
 void Scheduler::Impl::RefuseJob(CallId call, absl::Status status) {
   effects.replies.push_back({call, JobReply{std::move(status), {}}, {}});
-}
-
-void Scheduler::Impl::RefuseAppend(CallId stream, absl::Status status, StoreKind store) {
-  effects.replies.push_back({stream, AppendReply{std::move(status), 0, {}, {}}, Latest(store)});
 }
 
 absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) const {
@@ -176,8 +172,7 @@ void Scheduler::Impl::On(const Now& now, CreateJob& event) {
                                  StrCat("job ", taken->id.value, " has the unique key `",
                                         event.options.extras->unique_key, "`")));
     }
-    Stop(now, *taken, {JobState::kCancelled, Cause::kReplaced, false});
-    EndIfDone(now, *taken);
+    Replace(now, *taken);
   }
   Job* job = MakeJob(now, event);
   const CallId call = event.call;
@@ -223,10 +218,7 @@ void Scheduler::Impl::On(const Now& now, CreateJobs& event) {
       }
       create.options.extras = std::move(extras);
     }
-    if (Job* taken = FindUnique(create.options); taken != nullptr) {
-      Stop(now, *taken, {JobState::kCancelled, Cause::kReplaced, false});
-      EndIfDone(now, *taken);
-    }
+    if (Job* taken = FindUnique(create.options); taken != nullptr) Replace(now, *taken);
     made.push_back(MakeJob(now, create)->id);
   }
   JobsReply reply;
@@ -241,6 +233,25 @@ Job* Scheduler::Impl::FindUnique(const JobOptions& wanted) {
   if (wanted.extras == nullptr || wanted.extras->unique_key.empty()) return nullptr;
   const auto found = unique_jobs.find({wanted.owner, wanted.extras->unique_key});
   return found == unique_jobs.end() ? nullptr : FindJob(found->second);
+}
+
+// Another job takes its place.
+void Scheduler::Impl::Replace(const Now& now, Job& job) {
+  Stop(now, job, {JobState::kCancelled, Cause::kReplaced, false});
+  EndIfDone(now, job);
+}
+
+// What every job begins with, a new one or one of the store.
+void Scheduler::Impl::TakeUp(const Now& now, Job& job) {
+  job.idle_since = Steady(now);
+  job.waiting_since = now.monotonic;
+  Enlist(job);
+  Enqueue(job);
+  const JobExtras* extras = job.extras();
+  if (extras == nullptr) return;
+  job.not_yet = extras->start_time > Steady(now);
+  if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
+  if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
 }
 
 Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
@@ -264,16 +275,8 @@ Job* Scheduler::Impl::MakeJob(const Now& now, CreateJob& event) {
     request_order.emplace_back(Steady(now), event.request_id);
   }
   job.paused = event.hold;
-  job.idle_since = Steady(now);
-  job.waiting_since = now.monotonic;
-  Enlist(job);
+  TakeUp(now, job);
   jobs.emplace(job.id, std::move(owned));
-  Enqueue(job);
-  if (const JobExtras* extras = job.extras()) {
-    job.not_yet = extras->start_time > Steady(now);
-    if (extras->keyed) job.keys = std::make_unique<KeyGroups>();
-    if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
-  }
   PutJob put{ViewOf(job),      job.options,        event.array_count,
              event.request_id, event.content_hash, event.selected};
   if (event.array_count > 0) put.view.counts.total = event.array_count;
@@ -381,138 +384,6 @@ void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint
   job.changed = true;
 }
 
-void Scheduler::Impl::On(const Now&, OpenAppender& event) {
-  Job* job = FindJob(event.job);
-  if (job == nullptr && event.job && event.job < JobId(next_job)) {
-    return RefuseAppend(event.stream,
-                        MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
-                                  StrCat("job ", event.job.value, " has ended")));
-  }
-  if (job == nullptr) return RefuseAppend(event.stream, NoUnfinishedJob(event.job));
-  Appender& appender = job->appenders[event.appender];
-  if (appender.stream) {
-    streams.erase(appender.stream);
-    RefuseAppend(appender.stream,
-                 MakeError(absl::StatusCode::kAborted, "APPENDER_REPLACED",
-                           StrCat("another stream was opened for appender ", event.appender)),
-                 job->store);
-  }
-  appender.stream = event.stream;
-  streams[event.stream] = {event.job, event.appender};
-  effects.replies.push_back({event.stream,
-                             AppendReply{absl::OkStatus(), appender.offset, {}, job->id},
-                             Latest(job->store)});
-}
-
-bool Scheduler::Impl::HasRoom(const Job& job, uint64_t count, uint64_t bytes) const {
-  if (REEVE_BUG(kQueueUnbounded)) return true;
-  if (disk_low && !job.options.ephemeral) return false;
-  const Queue& queue = job.queue();
-  if (queue.settings.max_tasks > 0 && queue.tasks > 0 &&
-      queue.tasks + count > queue.settings.max_tasks) {
-    return false;
-  }
-  // One batch fits into an empty queue, however small the bound.
-  if (job.options.ephemeral && job.queued_bytes > 0 &&
-      (ephemeral_inputs + bytes > options.ephemeral_bytes / 2 ||
-       job.queued_bytes + bytes > options.ephemeral_job_bytes / 2)) {
-    return false;
-  }
-  if (job.share != nullptr && job.share->tasks > 0 &&
-      (job.share->tasks + count > options.max_queued_payload_tasks_per_owner ||
-       job.share->bytes + bytes > options.max_queued_bytes_per_owner)) {
-    return false;
-  }
-  return queued_tasks == 0 || (queued_tasks + count <= options.max_queued_payload_tasks &&
-                               queued_bytes + bytes <= options.max_queued_bytes);
-}
-
-void Scheduler::Impl::On(const Now& now, AppendTasks& event) {
-  const auto behind = std::find_if(parked.begin(), parked.end(), [&event](const AppendTasks& p) {
-    return p.stream == event.stream;
-  });
-  if (behind != parked.end()) return parked.push_back(std::move(event));
-  Append(now, event);
-}
-
-void Scheduler::Impl::RetryParked(const Now& now) {
-  room_changed = false;
-  std::deque<AppendTasks> again = std::exchange(parked, {});
-  // On() parks what has no room still, and whatever its stream sent later.
-  for (AppendTasks& event : again) On(now, event);
-}
-
-void Scheduler::Impl::Append(const Now& now, AppendTasks& event) {
-  const auto stream = streams.find(event.stream);
-  if (stream == streams.end()) return;  // Replaced or refused; it was told.
-  Job* job = FindJob(stream->second.first);
-  if (job == nullptr || job->state != JobState::kOpen || job->ending.halted) {
-    return RefuseAppend(event.stream,
-                        MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
-                                  "the job takes no more tasks"),
-                        job == nullptr ? StoreKind::kDurable : job->store);
-  }
-  Appender& appender = job->appenders[stream->second.second];
-  if (event.offset > appender.offset) {
-    return RefuseAppend(
-        event.stream,
-        MakeError(absl::StatusCode::kFailedPrecondition, "OFFSET_GAP",
-                  StrCat("offset ", event.offset, " is beyond the committed ", appender.offset)),
-        job->store);
-  }
-  if (event.offset < appender.offset && !REEVE_BUG(kAppendOffsetIgnored)) {
-    if (event.offset + event.count > appender.offset) {
-      return RefuseAppend(event.stream,
-                          MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
-                                    StrCat("the batch at offset ", event.offset,
-                                           " reaches beyond the committed ", appender.offset)),
-                          job->store);
-    }
-    effects.replies.push_back({event.stream,
-                               AppendReply{absl::OkStatus(), appender.offset, {}, job->id},
-                               Latest(job->store)});
-    return;
-  }
-  if (!event.keys.empty() && job->known == nullptr) {
-    return RefuseAppend(event.stream,
-                        MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
-                                  "keys: the job was created without accepts_new_inputs"),
-                        job->store);
-  }
-  if (job->known == nullptr && uint64_t{job->total} + event.count > kMaxTasksPerJob) {
-    return RefuseAppend(event.stream,
-                        MakeError(absl::StatusCode::kInvalidArgument, "TOO_MANY_TASKS",
-                                  StrCat("a job has at most ", kMaxTasksPerJob, " tasks")),
-                        job->store);
-  }
-  if (!HasRoom(*job, event.count, event.bytes)) return parked.push_back(std::move(event));
-  appender.offset += event.count;
-  Selection tasks = SelectAll(*job, event.count, event.keys);
-  const Run run{job->total, tasks.count};
-  if (tasks.count > 0) {
-    AddChunk(*job, std::move(tasks), std::move(event.inputs), event.bytes, stream->second.second,
-             appender.offset, std::move(event.task_keys));
-    job->idle_since = Steady(now);
-  } else {
-    Put(job->store, PutAppender{job->id, stream->second.second, appender.offset});
-  }
-  UpdateListing(*job);
-  if (job->watched) changed_jobs.insert(job->id);
-  effects.replies.push_back({event.stream,
-                             AppendReply{absl::OkStatus(), appender.offset, run, job->id},
-                             Latest(job->store)});
-}
-
-void Scheduler::Impl::On(const Now&, CloseAppender& event) {
-  const auto stream = streams.find(event.stream);
-  if (stream == streams.end()) return;
-  if (Job* job = FindJob(stream->second.first)) {
-    Appender& appender = job->appenders[stream->second.second];
-    if (appender.stream == event.stream) appender.stream = {};
-  }
-  streams.erase(stream);
-}
-
 void Scheduler::Impl::EndIfDone(const Now& now, Job& job) {
   if (job.extras() != nullptr) {
     CheckStopRules(now, job);
@@ -611,72 +482,6 @@ void Scheduler::Impl::ForgetChunk(Job& job, Chunk& chunk) {
   CountQueued(job, -static_cast<int64_t>(chunk.run.count), -static_cast<int64_t>(chunk.bytes));
   if (job.options.ephemeral) ephemeral_inputs -= chunk.bytes;
   room_changed = true;
-}
-
-// ---- EPHEMERAL jobs: results live until every cursor has passed them ----
-
-bool Scheduler::Impl::ResultsFull(const Job& job) const {
-  return job.options.ephemeral && !REEVE_BUG(kEphemeralUnbounded) &&
-         (job.result_bytes >= options.ephemeral_job_bytes / 2 ||
-          (job.result_bytes > 0 && ephemeral_results >= options.ephemeral_bytes / 2));
-}
-
-void Scheduler::Impl::On(const Now& now, CursorMoved& event) {
-  Job* job = FindJob(event.job);
-  if (job == nullptr || !job->options.ephemeral) return;
-  const auto [cursor, opened] = job->cursors.try_emplace(event.cursor);
-  if (opened) {
-    // It goes on where a closed one stopped: the nearest before it.
-    auto nearest = job->cursors.end();
-    for (auto it = job->cursors.begin(); it != job->cursors.end(); ++it) {
-      if (it == cursor || it->second.closed_at == absl::InfiniteDuration() ||
-          it->second.passed > event.passed)
-        continue;
-      if (nearest == job->cursors.end() || it->second.passed > nearest->second.passed) nearest = it;
-    }
-    if (nearest != job->cursors.end()) job->cursors.erase(nearest);
-  }
-  cursor->second.passed = std::max(cursor->second.passed, event.passed);
-  if (event.closed) cursor->second.closed_at = job->cursorless_since = now.monotonic;
-  DropPassedResults(*job);
-}
-
-void Scheduler::Impl::DropPassedResults(Job& job) {
-  uint64_t passed = job.cursors.empty() ? 0 : UINT64_MAX;
-  for (const auto& [id, cursor] : job.cursors) passed = std::min(passed, cursor.passed);
-  uint64_t bytes = 0, through = 0;
-  while (!job.kept_results.empty() && job.kept_results.front().first <= passed) {
-    through = job.kept_results.front().first;
-    bytes += job.kept_results.front().second;
-    job.kept_results.pop_front();
-  }
-  if (through == 0 || REEVE_BUG(kEphemeralKept)) return;
-  Put(StoreKind::kMemory, DropResults{job.id, through});
-  CountResults(job, 0, bytes);
-}
-
-void Scheduler::Impl::CountResults(Job& job, uint64_t added, uint64_t dropped) {
-  const auto full = [this] { return ephemeral_results >= options.ephemeral_bytes / 2; };
-  const bool was_full = full();
-  job.result_bytes += added - dropped;
-  ephemeral_results += added - dropped;
-  UpdateListing(job);
-  if (full() == was_full) return;
-  for (const JobId other : ephemeral_jobs) UpdateListing(*jobs.at(other));
-}
-
-void Scheduler::Impl::CheckCursors(const Now& now) {
-  for (const JobId id : std::vector<JobId>(ephemeral_jobs.begin(), ephemeral_jobs.end())) {
-    Job& job = *jobs.at(id);
-    std::erase_if(job.cursors, [&now, this](const auto& cursor) {
-      return now.monotonic - cursor.second.closed_at >= options.cursor_life;
-    });
-    DropPassedResults(job);
-    if (!job.cursors.empty() || now.monotonic - job.cursorless_since < options.cursor_life)
-      continue;
-    Stop(now, job, {JobState::kCancelled, Cause::kAbandoned, false});
-    EndIfDone(now, job);
-  }
 }
 
 void Scheduler::Impl::ForgetOldRequests(const Now& now) {

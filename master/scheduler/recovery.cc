@@ -45,8 +45,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   job.id = image.job.view.job;
   job.options = image.job.options;
   job.options.priority = std::clamp(job.options.priority, 0, kHighestPriority);
-  Enlist(job);
-  Enqueue(job);
+  TakeUp(now, job);
   job.record = image.job.view.record;
   job.state = image.state;
   job.paused = image.paused && !REEVE_BUG(kPauseNotRestored);
@@ -54,18 +53,9 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   // As older stores have it.
   if (job.state == JobState::kCancelling && job.ending.as == JobState::kUnspecified)
     job.ending = {JobState::kCancelled, Cause::kCancelledByUser, false};
-  job.idle_since = Steady(now);
-  job.waiting_since = now.monotonic;
-  if (const JobExtras* extras = job.extras()) {
-    job.not_yet = extras->start_time > Steady(now);
-    if (extras->keyed) {
-      job.keys = std::make_unique<KeyGroups>();
-      // As if one of each key had gone out just now: no gate was ever ahead by more.
-      if (extras->key_rate.limited())
-        job.keys->not_before = now.monotonic + extras->key_rate.interval();
-    }
-    if (!extras->unique_key.empty()) unique_jobs[{job.options.owner, extras->unique_key}] = job.id;
-  }
+  // As if one of each key had gone out just now: no gate was ever ahead by more.
+  if (job.keys != nullptr && job.extras()->key_rate.limited())
+    job.keys->not_before = now.monotonic + job.extras()->key_rate.interval();
   job.create_time = image.job.view.create_time;
   job.frontier = image.frontier;
   job.last_seq = image.last_seq;

@@ -169,8 +169,7 @@ absl::StatusOr<Job*> Scheduler::Impl::MakeScheduled(const Now& now, ScheduleReco
       return MakeError(absl::StatusCode::kAlreadyExists, "UNIQUE_KEY_TAKEN",
                        StrCat("job ", taken->id.value, " has its unique key"));
     }
-    Stop(now, *taken, {JobState::kCancelled, Cause::kReplaced, false});
-    EndIfDone(now, *taken);
+    Replace(now, *taken);
   }
   return MakeJob(now, create);
 }
@@ -218,10 +217,7 @@ void Scheduler::Impl::Fire(const Now& now, ScheduleRecord& schedule, absl::Time 
         progress.last_error = StrCat("job ", before->id.value, " was unfinished");
         return;
       case Overlap::kQueue: behind = before->id; break;
-      case Overlap::kReplace:
-        Stop(now, *before, {JobState::kCancelled, Cause::kReplaced, false});
-        EndIfDone(now, *before);
-        break;
+      case Overlap::kReplace: Replace(now, *before); break;
       case Overlap::kAllow: break;
     }
   }

@@ -1,11 +1,12 @@
 // What the scheduler knows: jobs, workers, leases. Private to master/scheduler.
 //
-// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (jobs begin, get
-// tasks and end), control.cc (pause, change, end early), dependencies.cc, schedules.cc, queues.cc
-// (whose turn it is), keys.cc (keys of tasks), classes.cc (which workers fit), placement.cc (ready
-// work to credit), workers.cc (sessions, heartbeats, leases), admission.cc (results, the one
-// fence), loss.cc (who is to blame for a lost worker), recovery.cc (start), views.cc (reads),
-// explain.cc (why a task waits), invariants.cc.
+// The functions of Scheduler::Impl are spread over files by what happens: jobs.cc (jobs begin
+// and end), appends.cc (tasks for open jobs), ephemeral.cc (results nobody stores), control.cc
+// (pause, change, end early), dependencies.cc, schedules.cc, queues.cc (whose turn it is), keys.cc
+// (keys of tasks), classes.cc (which workers fit), placement.cc (ready work to credit), workers.cc
+// (sessions, heartbeats, leases), admission.cc (results, the one fence), loss.cc (who is to blame
+// for a lost worker), recovery.cc (start), views.cc (reads), explain.cc (why a task waits),
+// invariants.cc.
 
 #ifndef REEVE_MASTER_SCHEDULER_STATE_H_
 #define REEVE_MASTER_SCHEDULER_STATE_H_
@@ -314,6 +315,8 @@ struct Scheduler::Impl {
   Job* MakeJob(const Now& now, CreateJob& event);
   // The unfinished job that has the unique key, or null.
   Job* FindUnique(const JobOptions& wanted);
+  void Replace(const Now& now, Job& job);
+  void TakeUp(const Now& now, Job& job);
   void AddChunk(Job& job, Selection tasks, InputsRef inputs, uint64_t bytes,
                 const std::string& appender, uint64_t offset, std::vector<uint64_t> task_keys = {});
   Chunk& AddChunkOf(Job& job, Run run, const SharedChunk& shared);
