@@ -3,8 +3,10 @@
 Everything lives in a folder of its own, HOME too, and is stopped at the end. Nothing waits for time: conditions have a deadline.
 """
 
+import collections
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -30,22 +32,35 @@ def wait_for(condition, what):
     raise AssertionError(f"not within {DEADLINE} s: {what}")
 
 
+# Below the ports the kernel gives to outgoing connections, any of which could take a free one before its use, and beside
+# those of `reeve --local`.
+FIRST_PORT, LAST_PORT, PORT_BLOCK = 30_000, 32_700, 8
+_port_blocks = collections.deque(maxlen=64)
+
+
 def free_ports(count=4):
-    """The first of `count` ports in a row that are free now."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = probe.getsockname()[1]
-        if first + count > 65_000:
-            continue
+    """The first of `count` ports in a row, at most eight, that no other test uses.
+
+    A block of ports is held by the name of a socket, which the kernel keeps apart by network namespace, as it does ports, until the
+    process has taken 64 more.
+    """
+    assert count <= PORT_BLOCK
+    blocks = list(range(FIRST_PORT, LAST_PORT, PORT_BLOCK))
+    random.shuffle(blocks)
+    for first in blocks:
+        holder = socket.socket(socket.AF_UNIX)
         try:
+            holder.bind(f"\0reeve-test-ports-{first}")
             for port in range(first, first + count):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", port))
-            return first
         except OSError:
+            holder.close()
             continue
+        _port_blocks.append(holder)
+        return first
+    raise AssertionError(f"no {count} free ports in a row from {FIRST_PORT} to {LAST_PORT}")
 
 
 def is_gone(pid):
