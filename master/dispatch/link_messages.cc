@@ -271,14 +271,18 @@ absl::StatusOr<Heartbeat> FromWire(const link::v1::Heartbeat& wire, Epoch epoch)
     if (absl::Status s = FromWire(wire.held(), epoch, &*beat.held); !s.ok()) return s;
   }
   const int n = wire.running_job_id_size();
-  if (n > 1024 || wire.running_index_size() != n) return Malformed("columns of running tasks");
+  if (n > 1024 || wire.running_index_size() != n ||
+      (wire.running_ms_size() > 0 && wire.running_ms_size() != n)) {
+    return Malformed("columns of running tasks");
+  }
   const bool says = wire.running_progress_size() > 0;
   if (says && (wire.running_progress_size() != n || wire.running_note_size() != n))
     return Malformed("columns of progress");
   if (wire.running_details_size() > n) return Malformed("columns of details");
   for (int i = 0; i < n; ++i) {
-    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i), {}, {}, {}});
+    beat.running.push_back({JobId(wire.running_job_id(i)), wire.running_index(i), {}, {}, {}, {}});
     RunningTask& task = beat.running.back();
+    if (i < wire.running_ms_size()) task.ran = absl::Milliseconds(wire.running_ms(i));
     if (i < wire.running_details_size()) task.details = wire.running_details(i);
     if (task.details.size() > kMaxDetailsBytes) return Malformed("details out of bounds");
     if (!says || wire.running_progress(i) == 0) continue;

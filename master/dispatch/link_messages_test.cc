@@ -270,11 +270,13 @@ TEST(HeartbeatOnTheLink, TellsWhatRunningAttemptsLeaveWithinBounds) {
   }
   wire.add_running_details("");
   wire.add_running_details("at 7");
+  for (const uint32_t ms : {1'000, 2'000, 3'500}) wire.add_running_ms(ms);
   const auto beat = FromWire(wire, Epoch(1));
   ASSERT_TRUE(beat.ok()) << beat.status();
   ASSERT_EQ(beat->running.size(), 3u);
   EXPECT_EQ(beat->running[0].details, "");
   EXPECT_EQ(beat->running[1].details, "at 7");
+  EXPECT_EQ(beat->running[2].ran, absl::Milliseconds(3'500));
   EXPECT_EQ(beat->running[2].details, "");
   wire.add_running_details(std::string(kMaxDetailsBytes + 1, 'd'));
   EXPECT_FALSE(FromWire(wire, Epoch(1)).ok());

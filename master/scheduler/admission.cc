@@ -100,6 +100,9 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     ++totals.superseded_results;
     return false;
   }
+  uint64_t reported = 0;
+  for (const LeasedRun& leased : batch.runs) reported += leased.run.count;
+  const absl::Duration each = batch.run_time / std::max<int64_t>(1, static_cast<int64_t>(reported));
   PutResults write;
   bool all = true;
   uint32_t position = 0;
@@ -124,7 +127,9 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
       position += leased.run.count;
       continue;
     }
-    const std::vector<Run> accepted = CutLease(*found->second, leased.run);
+    Lease& lease = *found->second;
+    const double counted = lease.CountedOf(leased.run), used = lease.Used(each, now.monotonic);
+    const std::vector<Run> accepted = CutLease(lease, leased.run);
     uint32_t taken = 0;
     for (const Run run : accepted) {
       taken += run.count;
@@ -135,6 +140,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
       all = false;
       totals.superseded_results += leased.run.count - taken;
     }
+    Charge(*job, used * taken - counted);
     count += taken;
     position += leased.run.count;
   }

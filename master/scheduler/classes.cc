@@ -1,6 +1,8 @@
 // Classes of jobs: which workers fit, by handler, labels and resources.
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/strings.h"
@@ -40,6 +42,13 @@ std::string NameOf(const JobOptions& options) {
   return name;
 }
 
+int64_t LeftOf(const WorkerRecord& worker, const std::string& resource) {
+  const auto has = worker.resources.find(resource);
+  const auto used = worker.used.find(resource);
+  return (has == worker.resources.end() ? 0 : has->second) -
+         (used == worker.used.end() ? 0 : used->second);
+}
+
 }  // namespace
 
 std::string FormatThousandths(int64_t amount) { return StrCat(static_cast<double>(amount) / 1000); }
@@ -68,14 +77,17 @@ bool Scheduler::Impl::Fits(const WorkClass& work, const WorkerRecord& worker) {
   });
 }
 
-uint64_t Scheduler::Impl::RoomInResources(const WorkClass& work, const WorkerRecord& worker) {
+uint64_t Scheduler::Impl::RoomInResources(const WorkClass& work, const WorkerRecord& worker) const {
   uint64_t room = UINT64_MAX;
+  const bool kept =
+      reserved.worker == worker.session && reserved.work != nullptr && reserved.work != &work;
   for (const auto& [name, need] : work.needs) {
-    const auto has = worker.resources.find(name);
-    const auto used = worker.used.find(name);
-    const int64_t left = (has == worker.resources.end() ? 0 : has->second) -
-                         (used == worker.used.end() ? 0 : used->second);
     if (REEVE_BUG(kResourcesIgnored)) continue;
+    int64_t left = LeftOf(worker, name);
+    if (kept) {
+      const auto other = reserved.work->needs.find(name);
+      if (other != reserved.work->needs.end()) left -= other->second;
+    }
     room = std::min(room, static_cast<uint64_t>(std::max<int64_t>(0, left) / need));
   }
   return room;
@@ -106,9 +118,14 @@ void Scheduler::Impl::DropClassIfUnused(WorkClass* work) {
   if (work->jobs > 0 || (work->plain() && !work->workers.empty())) return;
   for (auto it = classes.begin(); it != classes.end(); ++it) {
     if (it->second.get() != work) continue;
-    classes.erase(it);
+    EraseClass(it);
     return;
   }
+}
+
+Scheduler::Impl::Classes::iterator Scheduler::Impl::EraseClass(Classes::iterator it) {
+  if (reserved.work == it->second.get()) reserved = {};
+  return classes.erase(it);
 }
 
 void Scheduler::Impl::AddToClasses(const WorkerRecord& worker) {
@@ -128,8 +145,57 @@ void Scheduler::Impl::RemoveFromClasses(const WorkerRecord& worker) {
   for (auto it = classes.begin(); it != classes.end();) {
     WorkClass& work = *it->second;
     work.workers.erase(worker.session);
-    it = work.workers.empty() && work.jobs == 0 ? classes.erase(it) : std::next(it);
+    it = work.workers.empty() && work.jobs == 0 ? EraseClass(it) : std::next(it);
   }
+}
+
+// Tasks that need little of a resource may leave no worker enough of it, one after the other.
+void Scheduler::Impl::Reserve(const Now& now, const std::vector<WorkClass*>& order) {
+  const Reservation before = std::exchange(reserved, {});
+  if (order.size() < 2) return;
+  int level = 0;
+  for (const WorkClass* work : order) {
+    if (work->needs.empty()) continue;
+    // Not against those of a higher level.
+    if (work->TopLevel() < level) return;
+    level = work->TopLevel();
+    if (!HasWaited(now, *work)) continue;
+    const SessionId there = before.work == work ? before.worker : SessionId();
+    if (const WorkerRecord* worker = WorkerToKeep(*work, there); worker != nullptr) {
+      reserved = {worker->session, work};
+      return;
+    }
+  }
+}
+
+bool Scheduler::Impl::HasWaited(const Now& now, const WorkClass& work) {
+  for (const auto& [flow, ids] : work.levels[work.TopLevel()]) {
+    if (ids.empty()) continue;
+    Job& job = *jobs.at(*ids.begin());
+    if (now.monotonic - job.waiting_since >= options.reserve_after && RoomOf(now, job, 1) > 0)
+      return true;
+  }
+  return false;
+}
+
+// The one that has most of what the class needs, or the one that is kept already. Null if one has
+// it all, or none takes work.
+const WorkerRecord* Scheduler::Impl::WorkerToKeep(const WorkClass& work, SessionId already) const {
+  const WorkerRecord* best = nullptr;
+  double most = -1;
+  for (const SessionId session : work.workers) {
+    const WorkerRecord& worker = *workers.at(session);
+    if (!Takes(worker)) continue;
+    if (RoomInResources(work, worker) > 0) return nullptr;
+    double part = 1;
+    for (const auto& [name, need] : work.needs)
+      part = std::min(part, static_cast<double>(LeftOf(worker, name)) / need);
+    if (session == already) part = 1;
+    if (part <= most) continue;
+    most = part;
+    best = &worker;
+  }
+  return best;
 }
 
 // What no connected worker could ever run is refused, while there are any.

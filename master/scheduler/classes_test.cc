@@ -1,5 +1,7 @@
 // Which workers fit: labels, resources, and what no worker could ever run.
 
+#include <deque>
+
 #include "base/error.h"
 #include "gtest/gtest.h"
 #include "master/scheduler/test_harness.h"
@@ -48,6 +50,80 @@ TEST(ClassesTest, ResourcesAreSharedBetweenJobs) {
   for (const AssignedSpan& span : h.TakeAssigned(1)) held[span.job.value] += span.run.count;
   EXPECT_EQ(held, (std::map<uint64_t, uint64_t>{{1, 1}, {2, 1}}));
   h.RunAll();
+}
+
+struct OneTask {
+  JobId job;
+  LeaseSeq lease;
+  TaskIndex index;
+};
+
+void TakeTasks(Harness* h, std::deque<OneTask>* tasks) {
+  for (const AssignedSpan& span : h->TakeAssigned(1)) {
+    for (TaskIndex i = span.run.first; i < span.run.end(); ++i)
+      tasks->push_back({span.job, span.lease, i});
+  }
+}
+
+void FinishFirst(Harness* h, std::deque<OneTask>* tasks) {
+  const OneTask task = tasks->front();
+  tasks->pop_front();
+  h->FinishRun(1, task.job, task.lease, {task.index, 1}, {}, absl::Seconds(2));
+}
+
+TEST(ClassesTest, AWorkerIsKeptForWhatNeedsMoreThanOthersEverLeave) {
+  Harness h;
+  h.resources = {{"gpu", 4'000}};
+  h.Join(1, 16);
+  JobExtras little, much;
+  little.resources = {{"gpu", 1'000}};
+  much.resources = {{"gpu", 4'000}};
+  const JobId small = h.CreateIt(h.CreateWith(little, 10'000));
+  const JobId large = h.CreateIt(h.CreateWith(much, 1));
+  std::deque<OneTask> there;
+  absl::Duration waited;
+  bool explained = false;
+  for (; waited < absl::Minutes(1); waited += absl::Milliseconds(500)) {
+    TakeTasks(&h, &there);
+    ASSERT_FALSE(there.empty());
+    if (there.front().job == large) break;
+    // They end one by one, so that four are never free at once unless they are kept.
+    h.Live(absl::Milliseconds(500));
+    FinishFirst(&h, &there);
+    const std::optional<TaskView> view = h.scheduler_.FindTask(h.Now_(), large, 0);
+    for (const std::string& why : view->explanations)
+      explained = explained || why.find("w-1 gives others nothing that it needs") != why.npos;
+  }
+  EXPECT_GE(waited, absl::Seconds(5));
+  EXPECT_LE(waited, absl::Seconds(9));  // Four of them have to end.
+  EXPECT_TRUE(explained);
+  EXPECT_EQ(there.size(), 1u);
+  // Others go on behind it.
+  FinishFirst(&h, &there);
+  const std::vector<AssignedSpan> next = h.TakeAssigned(1);
+  ASSERT_EQ(Count(next), 4u);
+  EXPECT_EQ(next[0].job, small);
+}
+
+TEST(ClassesTest, WhatWaitsForALowerPriorityIsKeptNothing) {
+  Harness h;
+  h.resources = {{"gpu", 2'000}};
+  h.Join(1, 16);
+  JobExtras little, much;
+  little.resources = {{"gpu", 1'000}};
+  much.resources = {{"gpu", 2'000}};
+  h.CreateIt(h.CreateWith(little, 10'000));
+  CreateJob low = h.CreateWith(much, 1);
+  low.options.priority = 0;
+  const JobId large = h.CreateIt(std::move(low));
+  std::deque<OneTask> there;
+  for (int i = 0; i < 40; ++i) {
+    TakeTasks(&h, &there);
+    ASSERT_EQ(there.size(), 2u);
+    h.Live(absl::Milliseconds(500));
+    EXPECT_NE(there.front().job, large);
+    FinishFirst(&h, &there);
+  }
 }
 
 TEST(ClassesTest, WhatNoWorkerCouldEverRunIsRefused) {

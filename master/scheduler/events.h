@@ -359,6 +359,7 @@ struct RunningTask {
   std::optional<uint32_t> permille;  // How far it is, if it says so.
   std::string note;
   std::string details;  // For its next attempt, should there be one; at most kMaxDetailsBytes.
+  absl::Duration ran;   // This attempt, so far.
 };
 
 struct Heartbeat {

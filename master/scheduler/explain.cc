@@ -199,8 +199,18 @@ void Scheduler::Impl::ExplainWorkers(const Job& job, TaskIndex index, TaskView* 
                                                 " workers that could run it are silent, "
                                                 "draining or have no room for results."));
   }
-  if (with_room == 0 && !short_of.empty())
-    say.Waits(Wait::kResources, StrCat("It needs ", short_of, "."));
+  if (with_room == 0 && !short_of.empty()) {
+    const auto kept = reserved.work == &work ? workers.find(reserved.worker) : workers.end();
+    say.Waits(Wait::kResources,
+              kept == workers.end()
+                  ? StrCat("It needs ", short_of, ".")
+                  : StrCat("It needs ", short_of, "; ", WorkerName(kept->second->number),
+                           " gives others nothing that it needs until it has gone out."));
+  } else if (with_room == 0) {
+    say.Waits(
+        Wait::kResources,
+        "What workers have left is kept for tasks that need more of it and have waited long.");
+  }
   if (!view->waits.empty()) return;
   uint64_t ahead = 0;
   for (int level = kHighestLevel; level > job.level; --level) {

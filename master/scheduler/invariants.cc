@@ -182,7 +182,8 @@ void Scheduler::Impl::CheckQueues() const {
   }
   for (const auto& [name, work] : classes) {
     const Sum sum = of_class[work.get()];
-    Require(work->jobs == sum.jobs && work->listed == sum.listed, "a class knows its jobs", {});
+    Require(work->jobs == sum.jobs && work->turn.listed == sum.listed, "a class knows its jobs",
+            {});
     for (const auto& [session, worker] : workers) {
       Require(work->workers.contains(session) == Fits(*work, *worker),
               "a class has the workers that fit", {});

@@ -24,6 +24,9 @@ constexpr uint32_t kRefillPart = 4;
 constexpr double kUndividedNs = 1e6;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
+// What a task counts in turns that begins at once and of whose like nothing is known: as long as it
+// takes until heartbeats tell of it.
+constexpr double kUnknownSeconds = 1;
 // So many tasks of one key go at once while others wait for their turn.
 constexpr uint32_t kKeyTurn = 16;
 
@@ -113,6 +116,58 @@ uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
   return std::max(pace.window, slots);
 }
 
+void Scheduler::Impl::SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker,
+                                 const Job& job) const {
+  const uint32_t slots = Slots(worker, lease.lane);
+  lease.since = now.monotonic;
+  if (lease.solo) lease.slots = std::max(1u, slots);
+  // Whoever needs half of a resource takes half of the worker.
+  for (const auto& [name, need] : job.work->needs) {
+    const auto has = worker.resources.find(name);
+    if (has != worker.resources.end() && has->second > 0)
+      lease.slots = std::max(lease.slots, static_cast<double>(need) / has->second * slots);
+  }
+  double seconds = job.flow->task_seconds;
+  const auto pace = worker.paces.find(job.id);
+  if (pace != worker.paces.end() && pace->second.cost_ns > 0)
+    seconds = pace->second.cost_ns / kNsPerSecond;
+  if (seconds == 0) {
+    const bool begins = worker.held[static_cast<int>(lease.lane)] < slots;
+    seconds = begins ? kUnknownSeconds : absl::ToDoubleSeconds(options.prefetch_target);
+  }
+  lease.counted = seconds * lease.slots;
+}
+
+double Lease::CountedOf(Run run) const {
+  double all = 0;
+  for (const Run part : runs.Intersection(run)) {
+    all += counted * part.count;
+    for (auto more = counted_more.lower_bound(part.first);
+         more != counted_more.end() && more->first < part.end(); ++more) {
+      all += more->second;
+    }
+  }
+  return all;
+}
+
+void Scheduler::Impl::ChargeRunning(const Now& now, const WorkerRecord& worker) {
+  if (worker.running.empty()) return;
+  std::map<std::pair<JobId, TaskIndex>, absl::Duration> running;
+  for (const RunningTask& task : worker.running) running[{task.job, task.index}] = task.ran;
+  for (const LeaseSeq seq : worker.leases) {
+    Lease& lease = *leases.at(seq);
+    auto task = running.lower_bound({lease.job, lease.sent.first});
+    for (; task != running.end() && task->first < std::pair(lease.job, lease.sent.end()); ++task) {
+      const TaskIndex index = task->first.second;
+      if (!lease.runs.Contains(index)) continue;
+      const double more = lease.Used(task->second, now.monotonic) - lease.CountedOf({index, 1});
+      if (more <= 0) continue;
+      lease.counted_more[index] += more;
+      Charge(*jobs.at(lease.job), more);
+    }
+  }
+}
+
 uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
   if (!Takes(worker)) return 0;
   if (!IsCommitted(worker.welcome_after)) return 0;
@@ -129,8 +184,8 @@ uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
     if (job.work->needs.empty() && held >= slots && credit < window / kRefillPart) credit = 0;
   }
   // Other classes keep the lane full: this one gets in among them.
-  if (credit == 0 && !timed && job.level >= crowd_level)
-    credit = slots - static_cast<uint32_t>(std::min<uint64_t>(slots, HeldOf(worker, *job.work)));
+  if (credit == 0 && !timed && MayCrowd(worker, *job.work, slots))
+    credit = slots - static_cast<uint32_t>(HeldOf(worker, *job.work));
   if (!job.work->needs.empty())
     credit = static_cast<uint32_t>(std::min<uint64_t>(credit, RoomInResources(*job.work, worker)));
   return credit;
@@ -174,6 +229,9 @@ void Scheduler::Impl::LearnPace(WorkerRecord& worker, const Job& job, uint64_t c
       static_cast<uint32_t>(std::min<double>(slots + ahead, options.max_held_per_worker));
   pace.window = std::clamp(wanted, slots, std::max(pace.window, slots) * 2);
   worker.handler_paces[job.options.handler] = pace;
+  double& usual = job.flow->task_seconds;
+  const double seconds = measured / kNsPerSecond;
+  usual = usual == 0 ? seconds : usual * (1 - kNewCostWeight) + seconds * kNewCostWeight;
 }
 
 bool Scheduler::Impl::CoveredByFrontier(Job& job, Run run) {
@@ -329,20 +387,15 @@ void Scheduler::Impl::Place(const Now& now) {
   next_gate = absl::InfiniteDuration();
   if (!solo_jobs.empty() || emptying) PlaceSolo(now);
   placing = true;
-  // Classes share workers and lanes: the one with the highest level goes first.
-  std::vector<std::pair<int, WorkClass*>> order;  // (-level, class)
   for (auto& [name, work] : classes) {
-    if (work->workers.empty() || work->listed == 0) continue;
-    PlaceTimed(now, *work);
-    int level = kHighestLevel;
-    while (level > 0 && work->levels[level].empty()) --level;
-    order.emplace_back(-level, work.get());
+    if (!work->workers.empty() && !work->timed.empty()) PlaceTimed(now, *work);
   }
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  crowd_level = order.empty() ? kNobodyCrowds : 0;
-  for (const auto& [level, work] : order) PlaceClass(now, *work);
-  crowd_level = kNobodyCrowds;
+  ++round;
+  const std::vector<WorkClass*> order = ClassesInTurn();
+  crowded = order.size() > 1;
+  Reserve(now, order);
+  for (WorkClass* work : order) PlaceClass(now, *work);
+  crowded = false;
   placing = false;
   if (std::exchange(emptied, false)) {
     for (auto& [name, work] : classes) {
@@ -352,19 +405,6 @@ void Scheduler::Impl::Place(const Now& now) {
     }
   }
   if (now.monotonic >= next_rebalance) Rebalance(now);
-}
-
-// Without: every worker is full for this class, and a job behind would only find the same.
-bool Scheduler::Impl::HasRoomFor(const WorkClass& work, int level) const {
-  for (const SessionId session : work.workers) {
-    const WorkerRecord& worker = *workers.at(session);
-    if (!Takes(worker) || RoomInResources(work, worker) == 0) continue;
-    const Lane lane = LaneOf(worker, work.handler);
-    const uint32_t slots = Slots(worker, lane);
-    if (worker.held[static_cast<int>(lane)] < slots) return true;
-    if (level >= crowd_level && HeldOf(worker, work) < slots) return true;
-  }
-  return false;
 }
 
 void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
@@ -377,50 +417,98 @@ void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
   }
 }
 
-// A class found no room at this level: those of lower levels do not get in among others then.
-void Scheduler::Impl::Wants(int level) { crowd_level = std::max(crowd_level, level); }
+// Classes share workers and lanes: the one goes first that has the highest level, then the one with
+// the flow whose turn it is.
+std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
+  struct Place {
+    int level = 0;
+    std::optional<Standing> flow;  // None: it has only work with a rate.
+    double had = 0;
+    WorkClass* work = nullptr;
+    bool operator<(const Place& other) const {
+      if (level != other.level) return level > other.level;
+      return std::tie(flow, had) < std::tie(other.flow, other.had);
+    }
+  };
+  std::vector<Place> places;
+  for (const auto& [name, work] : classes) {
+    if (work->workers.empty() || work->turn.listed == 0) continue;
+    Place place{work->TopLevel(), {}, work->turn.had, work.get()};
+    for (const auto& [number, ids] : work->levels[place.level]) {
+      const Standing standing = StandingOf(*flow_of.at(number));
+      if (!place.flow.has_value() || standing < *place.flow) place.flow = standing;
+    }
+    places.push_back(place);
+  }
+  std::stable_sort(places.begin(), places.end());
+  std::vector<WorkClass*> order;
+  for (const Place& place : places) order.push_back(place.work);
+  return order;
+}
+
+Scheduler::Impl::Standing Scheduler::Impl::StandingOf(const Flow& flow) {
+  return {flow.queue->turn.had, flow.queue->settings.name, flow.turn.had, flow.number};
+}
+
+bool Scheduler::Impl::MayCrowd(const WorkerRecord& worker, const WorkClass& work,
+                               uint32_t slots) const {
+  return crowded && worker.wanted != round && HeldOf(worker, work) < slots;
+}
+
+// Without: every worker is full for this class, and a job behind would only find the same.
+bool Scheduler::Impl::HasRoomFor(const WorkClass& work) const {
+  for (const SessionId session : work.workers) {
+    const WorkerRecord& worker = *workers.at(session);
+    if (!Takes(worker) || RoomInResources(work, worker) == 0) continue;
+    const Lane lane = LaneOf(worker, work.handler);
+    const uint32_t slots = Slots(worker, lane);
+    if (worker.held[static_cast<int>(lane)] < slots || MayCrowd(worker, work, slots)) return true;
+  }
+  return false;
+}
+
+void Scheduler::Impl::Want(const WorkClass& work) {
+  if (!crowded) return;
+  for (const SessionId session : work.workers) {
+    WorkerRecord& worker = *workers.at(session);
+    if (RoomInResources(work, worker) > 0) worker.wanted = round;
+  }
+}
 
 void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
   for (int at = kHighestLevel; at >= 0; --at) {
     WorkClass::Level& level = work.levels[at];
     if (level.empty()) continue;
     if (level.size() > 1) {
-      PlaceInTurns(now, work, at);
-      if (!HasRoomFor(work, at)) return Wants(at);
-      continue;
+      const bool left = PlaceInTurns(now, work, at);
+      if (LoadsFull()) return;
+      if (HasRoomFor(work)) continue;
+      if (left) Want(work);
+      return;
     }
     std::set<JobId>& ids = level.begin()->second;
     Queue& queue = *flow_of.at(level.begin()->first)->queue;
+    const bool bounded = queue.limits() || queue.settings.paused;
     for (auto next = ids.begin(); next != ids.end();) {
-      if (queue.limits() || queue.settings.paused) {
-        if (RoomIn(queue, now) == 0) break;
-      }
-      const JobId id = *next++;  // Placing may take this job off the list, and no other.
-      PlaceJob(now, work, *jobs.at(id));
+      if (bounded && RoomIn(queue, now) == 0) break;
+      Job& job = *jobs.at(*next++);  // Placing may take this job off the list, and no other.
+      PlaceJob(now, work, job);
       if (LoadsFull()) return;
-      if (!HasRoomFor(work, at)) return Wants(at);
+      if (HasRoomFor(work)) continue;
+      if ((job.listed || next != ids.end()) && RoomIn(queue, now) > 0) Want(work);
+      return;
     }
   }
 }
 
-void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
-  WorkClass::Level& level = work.levels[at];
+bool Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
   struct Party {
     Flow* flow;
     std::set<JobId>* ids;
     std::set<JobId>::iterator next;
-    bool operator<(const Party& other) const {
-      const Queue &mine = *flow->queue, &theirs = *other.flow->queue;
-      if (&mine != &theirs) {
-        if (mine.turn.had != theirs.turn.had) return mine.turn.had < theirs.turn.had;
-        return mine.settings.name < theirs.settings.name;
-      }
-      if (flow->turn.had != other.flow->turn.had) return flow->turn.had < other.flow->turn.had;
-      return flow->number < other.flow->number;
-    }
   };
   std::vector<Party> parties;
-  for (auto& [number, ids] : level) {
+  for (auto& [number, ids] : work.levels[at]) {
     if (!ids.empty()) parties.push_back({flow_of.at(number), &ids, ids.begin()});
   }
   uint64_t credit = 0;
@@ -431,11 +519,13 @@ void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
   // Half of what there is goes round once: turns stay short, and spans long.
   const uint64_t turn = std::max<uint64_t>(1, credit / (2 * std::max<size_t>(1, parties.size())));
   while (!parties.empty()) {
-    const auto party = REEVE_BUG(kTurnsIgnored) ? parties.begin()
-                                                : std::min_element(parties.begin(), parties.end());
-    Queue& queue = *party->flow->queue;
-    const uint64_t room = RoomIn(queue, now);
-    if (room == 0 || party->next == party->ids->end()) {
+    const auto party =
+        REEVE_BUG(kTurnsIgnored)
+            ? parties.begin()
+            : std::min_element(parties.begin(), parties.end(), [](const Party& a, const Party& b) {
+                return StandingOf(*a.flow) < StandingOf(*b.flow);
+              });
+    if (party->next == party->ids->end() || RoomIn(*party->flow->queue, now) == 0) {
       parties.erase(party);
       continue;
     }
@@ -443,8 +533,14 @@ void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
     const auto after = std::next(party->next);
     const uint64_t placed = PlaceJob(now, work, *jobs.at(id), turn);
     if (placed == 0 || !party->ids->contains(id)) party->next = after;
-    if (LoadsFull() || !HasRoomFor(work, at)) return;
+    if (LoadsFull()) return true;
+    if (!HasRoomFor(work)) {
+      return std::any_of(parties.begin(), parties.end(), [&](const Party& left) {
+        return left.next != left.ids->end() && RoomIn(*left.flow->queue, now) > 0;
+      });
+    }
   }
+  return false;
 }
 
 uint64_t Scheduler::Impl::RoomOf(const Now& now, Job& job, uint64_t most) {
@@ -497,7 +593,10 @@ void Scheduler::Impl::CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Ru
   const int64_t by = held ? int64_t{run.count} : -int64_t{run.count};
   const auto count = static_cast<uint64_t>(by);
   job.in_flight += count;
-  job.flow->queue->in_flight += count;
+  job.queue().in_flight += count;
+  const double counted = lease.counted * static_cast<double>(by);
+  if (held) Charge(job, counted);
+  CountAhead(job, counted);
   if (job.keys != nullptr) CountKeys(job, run, held ? 1 : -1);
   if (worker == nullptr) return;
   worker->held[static_cast<int>(lease.lane)] += count;
@@ -530,8 +629,9 @@ void Scheduler::Impl::Assign(const Now& now, WorkerRecord& worker, Job& job, Run
   lease.positions = chunk.positions;
   PassKeyGate(now, job, run);
   TakeFrom(solo ? job.solo : job.ready, job, run);
+  SetCounted(now, lease, worker, job);
   CountHeld(lease, job, &worker, run, true);
-  CountTurn(now, job, run.count);
+  TakeTurn(now, job, run.count);
   job.leases.insert(lease.seq);
   worker.leases.insert(lease.seq);
   Send(now, worker, lease);
@@ -575,7 +675,7 @@ void Scheduler::Impl::Rebalance(const Now& now) {
   for (auto& [name, of_class] : classes) {
     const WorkClass& work = *of_class;
     const std::string& handler = work.handler;
-    if (work.listed > 0 || work.workers.size() < 2 || !work.needs.empty()) continue;
+    if (work.turn.listed > 0 || work.workers.size() < 2 || !work.needs.empty()) continue;
     bool idle = false;
     WorkerRecord* fullest = nullptr;
     double most = kRecallNs;

@@ -2,8 +2,10 @@
 //
 // Among queues with work the one goes next that has had the least for its weight; within a queue
 // the highest level (priority, and one more for each `ageing` in which a job got nothing); within
-// a level the owner that has had the least; then the oldest job. What is had is counted in tasks
-// placed. Jobs whose starts have a rate stand apart: their time decides, not their turn.
+// a level the owner that has had the least; then the class (handler, labels, resources) that has;
+// then the oldest job. What is had is the time of slots,
+// whatever the tasks. Jobs whose starts have a rate stand apart: their time decides, not their
+// turn.
 
 #include "master/scheduler/queues.h"
 
@@ -136,12 +138,12 @@ void Scheduler::Impl::UpdateListing(Job& job) {
   job.listed = true;
   job.waiting_since = last_now.monotonic;
   ListAt(job, job.level);
-  ++job.work->listed;
+  if (job.work->turn.listed++ == 0) job.work->turn.Begin(classes_had);
   if (job.timed()) return;
   Flow& flow = *job.flow;
   Queue& queue = *flow.queue;
-  if (flow.turn.listed++ == 0) flow.turn.had = std::max(flow.turn.had, queue.flows_had);
-  if (queue.turn.listed++ == 0) queue.turn.had = std::max(queue.turn.had, queues_had);
+  if (flow.turn.listed++ == 0) flow.turn.Begin(queue.flows_had);
+  if (queue.turn.listed++ == 0) queue.turn.Begin(queues_had);
 }
 
 void Scheduler::Impl::ListAt(Job& job, int32_t level) {
@@ -155,9 +157,16 @@ void Scheduler::Impl::ListAt(Job& job, int32_t level) {
 
 void Scheduler::Impl::Unlist(Job& job) {
   if (!job.listed) return;
-  WorkClass& work = *job.work;
   job.listed = false;
-  --work.listed;
+  TakeOff(job);
+  --job.work->turn.listed;
+  if (job.timed()) return;
+  --job.flow->turn.listed;
+  --job.queue().turn.listed;
+}
+
+void Scheduler::Impl::TakeOff(Job& job) {
+  WorkClass& work = *job.work;
   if (job.timed()) {
     const auto timed = work.timed.find(job.queue().settings.name);
     timed->second.erase({-job.level, job.id});
@@ -169,29 +178,44 @@ void Scheduler::Impl::Unlist(Job& job) {
   of_flow->second.erase(job.id);
   emptied = emptied || of_flow->second.empty();
   if (of_flow->second.empty() && !placing) work.levels[job.level].erase(of_flow);
-  --job.flow->turn.listed;
-  --job.queue().turn.listed;
 }
 
-// A task of the job was placed: that is what its turn, and its patience, are counted by.
-void Scheduler::Impl::CountTurn(const Now& now, Job& job, uint64_t tasks) {
+void Scheduler::Impl::MoveTo(Job& job, int32_t level) {
+  if (!job.listed) {
+    job.level = level;
+    return;
+  }
+  TakeOff(job);
+  ListAt(job, level);
+}
+
+void Scheduler::Impl::TakeTurn(const Now& now, Job& job, uint64_t tasks) {
   Flow& flow = *job.flow;
   Queue& queue = *flow.queue;
   if (job.timed()) {
     if (queue.settings.rate.limited()) queue.gate.Pass(queue.settings.rate, now.monotonic, tasks);
   } else {
-    queue.flows_had = std::max(queue.flows_had, flow.turn.had);
-    queues_had = std::max(queues_had, queue.turn.had);
-    flow.turn.had += static_cast<double>(tasks);
-    queue.turn.had += static_cast<double>(tasks) / queue.settings.weight;
+    queue.flows_had = std::max(queue.flows_had, flow.turn.settled());
+    queues_had = std::max(queues_had, queue.turn.settled());
+    classes_had = std::max(classes_had, job.work->turn.settled());
   }
   job.waiting_since = now.monotonic;
   const int32_t base = std::clamp(job.options.priority, 0, kHighestPriority);
-  if (job.level == base) return;
-  const bool listed = job.listed;
-  if (listed) Unlist(job);
-  job.level = base;
-  if (listed) UpdateListing(job);
+  if (job.level != base) MoveTo(job, base);
+}
+
+void Scheduler::Impl::CountAhead(Job& job, double slot_seconds) {
+  Queue& queue = job.queue();
+  job.flow->turn.ahead += slot_seconds;
+  queue.turn.ahead += slot_seconds / queue.settings.weight;
+  job.work->turn.ahead += slot_seconds;
+  if (queue.in_flight == 0) queue.turn.ahead = 0;  // Its weight may have changed meanwhile.
+}
+
+void Scheduler::Impl::Charge(Job& job, double slot_seconds) {
+  job.flow->turn.had += slot_seconds;
+  job.queue().turn.had += slot_seconds / job.queue().settings.weight;
+  job.work->turn.had += slot_seconds;
 }
 
 // Only where somebody of a higher level is ahead does age matter, and until such a job is ahead of
@@ -211,7 +235,7 @@ void Scheduler::Impl::Age(const Now& now) {
     if (level > job.level) older.emplace_back(job.id, level);
   };
   for (const auto& [key, work] : classes) {
-    if (work->listed == 0) continue;
+    if (work->turn.listed == 0) continue;
     bool behind = false;
     for (int level = kHighestLevel; level >= 0; --level) {
       const WorkClass::Level& here = work->levels[level];
@@ -226,14 +250,7 @@ void Scheduler::Impl::Age(const Now& now) {
       behind = behind || !here.empty();
     }
   }
-  for (const auto& [id, level] : older) {
-    Job& job = *jobs.at(id);
-    const absl::Duration since = job.waiting_since;
-    Unlist(job);
-    job.level = level;
-    UpdateListing(job);
-    job.waiting_since = since;
-  }
+  for (const auto& [id, level] : older) MoveTo(*jobs.at(id), level);
 }
 
 // ---- What people do with them ----

@@ -4,6 +4,7 @@
 #ifndef REEVE_MASTER_SCHEDULER_QUEUES_H_
 #define REEVE_MASTER_SCHEDULER_QUEUES_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -47,11 +48,16 @@ class RateGate {
   absl::Duration next_ = -absl::InfiniteDuration();
 };
 
-// How much a party has had of what is shared out. The one with the least goes next; whoever had
+// How much a party has had of the time of slots. The one with the least goes next; whoever had
 // nothing to do does not save it up.
 struct Turn {
-  double had = 0;
-  uint64_t listed = 0;  // Its jobs, or flows, that have work to place.
+  double had = 0;       // Slot seconds; of a queue divided by its weight.
+  double ahead = 0;     // Of these: of tasks at workers, from when they went out.
+  uint64_t listed = 0;  // Its jobs that have work to place.
+
+  double settled() const { return had - ahead; }
+  // Behind nobody that had `least`: it begins to wait.
+  void Begin(double least) { had += std::max(0.0, least - settled()); }
 };
 
 struct Queue {
@@ -74,6 +80,7 @@ struct Flow {
   std::string owner;
   uint64_t jobs = 0;
   Turn turn;
+  double task_seconds = 0;  // What one of its tasks took of late; 0: unknown.
 };
 
 // What a job asks of a worker, as a job class: handler, labels, resources.
@@ -88,9 +95,15 @@ struct WorkClass {
   std::array<Level, kLevels> levels;
   // Those with a rate: they wait for their time, not for their turn. By queue, then by level.
   std::map<std::string, std::set<std::pair<int32_t, JobId>>> timed;
-  uint64_t listed = 0;
+  Turn turn;  // Among classes with work of the same flow.
 
   bool plain() const { return selector.empty() && needs.empty(); }
+  // The highest one with work to place; 0 if there is none.
+  int TopLevel() const {
+    int level = kHighestLevel;
+    while (level > 0 && levels[level].empty()) --level;
+    return level;
+  }
 };
 
 struct KeyGroup {

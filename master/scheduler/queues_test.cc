@@ -1,5 +1,7 @@
 // Whose turn it is: queues, owners, priorities and age, limits and rates.
 
+#include <deque>
+
 #include "gtest/gtest.h"
 #include "master/scheduler/test_harness.h"
 
@@ -37,6 +39,127 @@ std::map<uint64_t, int> RunTasks(Harness* h, int count, absl::Duration each = ab
     }
   }
   return ran;
+}
+
+// Worker 1, whose slots take task after task in the order of their arrival.
+class Slots {
+ public:
+  Slots(Harness* h, uint32_t slots) : h_(h), slots_(slots) {}
+
+  // How long each task of a job runs.
+  std::map<uint64_t, absl::Duration> takes;
+  // Slot seconds that each job has had.
+  std::map<uint64_t, double> had;
+
+  void Run(absl::Duration time) {
+    const absl::Duration end = h_->clock_ + time;
+    while (h_->clock_ < end) {
+      for (const AssignedSpan& span : h_->TakeAssigned(1)) {
+        for (TaskIndex i = span.run.first; i < span.run.end(); ++i)
+          waiting_.push_back({span.job, span.lease, i});
+      }
+      while (running_.size() < slots_ && !waiting_.empty()) {
+        const Task task = waiting_.front();
+        waiting_.pop_front();
+        running_.insert({h_->clock_ + takes.at(task.job.value), task});
+      }
+      absl::Duration next = std::min(end, h_->clock_ + absl::Seconds(1));
+      if (!running_.empty()) next = std::min(next, running_.begin()->first);
+      for (const auto& [at, task] : running_)
+        had[task.job.value] += absl::ToDoubleSeconds(next - h_->clock_);
+      h_->clock_ = next;
+      if (h_->clock_ - beat_ >= absl::Seconds(1)) {
+        beat_ = h_->clock_;
+        std::vector<RunningTask> said;
+        for (const auto& [at, task] : running_) {
+          const absl::Duration ran = h_->clock_ - (at - takes.at(task.job.value));
+          if (ran > absl::Seconds(1)) said.push_back({task.job, task.index, {}, {}, {}, ran});
+        }
+        h_->Beat(1, std::move(said));
+      }
+      while (!running_.empty() && running_.begin()->first <= h_->clock_) {
+        const Task task = running_.begin()->second;
+        running_.erase(running_.begin());
+        h_->FinishRun(1, task.job, task.lease, {task.index, 1}, {}, takes.at(task.job.value));
+      }
+    }
+  }
+  // Of all that the jobs had, what `job` had.
+  double PartOf(uint64_t job) const {
+    double all = 0;
+    for (const auto& [id, seconds] : had) all += seconds;
+    return had.at(job) / all;
+  }
+
+ private:
+  struct Task {
+    JobId job;
+    LeaseSeq lease;
+    TaskIndex index;
+  };
+  Harness* h_;
+  uint32_t slots_;
+  std::deque<Task> waiting_;
+  std::multimap<absl::Duration, Task> running_;
+  absl::Duration beat_;
+};
+
+TEST(QueuesTest, OwnersShareTheTimeOfSlotsHoweverLongTheirTasksAre) {
+  Harness h;
+  JobOptions of_a = InQueue(""), of_b = InQueue("");
+  of_a.owner = "a";
+  of_b.owner = "b";
+  h.Create("long", 1'000, of_a);
+  h.Create("short", 1'000'000, of_b);
+  h.Join(1, 4);
+  Slots slots(&h, 4);
+  slots.takes = {{1, absl::Seconds(60)}, {2, absl::Milliseconds(200)}};
+  slots.Run(absl::Seconds(50));
+  // No long task has ended yet, so nothing is known of them but what heartbeats say; nobody gives a
+  // slot back before.
+  EXPECT_NEAR(slots.PartOf(1), 0.5, 0.26);
+  slots.Run(absl::Minutes(20));
+  EXPECT_NEAR(slots.PartOf(1), 0.5, 0.05);
+}
+
+TEST(QueuesTest, WeightsHoldBetweenHandlersAndCosts) {
+  for (const bool is_dear_heavy : {false, true}) {
+    Harness h;
+    h.offers = {{"cheap", Lane::kThread}, {"dear", Lane::kThread}};
+    UpdateQueue heavy = Change("heavy");
+    heavy.weight = 3;
+    h.Step(heavy);
+    JobOptions cheap = InQueue(is_dear_heavy ? "light" : "heavy");
+    JobOptions dear = InQueue(is_dear_heavy ? "heavy" : "light");
+    cheap.handler = "cheap";
+    dear.handler = "dear";
+    h.Create("cheap", 1'000'000, cheap);
+    h.Create("dear", 1'000'000, dear);
+    h.Join(1, 2);
+    Slots slots(&h, 2);
+    slots.takes = {{1, absl::Milliseconds(5)}, {2, absl::Seconds(3)}};
+    slots.Run(absl::Minutes(3));
+    EXPECT_NEAR(slots.PartOf(1), is_dear_heavy ? 0.25 : 0.75, 0.05);
+  }
+}
+
+TEST(QueuesTest, WhoTakesHalfOfAResourceTakesHalfOfTheWorker) {
+  Harness h;
+  h.resources = {{"gpu", 2'000}};
+  h.Join(1, 8);
+  JobExtras extras;
+  extras.resources = {{"gpu", 1'000}};
+  CreateJob with = h.CreateWith(extras, 10'000);
+  with.options.owner = "a";
+  h.CreateIt(std::move(with));
+  JobOptions plain = InQueue("");
+  plain.owner = "b";
+  h.Create("plain", 100'000, plain);
+  Slots slots(&h, 8);
+  slots.takes = {{1, absl::Seconds(2)}, {2, absl::Seconds(2)}};
+  slots.Run(absl::Minutes(10));
+  // One of its tasks counts as four slots: beside it, four of the other's.
+  EXPECT_NEAR(slots.PartOf(1), 0.2, 0.05);
 }
 
 TEST(QueuesTest, AQueueOfWeightThreeGetsThreeForEachOneOfTheOther) {

@@ -71,6 +71,9 @@ struct SchedulerOptions {
   uint64_t job_id_block = 1'000;
   // A job that gets nothing for so long counts as one priority higher.
   absl::Duration ageing = absl::Minutes(1);
+  // A job that gets nothing for so long because its tasks need more of a resource than others leave
+  // has a worker kept for it.
+  absl::Duration reserve_after = absl::Seconds(5);
   uint64_t max_queues = 10'000;
   uint64_t max_schedules = 10'000;
   // Most jobs that one schedule makes for fire times that passed while no master was there.

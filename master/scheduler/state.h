@@ -32,7 +32,6 @@
 
 namespace reeve {
 
-inline constexpr int kNobodyCrowds = kLevels;
 inline constexpr absl::Duration kRetryBucket = absl::Milliseconds(100);
 inline constexpr absl::Duration kRequestIdLife = absl::Hours(24);
 inline constexpr size_t kMaxRequestIds = 1'000'000;
@@ -214,6 +213,18 @@ struct Lease {
   bool recalling = false;
   TaskIndex recall_end = 0;
   absl::Duration recall_at;
+  // What each task was counted in turns when it went out, and what more since, where it runs for
+  // long (slot seconds); how many slots one that runs takes.
+  double counted = 0, slots = 1;
+  std::map<TaskIndex, double> counted_more;
+  absl::Duration since;
+
+  // Of the tasks of `run` that it has.
+  double CountedOf(Run run) const;
+  // What a task uses that runs for `time`; no longer than it is there.
+  double Used(absl::Duration time, absl::Duration now) const {
+    return slots * absl::ToDoubleSeconds(std::clamp(time, absl::ZeroDuration(), now - since));
+  }
 };
 
 // How fast a worker gets through tasks of a job, and so how many it may hold.
@@ -242,6 +253,7 @@ struct WorkerRecord {
   uint64_t finished = 0;
   bool draining = false, spool_full = false, suspect = false;
   bool drained = false;  // Stays, but gets nothing.
+  uint64_t wanted = 0;   // In this round a class found no room here.
   absl::Duration closed_at = absl::InfiniteDuration();
   std::set<LeaseSeq> leases;
   absl::btree_map<JobId, Pace> paces;
@@ -381,9 +393,15 @@ struct Scheduler::Impl {
   bool AtOwnLimit(const Job& job) const;  // Of tasks in flight, whatever their keys.
   // Tasks of the queue that may be placed now.
   uint64_t RoomIn(Queue& queue, const Now& now);
+  // In the lists of its class; its turn stays.
   void ListAt(Job& job, int32_t level);
+  void TakeOff(Job& job);
+  void MoveTo(Job& job, int32_t level);
   void Age(const Now& now);
-  void CountTurn(const Now& now, Job& job, uint64_t tasks);
+  // Tasks of the job were placed: its rate, its patience and what others begin with.
+  void TakeTurn(const Now& now, Job& job, uint64_t tasks);
+  void Charge(Job& job, double slot_seconds);
+  void CountAhead(Job& job, double slot_seconds);
 
   // ---- keys.cc ----
   void AddKeyed(Job& job, Run run);
@@ -401,9 +419,15 @@ struct Scheduler::Impl {
   static bool Fits(const WorkClass& work, const WorkerRecord& worker);
   static bool Selects(const std::vector<LabelTerm>& selector, const WorkerRecord& worker);
   // Tasks of the class for which the worker has resources left.
-  static uint64_t RoomInResources(const WorkClass& work, const WorkerRecord& worker);
+  uint64_t RoomInResources(const WorkClass& work, const WorkerRecord& worker) const;
   absl::Status CheckFit(const JobOptions& options) const;
   void AddToClasses(const WorkerRecord& worker);
+  using Classes = absl::btree_map<std::string, std::unique_ptr<WorkClass>>;
+  Classes::iterator EraseClass(Classes::iterator it);
+  // Keeps a worker for the first of `order` that has waited long for more than others leave.
+  void Reserve(const Now& now, const std::vector<WorkClass*>& order);
+  bool HasWaited(const Now& now, const WorkClass& work);
+  const WorkerRecord* WorkerToKeep(const WorkClass& work, SessionId already) const;
   void DropClassIfUnused(WorkClass* work);
 
   // ---- schedules.cc ----
@@ -443,6 +467,8 @@ struct Scheduler::Impl {
   // Removes what is left of `run` from the lease; ends the lease when nothing is left. Returns:
   // what was removed.
   std::vector<Run> CutLease(Lease& lease, Run run);
+  // Likewise what did not run: its turn is given back.
+  std::vector<Run> CutUnused(Lease& lease, Run run);
   void EndLease(Lease& lease);
   // The indexes go back to the queue (or are cancelled) free of charge.
   void GiveBack(const Now& now, Job& job, const std::vector<Run>& runs);
@@ -479,10 +505,22 @@ struct Scheduler::Impl {
   // ---- placement.cc ----
   void Place(const Now& now);
   void PlaceTimed(const Now& now, WorkClass& work);
+  // Where a flow stands among others with work: the least goes first.
+  using Standing = std::tuple<double, std::string_view, double, uint32_t>;
+  static Standing StandingOf(const Flow& flow);
+  // Those that have work to place, in the order of their turns.
+  std::vector<WorkClass*> ClassesInTurn() const;
   void PlaceClass(const Now& now, WorkClass& work);
-  void PlaceInTurns(const Now& now, WorkClass& work, int at);
-  void Wants(int level);
-  bool HasRoomFor(const WorkClass& work, int level) const;
+  // Returns: whether somebody has work left for which there was no room.
+  bool PlaceInTurns(const Now& now, WorkClass& work, int at);
+  // The class found no room: those behind it do not get in among others at its workers.
+  void Want(const WorkClass& work);
+  bool HasRoomFor(const WorkClass& work) const;
+  bool MayCrowd(const WorkerRecord& worker, const WorkClass& work, uint32_t slots) const;
+  // What a task of the lease, which is about to be held, counts in turns.
+  void SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker, const Job& job) const;
+  // What runs there for long uses its turn meanwhile, not only when it ends.
+  void ChargeRunning(const Now& now, const WorkerRecord& worker);
   // Tasks of the class that the worker has.
   uint64_t HeldOf(const WorkerRecord& worker, const WorkClass& work) const;
   void PlaceSolo(const Now& now);
@@ -603,18 +641,26 @@ struct Scheduler::Impl {
   absl::btree_map<LeaseSeq, std::unique_ptr<Lease>> leases;
   absl::btree_map<SessionId, std::unique_ptr<WorkerRecord>> workers;
   std::map<std::string, SessionId> session_of;  // By worker_id, of those in `workers`.
-  absl::btree_map<std::string, std::unique_ptr<WorkClass>> classes;
+  Classes classes;
+  // What tasks of the class need is given to no others at the worker.
+  struct Reservation {
+    SessionId worker;
+    const WorkClass* work = nullptr;
+  };
+  Reservation reserved;
   std::map<std::string, std::set<SessionId>> offers;          // Who offers a handler.
   std::map<std::string, Queue> queues;                        // Jobs point to them.
   std::map<std::pair<std::string, std::string>, Flow> flows;  // By queue and owner.
   std::map<uint32_t, Flow*> flow_of;
   uint32_t next_flow = 1;
-  double queues_had = 0;  // Least that a queue which begins is taken to have had.
-  bool placing = false;   // Levels keep empty flows meanwhile,
-  bool emptied = false;   // if there are any.
-  // From this level on a class that has less than a task a slot at a worker which others keep full
-  // gets a little more there.
-  int crowd_level = kNobodyCrowds;
+  // Least that a queue, or class, which begins is taken to have had.
+  double queues_had = 0, classes_had = 0;
+  bool placing = false;  // Levels keep empty flows meanwhile,
+  bool emptied = false;  // if there are any.
+  // Several classes have work to place; one that has less than a task a slot at a worker which
+  // others keep full gets a little more there, if nobody who goes before it wants that worker, too.
+  bool crowded = false;
+  uint64_t round = 0;                                   // Number of this look for room.
   Now last_now;                                         // Of the last step.
   absl::Duration next_gate = absl::InfiniteDuration();  // A queue's rate lets the next start pass.
   absl::Duration next_ageing = absl::ZeroDuration();

@@ -192,6 +192,7 @@ void Scheduler::Impl::Claim(const Now& now, WorkerRecord& worker, const std::vec
       lease.sent = run;
       lease.sent_at = now.monotonic;
       lease.front = job->timed();
+      SetCounted(now, lease, worker, *job);
       CountHeld(lease, *job, &worker, run, true);
       job->leases.insert(lease.seq);
       worker.leases.insert(lease.seq);
@@ -279,6 +280,7 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);
   for (const RunningTask& task : worker->running) NoteRunning(*worker, task);
+  ChargeRunning(now, *worker);
   if (event.held.has_value()) {
     Reconcile(now, *worker, event);
     effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
@@ -322,7 +324,7 @@ void Scheduler::Impl::Reconcile(const Now& now, const WorkerRecord& worker, cons
   for (const LeasedRun& run : runs) {
     Lease& lease = *leases.at(run.lease);
     Job& job = *jobs.at(lease.job);
-    LoseRuns(now, job, CutLease(lease, run.run));
+    LoseRuns(now, job, CutUnused(lease, run.run));
     EndIfDone(now, job);
   }
 }
@@ -431,6 +433,11 @@ std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
   return cut;
 }
 
+std::vector<Run> Scheduler::Impl::CutUnused(Lease& lease, Run run) {
+  Charge(*jobs.at(lease.job), -lease.CountedOf(run));
+  return CutLease(lease, run);
+}
+
 void Scheduler::Impl::EndLease(Lease& lease) {
   const LeaseSeq seq = lease.seq;
   if (Job* job = FindJob(lease.job)) job->leases.erase(seq);
@@ -463,8 +470,9 @@ void Scheduler::Impl::TakeBack(const Now& now, SessionId session,
     const auto found = leases.find(leased.lease);
     if (found == leases.end() || found->second->session != session || leased.run.count == 0)
       continue;
-    Job& job = *jobs.at(found->second->job);
-    GiveBack(now, job, CutLease(*found->second, leased.run));
+    Lease& lease = *found->second;
+    Job& job = *jobs.at(lease.job);
+    GiveBack(now, job, CutUnused(lease, leased.run));
     EndIfDone(now, job);
   }
 }

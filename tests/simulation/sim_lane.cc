@@ -42,6 +42,17 @@ std::vector<agent::Suspect> SimLane::Running(int64_t at_least) const {
   return running;
 }
 
+std::vector<RunningTask> SimLane::RunningFor(int64_t at_least) const {
+  std::vector<RunningTask> running;
+  for (const Slot& slot : slots_) {
+    const int64_t ran = world_->now - slot.task_began;
+    if (!slot.work || ran < at_least) continue;
+    running.push_back(
+        {works_.at(slot.work).span.job, slot.next, {}, {}, {}, absl::Microseconds(ran)});
+  }
+  return running;
+}
+
 void SimLane::CheckAlone() const {
   // Where leases expire, a worker may not know yet what it was given in vain.
   if (!world_->config.strict) return;

@@ -54,6 +54,8 @@ class SimLane {
   void EndExclusive();
   // What runs, for at least so long.
   std::vector<agent::Suspect> Running(int64_t at_least) const;
+  // What a heartbeat says of them.
+  std::vector<RunningTask> RunningFor(int64_t at_least) const;
   std::vector<agent::Reported> TakeReports() { return std::exchange(reports_, {}); }
 
  private:

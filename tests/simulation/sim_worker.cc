@@ -251,8 +251,7 @@ void SimWorker::SendBeat(const AgentEffects::Heartbeat& sent) {
   beat.held_count = last_held_ = sent.held_count;
   beat.held_hash = sent.held_hash;
   if (sent.held.has_value()) beat.held = ToWire(*sent.held);
-  for (const agent::Suspect& task : lane_->Running(kSecond))
-    beat.running.push_back({task.job, task.index, {}, {}});
+  beat.running = lane_->RunningFor(kSecond);
   beat.lanes = Rooms();
   beat.draining = sent.draining;
   beat.spool_full = sent.spool_full;

@@ -14,10 +14,11 @@ class TurnsBook {
  public:
   TurnsBook(World* world, const SimStore* const* store, const AsksView* view)
       : world_(world), store_(store), view_(view) {
-    slow_store_ = world->config.commit_max > 20 * kMs;
+    uneven_ = world->config.commit_max > 20 * kMs || world->config.loss_permille > 0 ||
+              world->config.reorder || !world->config.faults.empty();
+    for (const JobPlan& plan : world->config.jobs) uneven_ = uneven_ || plan.poison.permille > 0;
     for (const Fault& fault : world->config.faults) {
       if (fault.kind == FaultKind::kMasterStall) stalls_ += fault.duration;
-      slow_store_ = slow_store_ || fault.kind == FaultKind::kSlowStore;
     }
   }
 
@@ -43,8 +44,10 @@ class TurnsBook {
   const SimStore* const* store_;
   const AsksView* view_;
   std::map<JobId, Party> parties_;
-  bool slow_store_ = false;  // One waits for a commit, and the other does not.
-  int64_t stalls_ = 0;       // In which the master does nothing at all.
+  // One waits for a commit, or has tasks that hang at a worker or die with it, and the other does
+  // not.
+  bool uneven_ = false;
+  int64_t stalls_ = 0;  // In which the master does nothing at all.
 };
 
 }  // namespace reeve::sim
