@@ -94,6 +94,9 @@ class AppendStream final : public RawBidiReactor,
 
  private:
   void OnReply(Reply reply);
+  // The job has ended: what this appender has committed is in the store.
+  void FindOffset(StoreKind store) ABSL_LOCKS_EXCLUDED(mu_);
+  void RefuseEnded(const absl::StatusOr<uint64_t>& offset) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Accept(Buffer bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Post() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -190,12 +193,39 @@ void AppendStream::OnReadDone(bool ok) {
       if (!may.ok()) return self->Refuse(may);
     }
     FindJob(self->parts_, opening, nullptr, [self](const absl::StatusOr<FoundJob>& found) {
+      if (found.ok() && !found->live) return self->FindOffset(found->store);
       MutexLock lock(&self->mu_);
       // One that cannot be found is refused by the scheduler, which says why.
       if (found.ok()) self->key_path_ = TaskKeyPathOf(found->job.view.record);
       self->Post();
     });
   });
+}
+
+void AppendStream::FindOffset(StoreKind store) {
+  OpenAppender open;
+  {
+    MutexLock lock(&mu_);
+    open = std::get<OpenAppender>(*waiting_);
+  }
+  const bool posted = parts_.reader->Post(store, [self = self_, open](StoreReader& reader) {
+    self->RefuseEnded(reader.ReadAppender(open.job, open.appender));
+  });
+  if (!posted) RefuseEnded(absl::NotFoundError("too many reads wait"));
+}
+
+// Whoever comes again learns first that all it had was appended, if it was.
+void AppendStream::RefuseEnded(const absl::StatusOr<uint64_t>& offset) {
+  MutexLock lock(&mu_);
+  const JobId job = std::get<OpenAppender>(*waiting_).job;
+  waiting_.reset();
+  if (offset.ok()) {
+    v1::AppendTasksResponse response;
+    response.set_committed_offset(*offset);
+    answers_.push_back(response.SerializeAsString());
+  }
+  Refuse(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                   StrCat("job ", job.value, " has ended")));
 }
 
 void AppendStream::Post() {

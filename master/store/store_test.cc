@@ -120,6 +120,11 @@ TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->view(), inputs->wire().view());
   EXPECT_TRUE(absl::IsNotFound(reader->ReadInputs(JobId(1), 1).status()));
+  EXPECT_EQ(*reader->ReadAppender(JobId(1), "me"), 3u);
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadAppender(JobId(1), "you").status()));
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadAppender(JobId(2), "me").status()));
+  ASSERT_TRUE(store->Commit({Batch(5, {PutAppender{JobId(1), "me", 4}})}).ok());
+  EXPECT_EQ(*reader->ReadAppender(JobId(1), "me"), 4u);
 
   ASSERT_TRUE(
       store
