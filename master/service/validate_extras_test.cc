@@ -267,6 +267,9 @@ TEST(ValidateExtrasTest, JobsOfAListDependOnEarlierOnes) {
   EXPECT_EQ(event->jobs[0].options.extras, nullptr);
   EXPECT_EQ(event->jobs[2].options.extras->after[0].job, JobId(CreateJobs::kPlaceBit | 1));
   EXPECT_EQ(event->jobs[2].options.owner, "ann");
+  store::v1::JobRecord record;
+  ASSERT_TRUE(record.ParseFromString(std::string(event->jobs[2].record.view())));
+  EXPECT_EQ(record.place(), 3u) << "by which the position becomes an id";
 
   list.mutable_jobs(2)->mutable_spec()->mutable_after(0)->set_position(3);
   const auto refused = ValidateCreateJobs(list, kNow);

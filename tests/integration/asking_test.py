@@ -591,6 +591,28 @@ jobs:
         self.assertEqual(self.lines()[3:], ["last"])
         self.assertEqual(self.ok("results", ids["last"]), "a\nb\n")
 
+    def test_jobs_of_a_graph_name_each_other_by_their_ids_also_after_a_restart(self):
+        graph = self.write("jobs: [{name: first, shell: 'true', hold: true}, {name: last, shell: 'true', after: {job: first, on: end}}]")
+        first, last = self.ok("submit", "-q", "-f", graph).split()
+
+        def names_the_first():
+            shown = [(after["job_id"], after["position"], after["condition"]) for after in self.job(last)["spec"]["after"]]
+            self.assertEqual(shown, [(first, 0, "ON_END")])
+            self.assertIn(f"after       job {first}, its end\n", self.ok("job", "get", last))
+
+        names_the_first()
+        self.assertIn(f"job {first}", self.ok("task", "why", f"{last}/0"))
+        self.cluster.processes["master"].kill()
+        self.cluster.processes["master"].wait()
+        self.cluster.start_master()
+        wait_for(lambda: self.reeve("cluster", "info").returncode == 0, "the master")
+        self.cluster.wait_for_workers(2)
+        names_the_first()
+        self.assertIn(f"job {first}", self.ok("task", "why", f"{last}/0"))
+        self.ok("resume", first)
+        self.wait(last)
+        names_the_first()
+
     def test_a_graph_may_be_json_from_standard_input_and_is_made_once(self):
         graph = json.dumps({"jobs": [{"name": "a", "handler": "echo", "count": 3}, {"name": "b", "shell": "true", "after": ["a"]}]})
         answer = json.loads(self.ok("submit", "-f", "-", "--json", "--request-id", "graph 1", stdin=graph))
