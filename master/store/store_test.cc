@@ -263,6 +263,39 @@ TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
   }
 }
 
+TEST(SqliteStoreTest, OfWhatAttemptsLeftTheLastOfEachUnfinishedTaskIsReadAgain) {
+  const SqliteStoreOptions options{.path = FreshFolder() + "/reeve.db", .create = true};
+  const auto failed = [](TaskIndex index, const std::string& details) {
+    RetryOutcome retry;
+    retry.run = {index, 1};
+    retry.reason = Reason::kHandlerError;
+    retry.due = absl::UnixEpoch();
+    retry.details = details;
+    return retry;
+  };
+  const std::string longest(kMaxDetailsBytes, '\0');
+  {
+    const auto store = *OpenSqliteStore(options);
+    ASSERT_TRUE(store->Load().ok());
+    PutResults first = Results(1, 1, {}, ""), second = Results(1, 2, {}, "");
+    first.retries = {failed(0, "old"), failed(1, ""), failed(2, longest), failed(3, "done"),
+                     failed(4, "taken back")};
+    second.runs = {{{3, 1, 0}, TaskState::kSucceeded}};
+    second.retries = {failed(0, "new"), failed(4, "")};
+    ASSERT_TRUE(store
+                    ->Commit({Batch(1, {Job(1), PutInputs{JobId(1), {0, 9}, {Epoch(1), 1}}, first}),
+                              Batch(2, {second})})
+                    .ok());
+  }
+  const auto image = (*OpenSqliteStore(options))->Load();
+  ASSERT_TRUE(image.ok()) << image.status();
+  std::vector<std::pair<TaskIndex, std::string>> read;
+  for (const RetryOutcome& retry : image->jobs.at(0).retries)
+    read.emplace_back(retry.run.first, retry.details);
+  EXPECT_EQ(read, (std::vector<std::pair<TaskIndex, std::string>>{
+                      {0, ""}, {1, ""}, {2, longest}, {3, ""}, {4, ""}, {0, "new"}, {4, ""}}));
+}
+
 TEST(SqliteStoreTest, AMissingStoreIsNotReplacedByAnEmptyOne) {
   EXPECT_TRUE(absl::IsNotFound(OpenSqliteStore({.path = FreshFolder() + "/reeve.db"}).status()));
 }
