@@ -240,6 +240,19 @@ TEST(ValidateExtrasTest, KeysOfTasksComeFromTheirInputs) {
   const auto whole = Check(request);
   EXPECT_EQ(whole->task_keys[0], whole->task_keys[2]);
   EXPECT_NE(whole->task_keys[0], whole->task_keys[1]);
+  request = Lines({"http://a.example/1", " HTTPS://u:p@A.Example:8443?x#y\n", "http://b.example",
+                   R"({"url":"http://a.example/2","depth":1})", "http://[::1]:80/", "http://[::2]/",
+                   "a.example", "{"});
+  request.mutable_spec()->mutable_task_key()->set_path("@host");
+  const auto hosts = Check(request);
+  ASSERT_TRUE(hosts.ok()) << hosts.status();
+  const std::vector<uint64_t>& of = hosts->task_keys;
+  EXPECT_EQ(of[0], of[1]);
+  EXPECT_EQ(of[0], of[3]);
+  EXPECT_NE(of[0], of[2]);
+  EXPECT_NE(of[4], of[5]);
+  EXPECT_EQ(of[6], keys[3]) << "no URL: the key of an empty text";
+  EXPECT_EQ(of[7], keys[3]);
   request.clear_batch();
   request.mutable_array()->set_count(3);
   EXPECT_EQ(ErrorReason(Check(request).status()), "BAD_REQUEST");
