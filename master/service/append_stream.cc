@@ -12,7 +12,7 @@
 #include "master/service/convert.h"
 #include "master/service/task_keys.h"
 #include "master/service/validate.h"
-#include "reeve/store/v1/store.pb.h"
+#include "master/store/job_record.h"
 #include "reeve/v1/services.pb.h"
 
 namespace reeve {
@@ -49,12 +49,6 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
     return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
                      "not an AppendTasksRequest");
   return envelope;
-}
-
-std::string TaskKeyPathOf(const Buffer& record) {
-  store::v1::JobRecord job;
-  job.ParseFromArray(record.view().data(), static_cast<int>(record.size()));
-  return job.spec().task_key().path();
 }
 
 class AppendStream final : public RawBidiReactor,

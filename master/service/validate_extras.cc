@@ -150,7 +150,6 @@ absl::Status TakeUniqueKey(const v1::JobSpec& spec, JobExtras* extras) {
 
 absl::Status TakeTaskKey(const v1::JobSpec& spec, JobExtras* extras) {
   if (!spec.has_task_key()) return absl::OkStatus();
-  if (spec.accepts_new_inputs()) return Bad("spec.task_key: not with accepts_new_inputs");
   if (!IsTaskKeyPath(spec.task_key().path()))
     return Bad(
         "spec.task_key.path: `.`, `@host`, or names with a dot before each as in `.host` or "

@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "master/service/label_terms.h"
 #include "master/service/validate.h"
+#include "master/store/job_record.h"
 #include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
@@ -253,6 +254,11 @@ TEST(ValidateExtrasTest, KeysOfTasksComeFromTheirInputs) {
   EXPECT_NE(of[4], of[5]);
   EXPECT_EQ(of[6], keys[3]) << "no URL: the key of an empty text";
   EXPECT_EQ(of[7], keys[3]);
+  request.mutable_spec()->set_accepts_new_inputs(true);
+  EXPECT_EQ(Check(request)->task_keys, of) << "as those of inputs that come later";
+  EXPECT_EQ(TaskKeyPathOf(Check(request)->record), "@host");
+  request.mutable_spec()->set_accepts_new_inputs(false);
+  EXPECT_EQ(TaskKeyPathOf(Check(Lines({"x"}))->record), "");
   request.clear_batch();
   request.mutable_array()->set_count(3);
   EXPECT_EQ(ErrorReason(Check(request).status()), "BAD_REQUEST");

@@ -355,10 +355,11 @@ TEST(SqliteStoreTest, KeysAndTasksAmongNewInputsAreThereAfterARestart) {
     ASSERT_TRUE(store->Load().ok());
     PutJobState counted{JobId(1), JobState::kActive, {}, absl::InfiniteFuture(), {}};
     counted.counts.duplicate_inputs = 3;
+    PutInputs more = Keyed(1, 1, {1, 5, 1, 6}, {1, 3});
+    more.task_keys = {5, ~uint64_t{0}};
     ASSERT_TRUE(store
-                    ->Commit({Batch(1, {Job(2), AcceptingJob(1), Keyed(1, 0, {1}, {0}),
-                                        Keyed(1, 1, {1, 5, 1, 6}, {1, 3}), counted,
-                                        PutAppender{JobId(1), "me", 12}})})
+                    ->Commit({Batch(1, {Job(2), AcceptingJob(1), Keyed(1, 0, {1}, {0}), more,
+                                        counted, PutAppender{JobId(1), "me", 12}})})
                     .ok());
   }
   const auto image = (*OpenSqliteStore({.path = path}))->Load();
@@ -374,6 +375,8 @@ TEST(SqliteStoreTest, KeysAndTasksAmongNewInputsAreThereAfterARestart) {
   EXPECT_EQ(job.chunks[0].positions, nullptr);
   ASSERT_NE(job.chunks[1].positions, nullptr);
   EXPECT_EQ(job.chunks[1].positions->Runs(), (std::vector<reeve::Run>{{1, 1}, {3, 1}}));
+  EXPECT_TRUE(job.chunks[0].task_keys.empty());
+  EXPECT_EQ(job.chunks[1].task_keys, (std::vector<uint64_t>{5, ~uint64_t{0}}));
   EXPECT_FALSE(image->jobs[1].job.options.accepts_inputs);
   EXPECT_TRUE(image->jobs[1].keys.empty());
 }
