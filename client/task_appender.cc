@@ -9,10 +9,10 @@
 
 namespace reeve {
 
-TaskAppender::TaskAppender(JobClient* client, uint64_t job_id, Limits limits)
+TaskAppender::TaskAppender(JobClient* client, uint64_t job_id, Limits limits, std::string name)
     : client_(client),
       job_id_(job_id),
-      appender_id_(MakeUuid()),
+      appender_id_(name.empty() ? MakeUuid() : std::move(name)),
       limits_(limits),
       window_(client->NewRetryWindow()) {}
 
@@ -20,6 +20,13 @@ TaskAppender::~TaskAppender() {
   if (stream_ == nullptr) return;
   context_->TryCancel();
   CloseStream().IgnoreError();
+}
+
+absl::StatusOr<uint64_t> TaskAppender::Resume() {
+  const absl::StatusOr<uint64_t> committed = Reopen();
+  error_ = committed.status();
+  if (committed.ok()) next_offset_ = *committed;
+  return committed;
 }
 
 absl::Status TaskAppender::Append(v1::AppendTasksRequest batch) {
@@ -37,7 +44,7 @@ absl::Status TaskAppender::Append(v1::AppendTasksRequest batch) {
     unacknowledged_.push_back(message);
     unacknowledged_bytes_ += bytes;
   }
-  if (stream_ == nullptr || !stream_->Write(*message)) error_ = Reopen();
+  if (stream_ == nullptr || !stream_->Write(*message)) error_ = Reopen().status();
   return error_;
 }
 
@@ -56,22 +63,24 @@ absl::Status TaskAppender::WaitUntil(size_t messages, size_t bytes) {
   for (;;) {
     {
       MutexLock lock(&mu_);
-      while (!is_broken_ && (unacknowledged_.size() > messages || unacknowledged_bytes_ > bytes)) {
-        changed_.Wait(&mu_);
-      }
-      if (!is_broken_) return absl::OkStatus();
+      const auto too_much = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return unacknowledged_.size() > messages || unacknowledged_bytes_ > bytes;
+      };
+      while (!is_broken_ && too_much()) changed_.Wait(&mu_);
+      // A stream that broke with nothing to be sent again is opened by the next batch, if any.
+      if (!too_much()) return absl::OkStatus();
     }
-    if (const absl::Status status = Reopen(); !status.ok()) return status;
+    if (const absl::Status status = Reopen().status(); !status.ok()) return status;
   }
 }
 
-absl::Status TaskAppender::Reopen() {
+absl::StatusOr<uint64_t> TaskAppender::Reopen() {
   for (;;) {
     absl::Status status = stream_ == nullptr ? absl::OkStatus() : CloseStream();
     if (status.ok() || JobClient::IsTransient(status)) {
       const absl::StatusOr<uint64_t> committed = OpenOnce();
+      if (committed.ok()) return committed;
       status = committed.status();
-      if (status.ok()) return status;
     }
     if (!JobClient::IsTransient(status)) return status;
     window_.Widen(client_->NewRetryWindow().window());

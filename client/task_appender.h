@@ -32,9 +32,14 @@ class TaskAppender {
     size_t bytes = 16u << 20;
   };
 
-  TaskAppender(JobClient* client, uint64_t job_id, Limits limits);
+  // `name` is that of the appender within the job; empty: one that nobody else has.
+  TaskAppender(JobClient* client, uint64_t job_id, Limits limits, std::string name = "");
   TaskAppender(JobClient* client, uint64_t job_id) : TaskAppender(client, job_id, Limits()) {}
   ~TaskAppender();
+
+  // Opens the stream and goes on behind what an appender of this name has committed; to be called
+  // before Append. Returns: how much that is. Errors: as Append.
+  absl::StatusOr<uint64_t> Resume();
 
   // Sends a batch (fields 1 to 3 are set); waits while too much is unacknowledged. Tasks get
   // indexes in the order of calls. Errors: as AppendTasks; UNAVAILABLE if the master does not come
@@ -44,14 +49,15 @@ class TaskAppender {
   // Waits until everything is committed and ends the stream.
   absl::Status Finish();
 
-  // Tasks handed to Append.
+  // Tasks handed to Append, and those committed before Resume.
   uint64_t appended_count() const { return next_offset_; }
 
  private:
   using Stream = grpc::ClientReaderWriter<v1::AppendTasksRequest, v1::AppendTasksResponse>;
 
   // Opens a stream and sends what was not committed, until that works or the retry window is over.
-  absl::Status Reopen() ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns: the committed offset.
+  absl::StatusOr<uint64_t> Reopen() ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<uint64_t> OpenOnce() ABSL_LOCKS_EXCLUDED(mu_);
   // Waits for the end of a stream that broke, was cancelled or has no more to write. Returns: why
   // it ended.

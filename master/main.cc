@@ -34,11 +34,13 @@
 #include "master/access/listening.h"
 #include "master/collector/collector.h"
 #include "master/dispatch/dispatcher.h"
+#include "master/dispatch/key_paths.h"
 #include "master/dispatch/session_registry.h"
 #include "master/runtime/master_loop.h"
 #include "master/service/api_server.h"
 #include "master/service/schedule_settings.h"
 #include "master/store/disk_room.h"
+#include "master/store/job_record.h"
 #include "master/store/memory_store.h"
 #include "master/store/reader_thread.h"
 #include "master/store/sqlite_store.h"
@@ -203,6 +205,12 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
       context, [&access](const std::string& key) { return (*access)->IsEnrolled(key); });
   if (!gate.ok()) return Fail(kExitFault, gate.status());
   SessionRegistry sessions;
+  KeyPaths key_paths;
+  for (const JobImage& job : image->jobs) {
+    if (!job.job.options.accepts_inputs) continue;
+    const std::string path = TaskKeyPathOf(job.job.view.record);
+    if (!path.empty()) key_paths.Put(job.job.view.job, path);
+  }
   Hub hub;
   MasterLoop loop;
   DiskRoom room((*folder)->path());
@@ -225,6 +233,7 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
        .curve = link_keys,
        .epoch = epoch,
        .sessions = &sessions,
+       .key_paths = &key_paths,
        .is_relay =
            [&access](const std::string& key) {
              const auto enrolled = (*access)->WorkerOf(key);
@@ -238,6 +247,7 @@ int Serve(const Flags& flags, SystemdNotify& systemd) {
   MasterLoop::Parts parts;
   parts.scheduler = std::make_unique<Scheduler>(MakeSchedulerOptions(flags), std::move(*image),
                                                 Now{Monotonic(), absl::Now()});
+  parts.key_paths = &key_paths;
   parts.make_dispatcher = [&] {
     Dispatcher::Options options{.endpoints = dispatch,
                                 .curve = link_keys,

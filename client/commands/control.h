@@ -52,6 +52,9 @@ struct AppendOptions {
   std::string job;
   MapOptions inputs;
   bool close = false;
+  // Names who appends, so that the command can be repeated: what it has appended is skipped, and
+  // only the end of the inputs closes. Absent: all is appended.
+  std::optional<std::string> appender;
 };
 absl::StatusOr<int> RunAppend(Session& session, const AppendOptions& options);
 

@@ -1,6 +1,8 @@
 #include "client/commands/feeder.h"
 
 #include "base/ids.h"
+#include "base/strings.h"
+#include "client/exit_code.h"
 
 namespace reeve {
 namespace {
@@ -16,6 +18,7 @@ constexpr absl::Duration kCancelCheck = absl::Milliseconds(100);
 absl::StatusOr<bool> Batcher::Next(v1::AppendTasksRequest* batch) {
   return source_->Fill([&](std::string_view input) {
     const uint64_t position = position_++;
+    if (position < left_out_) return true;
     if (skip_ != nullptr) {
       if (skip_->Contains(position)) return true;
       MutexLock lock(&mu_);
@@ -35,7 +38,8 @@ uint64_t Batcher::PositionOf(uint32_t index) const {
 }
 
 Feeder::Feeder(JobClient* client, Canceller* canceller, Batcher* batcher, uint64_t job_id,
-               Bound bound, std::function<void(uint64_t)> on_sent, AtEnd at_end)
+               Bound bound, std::function<void(uint64_t)> on_sent, AtEnd at_end,
+               std::string appender)
     : client_(client),
       canceller_(canceller),
       batcher_(batcher),
@@ -43,10 +47,26 @@ Feeder::Feeder(JobClient* client, Canceller* canceller, Batcher* batcher, uint64
       bound_(bound),
       on_sent_(std::move(on_sent)),
       at_end_(at_end),
-      appender_(client, job_id) {}
+      appender_(client, job_id, TaskAppender::Limits(), std::move(appender)) {}
 
 Feeder::~Feeder() {
   if (thread_.joinable()) thread_.join();
+}
+
+absl::StatusOr<uint64_t> Feeder::Resume() {
+  const absl::StatusOr<uint64_t> committed = appender_.Resume();
+  if (!committed.ok()) return committed;
+  committed_before_ = *committed;
+  batcher_->LeaveOut(committed_before_);
+  return committed;
+}
+
+// The inputs of before were others if there are fewer now.
+absl::Status Feeder::CheckPosition() const {
+  if (batcher_->position() >= committed_before_) return absl::OkStatus();
+  return UsageError(StrCat("job ", job_id_, " has ", committed_before_,
+                           " inputs of this appender, and here are only ", batcher_->position(),
+                           "; these are not the same inputs"));
 }
 
 void Feeder::Start(v1::AppendTasksRequest first) {
@@ -71,6 +91,7 @@ absl::Status Feeder::Feed(v1::AppendTasksRequest batch) {
     const absl::StatusOr<bool> more = batcher_->Next(&batch);
     input = more.status();
     has_more = more.ok() && *more;
+    if (more.ok() && !has_more) input = CheckPosition();
   }
   absl::Status status = Send(std::move(batch));
   if (status.ok()) status = appender_.Finish();

@@ -33,6 +33,8 @@ class Batcher {
   Batcher(std::unique_ptr<InputSource> source, const PositionSet* skip)
       : source_(std::move(source)), skip_(skip) {}
 
+  // Leaves out the first `count` inputs.
+  void LeaveOut(uint64_t count) { left_out_ = count; }
   // The next batch, of what is at hand; it may be empty. Returns: false at the end of the inputs.
   // Errors: as InputSource::Fill; the batch holds what came before.
   absl::StatusOr<bool> Next(v1::AppendTasksRequest* batch) ABSL_LOCKS_EXCLUDED(mu_);
@@ -46,6 +48,7 @@ class Batcher {
   const std::unique_ptr<InputSource> source_;
   const PositionSet* const skip_;
   uint64_t position_ = 0;
+  uint64_t left_out_ = 0;
   mutable Mutex mu_;
   PositionMap positions_ ABSL_GUARDED_BY(mu_);
 };
@@ -61,10 +64,15 @@ class Feeder {
   // What becomes of the job when the inputs have ended.
   enum class AtEnd { kClose, kLeaveOpen };
 
-  // Lifetime: all outlive it.
+  // `appender` names who appends; empty: one that nobody else has. Lifetime: all outlive it.
   Feeder(JobClient* client, Canceller* canceller, Batcher* batcher, uint64_t job_id, Bound bound,
-         std::function<void(uint64_t)> on_sent, AtEnd at_end);
+         std::function<void(uint64_t)> on_sent, AtEnd at_end, std::string appender = "");
   ~Feeder();
+
+  // Goes on where an appender of this name stopped: leaves out what it has committed, and at the
+  // end of the inputs insists that they were so many. To be called before Start, with nothing read
+  // yet. Returns: how many. Errors: as Join.
+  absl::StatusOr<uint64_t> Resume();
 
   // Sends `first`, a batch that was read already, then everything else, then closes the job, if it
   // is to; at a bad input or once cancelled it does so early.
@@ -79,6 +87,7 @@ class Feeder {
   uint64_t sent_count() const { return sent_; }
 
  private:
+  absl::Status CheckPosition() const;
   absl::Status Feed(v1::AppendTasksRequest batch);
   absl::Status Send(v1::AppendTasksRequest batch);
   // Waits until there is room within the bound. Returns: false if cancelled.
@@ -92,6 +101,7 @@ class Feeder {
   const std::function<void(uint64_t)> on_sent_;
   const AtEnd at_end_;
   TaskAppender appender_;
+  uint64_t committed_before_ = 0;
   std::atomic<uint64_t> sent_{0};
   absl::Status status_;  // Read after the thread was joined.
   std::thread thread_;

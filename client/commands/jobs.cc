@@ -90,10 +90,7 @@ std::string_view ConditionText(v1::Dependency::Condition condition) {
 // What it asked for, a line each.
 void AppendRules(const v1::JobSpec& spec, std::string* text) {
   for (const v1::Dependency& after : spec.after()) {
-    const std::string job = after.job_id() > 0
-                                ? StrCat("job ", after.job_id())
-                                : StrCat("the job at place ", after.position(), " of its request");
-    StrAppend(text, "after       ", job, ", ", ConditionText(after.condition()),
+    StrAppend(text, "after       job ", after.job_id(), ", ", ConditionText(after.condition()),
               after.results() ? ", with its results" : "", "\n");
   }
   if (spec.has_start_time()) StrAppend(text, "starts      ", LocalTime(spec.start_time()), "\n");

@@ -52,6 +52,9 @@ void AddAppendVerb(CLI::App* app, Program* p) {
       ->transform(CLI::AsSizeValue(false))
       ->check(CLI::Range(size_t{1}, size_t{kMaxPayloadBytes}));
   append->add_flag("-0,--null", inputs->nul, "Inputs end with NUL instead of a newline");
+  append->add_option("--appender", p->append.appender,
+                     "A name for these inputs, 1 to 64 characters: the same command may be "
+                     "repeated until it ends well, and each input becomes one task");
   append->add_flag("--close", p->append.close, "Close the job behind them");
   append->callback([p] {
     p->append.inputs.arguments = p->line.arguments;

@@ -50,7 +50,8 @@ bool Cut(std::string_view text, char separator, std::string_view* before, std::s
 absl::StatusOr<std::string_view> TakePath(std::string_view option, std::string_view text,
                                           std::string_view want, v1::TaskKey* key) {
   std::string_view path, value;
-  if (!Cut(text.substr(4), ':', &path, &value) || path.empty() || path[0] != '.' || !IsUtf8(path))
+  if (!Cut(text.substr(4), ':', &path, &value) || path.empty() ||
+      (path[0] != '.' && path != "@host") || !IsUtf8(path))
     return Wrong(option, text, want);
   if (!key->path().empty() && key->path() != path) {
     return Wrong(option, text,

@@ -70,6 +70,10 @@ TEST(JobRulesTest, LimitAndRateOfAKeySpeakOfOneKey) {
   ExpectUsage(AddKeyLimit("key=.host:0", &key), "key=PATH:COUNT");
   ExpectUsage(AddKeyLimit("key=host:2", &key), "key=PATH:COUNT");
   ExpectUsage(AddKeyRate("5/s", &key), "key=PATH:COUNT/TIME");
+  v1::TaskKey host;
+  ASSERT_TRUE(AddKeyRate("key=@host:5/s", &host).ok());
+  EXPECT_EQ(host.path(), "@host");
+  ExpectUsage(AddKeyLimit("key=@path:2", &host), "key=PATH:COUNT");
 }
 
 TEST(JobRulesTest, LabelsAndTermsOnThemAreChecked) {

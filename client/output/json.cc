@@ -71,4 +71,10 @@ JsonWriter& JsonWriter::Bool(bool value) {
   return *this;
 }
 
+JsonWriter& JsonWriter::Document(std::string_view json) {
+  Separate();
+  text_ += json;
+  return *this;
+}
+
 }  // namespace reeve

@@ -35,6 +35,8 @@ class JsonWriter {
   // Six significant digits.
   JsonWriter& Number(double value);
   JsonWriter& Bool(bool value);
+  // One that is JSON already.
+  JsonWriter& Document(std::string_view json);
 
   const std::string& text() const { return text_; }
 

@@ -17,8 +17,10 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/named_thread.h"
+#include "master/dispatch/key_paths.h"
 #include "master/dispatch/link_messages.h"
 #include "master/dispatch/session_registry.h"
+#include "master/service/task_keys.h"
 #include "relay/relayed.h"
 
 namespace reeve {
@@ -60,6 +62,7 @@ struct Collector::Impl {
   void OnRelayed(const LinkMessage& message);
   void OnWorker(LinkMessage& message, std::string beyond_relay);
   void OnOutput(const LinkMessage& message);
+  void MakeTaskKeys(JobId job, NewInputs* added) const;
   void SendAcks();
   void SendRelayed(const std::string& relay, std::vector<RelayedPart> acks);
 };
@@ -167,10 +170,17 @@ void Collector::Impl::OnWorker(LinkMessage& message, std::string beyond_relay) {
                       arrived.status().ToString());
     return;
   }
+  for (ResultBatchArrived& batch : arrived->batches) MakeTaskKeys(batch.job, &batch.added);
   arrived->session = session;
   arrived->epoch = message.head.epoch;
   Failpoint("collector.decoded");
   sinks.results(std::move(*arrived), message.blob.size());
+}
+
+void Collector::Impl::MakeTaskKeys(JobId job, NewInputs* added) const {
+  if (added->inputs == nullptr) return;
+  const std::string path = options.key_paths->Of(job);
+  if (!path.empty()) added->task_keys = TaskKeysOf(*added->inputs, path);
 }
 
 bool Collector::Impl::ReceiveSome() {

@@ -2,12 +2,12 @@
 // acknowledgement.
 //
 // Owns its ROUTER on its own endpoint and a thread. Decodes the frame, checks that the columns of
-// each batch fit what the frame says of it, posts outcomes with a handle on the bytes, and sends
-// acknowledgements as the loop hands them over. It decides nothing: the one fence is
-// Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of running commands
-// takes the same way, in order with the results: the loop knows whether the session holds the task.
-// What comes through a relay (relay/relay.h) is taken apart and handled as if each worker had sent
-// its own.
+// each batch fit what the frame says of it, makes the keys of new inputs, posts outcomes with a
+// handle on the bytes, and sends acknowledgements as the loop hands them over. It decides nothing:
+// the one fence is Scheduler::OnResults. When the loop's inbox is full it stops reading. Output of
+// running commands takes the same way, in order with the results: the loop knows whether the
+// session holds the task. What comes through a relay (relay/relay.h) is taken apart and handled as
+// if each worker had sent its own.
 //
 // Thread: its own; Acknowledge and ChangeKeys from any.
 
@@ -27,6 +27,7 @@
 
 namespace reeve {
 
+class KeyPaths;
 class SessionRegistry;
 
 class Collector {
@@ -36,6 +37,7 @@ class Collector {
     CurveKeys curve;                     // Empty: connections are not encrypted.
     Epoch epoch;                         // Results of another are dropped and counted.
     const SessionRegistry* sessions = nullptr;
+    const KeyPaths* key_paths = nullptr;
     // Whether the owner of this public key may relay messages of others. Connections that are not
     // encrypted may, too: they come from this machine.
     std::function<bool(const std::string& user)> is_relay;

@@ -19,8 +19,10 @@
 #include "base/named_thread.h"
 #include "base/time_scale.h"
 #include "master/dispatch/dispatcher.h"
+#include "master/dispatch/key_paths.h"
 #include "master/runtime/commit_gate.h"
 #include "master/runtime/predecessor_results.h"
+#include "master/store/job_record.h"
 #include "master/store/reader_thread.h"
 #include "master/store/store.h"
 #include "master/store/store_thread.h"
@@ -84,6 +86,7 @@ struct MasterLoop::Impl {
   bool Turn();
   void LookAtDisk(const Now& now);
   void StepAll(const Now& now, std::vector<Event> events, bool* did);
+  void NoteKeyPaths(const Effects& effects);
   void Carry(Effects effects);
   void Release(After after, Held what);
   void Do(Held& what);
@@ -162,8 +165,24 @@ void MasterLoop::Impl::Load(const LoadResults& load) {
   if (!posted) unread.push_back(load);
 }
 
+// Before anything of a job goes out: its first result may bring inputs along.
+void MasterLoop::Impl::NoteKeyPaths(const Effects& effects) {
+  for (const WriteBatch& batch : effects.writes) {
+    for (const Write& write : batch.writes) {
+      const auto* put = std::get_if<PutJob>(&write);
+      if (put == nullptr || !put->options.accepts_inputs) continue;
+      const std::string path = TaskKeyPathOf(put->view.record);
+      if (!path.empty()) parts.key_paths->Put(put->view.job, path);
+    }
+  }
+  for (const JobNotice& notice : effects.jobs) {
+    if (IsTerminal(notice.view.state)) parts.key_paths->Remove(notice.view.job);
+  }
+}
+
 // The one place that says durable → reply → send.
 void MasterLoop::Impl::Carry(Effects effects) {
+  NoteKeyPaths(effects);
   for (WriteBatch& batch : effects.writes) {
     submitted[static_cast<int>(batch.store)] = batch.number;
     if (batch.store == StoreKind::kDurable) {

@@ -25,6 +25,7 @@
 namespace reeve {
 
 class Dispatcher;
+class KeyPaths;
 class ReaderThread;
 class Store;
 class StoreThread;
@@ -45,6 +46,8 @@ class MasterLoop {
     // Makes the dispatcher on the loop thread, which owns its socket.
     std::function<absl::StatusOr<std::unique_ptr<Dispatcher>>()> make_dispatcher;
     std::function<void(AckResults)> acknowledge;  // The collector's.
+    // What the collector is to know of jobs that begin and end.
+    KeyPaths* key_paths = nullptr;
     StoreThread* durable = nullptr;
     Store* memory = nullptr;  // Committed by the loop itself.
     ReaderThread* reader = nullptr;

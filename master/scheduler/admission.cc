@@ -195,8 +195,10 @@ void Scheduler::Impl::Record(Job& job, PutResults write) {
   write.job = job.id;
   write.seq = ++job.last_seq;
   const uint64_t bytes = write.body.size();
+  uint64_t details = 0;
+  for (const RetryOutcome& retry : write.retries) details += retry.details.size();
   ResultsNotice notice{job.id, write.seq, write.runs, write.body, {}};
-  Put(job.store, std::move(write), bytes);
+  Put(job.store, std::move(write), bytes + details);
   if (job.options.ephemeral) {
     job.kept_results.emplace_back(job.last_seq, bytes);
     CountResults(job, bytes, 0);
@@ -267,7 +269,9 @@ void Scheduler::Impl::SettleFailure(const Now& now, Job& job, TaskIndex index, L
                             budget.suspicions,
                             budget.crashes,
                             when,
-                            budget.failed});
+                            budget.failed,
+                            0,
+                            DetailsOf(job, index)});
 }
 
 // Uniform in [0, min(longest, first · 2ⁿ)], by hash: the core has no randomness.
@@ -300,6 +304,12 @@ void Scheduler::Impl::KeepDetails(Job& job, TaskIndex index, const std::string& 
   if (details.empty()) return;
   if (job.details.size() < kMaxKeptDetails || job.details.contains(index))
     job.details[index] = details;
+}
+
+std::string Scheduler::Impl::DetailsOf(const Job& job, TaskIndex index) const {
+  if (job.details.empty()) return {};
+  const auto found = job.details.find(index);
+  return found == job.details.end() ? std::string() : found->second;
 }
 
 void Scheduler::Impl::ForgetRunning(Job& job, Run run, bool all) {

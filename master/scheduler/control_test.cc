@@ -333,6 +333,30 @@ TEST(DetailsTest, WhatAnAttemptLeavesComesWithTheNext) {
   EXPECT_EQ(details, (std::map<TaskIndex, std::string>{{1, "row 99"}, {2, "row 17"}}));
 }
 
+TEST(DetailsTest, TheRecordOfAnAttemptThatEndedHasWhatItLeft) {
+  Harness h;
+  h.Join(1, 4);
+  h.Create("a", 4, Attempts(3));
+  const AssignedSpan span = h.TakeAssigned(1).at(0);
+  std::vector<RunningTask> running = {{JobId(1), 2, {}, "", "row 17"},
+                                      {JobId(1), 3, {}, "", "row 5"}};
+  h.Beat(1, running);
+  FailedEntry left{1, TaskState::kFailed, Reason::kHandlerError};
+  left.details = "row 99";
+  h.FinishRun(1, JobId(1), span.lease, {0, 2}, {left});
+  h.FinishRun(1, JobId(1), span.lease, {3, 1}, {{0, TaskState::kFailed, Reason::kHandlerError}});
+  // Its worker process ends, and the note of it names the other one.
+  HeldRun culprit = Held(span, {2, 1});
+  h.Join(101, 4, "another process", {}, {culprit}, true);
+  std::map<TaskIndex, std::string> recorded;
+  for (const Write& write : h.writes) {
+    const auto* put = std::get_if<PutResults>(&write);
+    if (put == nullptr) continue;
+    for (const RetryOutcome& retry : put->retries) recorded[retry.run.first] = retry.details;
+  }
+  EXPECT_EQ(recorded, (std::map<TaskIndex, std::string>{{1, "row 99"}, {2, "row 17"}, {3, ""}}));
+}
+
 TEST(DetailsTest, AJobShowsWhatATaskOfItThatRunsSays) {
   Harness h;
   h.Join(1, 1);

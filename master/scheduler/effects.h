@@ -67,6 +67,9 @@ struct ResultRun {
   bool operator==(const ResultRun&) const = default;
 };
 
+// Tasks of a job whose details are kept; those of others are dropped.
+inline constexpr size_t kMaxKeptDetails = 100'000;
+
 // An admitted outcome that is not terminal: the task will be tried again.
 struct RetryOutcome {
   Run run;
@@ -77,6 +80,8 @@ struct RetryOutcome {
   absl::Time due;      // Wall clock.
   LeaseId lease;       // Under which it failed; epoch 0: of no attempt's report.
   uint64_t death = 0;  // Of the process whose end is counted here; 0: of none.
+  // What the next attempt gets of those before; empty: nothing, whatever older outcomes say.
+  std::string details;
 };
 
 struct PutJob {

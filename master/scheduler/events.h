@@ -420,10 +420,11 @@ struct NewInputs {
     uint32_t position = 0;  // In the batch: the entry that adds them. It succeeded.
     uint32_t count = 0;     // Inputs; at least 1.
   };
-  InputsRef inputs;            // Null: none.
-  std::vector<InputKey> keys;  // Of each input.
-  uint64_t bytes = 0;          // Of memory that `inputs` take.
-  std::vector<Part> parts;     // Ascending; together all of `inputs`, in order.
+  InputsRef inputs;                      // Null: none.
+  std::vector<InputKey> keys;            // Of each input.
+  uint64_t bytes = 0;                    // Of memory that `inputs` take.
+  std::vector<Part> parts;               // Ascending; together all of `inputs`, in order.
+  std::vector<uint64_t> task_keys = {};  // As in CreateJob.
 };
 
 struct ResultBatchArrived {

@@ -17,6 +17,15 @@ absl::Status Full(std::string_view what) {
   return MakeError(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", what, kRetryHint);
 }
 
+// Of keys of the inputs of a batch, those of its tasks.
+std::vector<uint64_t> Chosen(const std::vector<uint64_t>& keys, const Positions& positions) {
+  std::vector<uint64_t> chosen;
+  chosen.reserve(positions.count());
+  for (const Run run : positions.Runs())
+    chosen.insert(chosen.end(), keys.begin() + run.first, keys.begin() + run.end());
+  return chosen;
+}
+
 }  // namespace
 
 TaskCounts Scheduler::Impl::CountsOf(const Job& job) const {
@@ -348,6 +357,8 @@ void Scheduler::Impl::AddChunk(Job& job, Selection tasks, InputsRef inputs, uint
                                const std::string& appender, uint64_t offset,
                                std::vector<uint64_t> task_keys) {
   const uint32_t count = tasks.count;
+  if (tasks.positions != nullptr && !task_keys.empty())
+    task_keys = Chosen(task_keys, *tasks.positions);
   Chunk chunk;
   chunk.run = {job.total, count};
   chunk.birth = {epoch, next_birth++};

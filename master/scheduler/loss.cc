@@ -120,6 +120,7 @@ RetryOutcome Scheduler::Impl::CountDeath(const Now& now, Job& job, TaskIndex ind
   outcome.crashes = budget.crashes;
   outcome.due = Steady(now);
   outcome.death = death;
+  outcome.details = DetailsOf(job, index);
   if (crash && budget.crashes < kMaxCrashes) ++job.retried;  // It will be tried again.
   return outcome;
 }
@@ -134,7 +135,7 @@ void Scheduler::Impl::Charge(const Now& now, Job& job, TaskIndex index, bool cra
   } else {
     GoOnAfter(now, job, index, {job.store, next_commit[static_cast<int>(job.store)]});
   }
-  write->retries.push_back(outcome);
+  write->retries.push_back(std::move(outcome));
 }
 
 void Scheduler::Impl::GoOnAfter(const Now& now, Job& job, TaskIndex index, After recorded) {
@@ -179,7 +180,7 @@ void Scheduler::Impl::ChargeTold(const Now& now, const Hello& event) {
     const bool last = crash && budget.crashes + 1 >= kMaxCrashes;
     // Somebody runs it meanwhile: that attempt decides.
     if (last && !job->unclaimed.Contains(index)) continue;
-    const RetryOutcome outcome = CountDeath(now, *job, index, crash, death);
+    RetryOutcome outcome = CountDeath(now, *job, index, crash, death);
     if (last && !REEVE_BUG(kPoisonTriedForEver)) {
       job->unclaimed.Remove({index, 1});
       FailRuns(now, *job, {{index, 1}}, Reason::kPoisoned);
@@ -187,7 +188,7 @@ void Scheduler::Impl::ChargeTold(const Now& now, const Hello& event) {
       continue;
     }
     PutResults write;
-    write.retries.push_back(outcome);
+    write.retries.push_back(std::move(outcome));
     Record(*job, std::move(write));
     if (!job->ready.Contains(index)) continue;
     // It may have to run alone from now on.

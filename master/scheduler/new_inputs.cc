@@ -60,7 +60,8 @@ void Scheduler::Impl::AddNewInputs(Job& job, NewInputs added,
   const auto count = static_cast<uint32_t>(added.keys.size());
   Selection tasks = Select(job, count, added.keys, offered);
   if (tasks.count == 0) return;
-  AddChunk(job, std::move(tasks), std::move(added.inputs), added.bytes, "", 0);
+  AddChunk(job, std::move(tasks), std::move(added.inputs), added.bytes, "", 0,
+           std::move(added.task_keys));
 }
 
 }  // namespace reeve

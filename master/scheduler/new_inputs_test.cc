@@ -168,6 +168,51 @@ TEST_F(NewInputsTest, OnlyAdmittedResultsAddInputs) {
   EXPECT_EQ(h_.scheduler_.FindJob(job.view.job)->counts.total, 6u);
 }
 
+TEST_F(NewInputsTest, TasksOfAKeyedJobHaveTheKeysOfTheirInputs) {
+  h_.Join(1, 8);
+  JobOptions options = Accepting();
+  JobExtras extras;
+  extras.keyed = true;
+  extras.key_max_in_flight = 1;
+  options.extras = std::make_shared<const JobExtras>(extras);
+  const auto keyed = [](const Ids& ids, const std::vector<uint64_t>& task_keys) {
+    NewInputs adding = Adding(ids);
+    adding.task_keys = task_keys;
+    return adding;
+  };
+  CreateJob create;
+  create.call = CallId(99);
+  create.request_id = "keyed";
+  create.options = options;
+  create.open = true;
+  create.inputs = Inputs({1, 1, 2});
+  create.input_count = 3;
+  create.keys = create.inputs->Keys();
+  create.task_keys = {10, 10, 20};  // The second is a duplicate, and no task.
+  h_.Step(std::move(create));
+  std::vector<AssignedSpan> first = h_.TakeAssigned(1);
+  EXPECT_EQ(Given(first), (Ids{1, 2})) << "one of each key";
+  // 1 and 2 are known; 3 and 5 share the key of 2, 4 has one of its own.
+  h_.adding = keyed({1, 3, 2, 4, 5}, {10, 20, 20, 40, 20});
+  h_.writes.clear();
+  h_.Finish(1, first[0]);
+  const auto chunks = Written<PutInputs>();
+  ASSERT_EQ(chunks.size(), 1u);
+  EXPECT_EQ(chunks[0].task_keys, (std::vector<uint64_t>{20, 40, 20}));
+  EXPECT_EQ(Given(h_.TakeAssigned(1)), Ids{4});
+  h_.Step(OpenAppender{CallId(7), first[0].job, "me"});
+  AppendTasks append;
+  append.stream = CallId(7);
+  append.inputs = Inputs({4, 6, 7});
+  append.count = 3;
+  append.keys = append.inputs->Keys();
+  append.task_keys = {40, 10, 20};
+  h_.Step(std::move(append));
+  EXPECT_EQ(Given(h_.TakeAssigned(1)), Ids{6});
+  h_.Finish(1, first[1]);
+  EXPECT_EQ(Given(h_.TakeAssigned(1)), Ids{3});
+}
+
 TEST_F(NewInputsTest, AFailedAttemptAddsNothing) {
   h_.Join(1, 2);
   const JobReply job = Create("a", {1, 2}, Accepting());

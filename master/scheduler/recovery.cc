@@ -112,6 +112,8 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
         budget.suspicions = REEVE_BUG(kSuspicionsForgotten) ? 0 : retry.suspicions;
         budget.crashes = retry.crashes;
         budget.failed = std::max(budget.failed, retry.lease);
+        if (!job.details.empty()) job.details.erase(i);
+        KeepDetails(job, i, retry.details);
         if (retry.death != 0) budget.deaths.push_back(retry.death);
         // A handler that asks for another time says when.
         const bool asked = retry.reason == Reason::kNone && retry.death == 0;

@@ -58,6 +58,34 @@ TEST(RecoveryTest, ABackOffIsNotLongerThanItsRulesAlthoughTheWallClockWentBack) 
   EXPECT_EQ(Count(h.TakeAssigned(1)), 1u);
 }
 
+TEST(RecoveryTest, TheNextAttemptHasWhatTheOneBeforeTheRestartLeft) {
+  JobImage stored = StoredArray(4, 4);
+  const auto left = [&stored](TaskIndex index, const std::string& details) {
+    RetryOutcome& retry = stored.retries.emplace_back();
+    retry.run = {index, 1};
+    retry.reason = Reason::kHandlerError;
+    retry.failed_attempts = 1;
+    retry.due = absl::FromUnixSeconds(1'000'000) + absl::Seconds(110);
+    retry.details = details;
+  };
+  left(0, "row 1");
+  left(0, "row 2");
+  left(1, "row 3");
+  left(1, "");
+  left(2, "row 4");
+  left(3, "row 5");
+  stored.results.push_back({{3, 1, 0}, TaskState::kSucceeded});
+  Harness h(Restarted(stored));
+  h.Join(1, 4);
+  h.Live(absl::Seconds(12));
+  std::map<TaskIndex, std::string> details;
+  for (const AssignedSpan& span : h.TakeAssigned(1)) {
+    EXPECT_TRUE(span.details.empty() || span.run.count == 1u);
+    for (TaskIndex i = span.run.first; i < span.run.end(); ++i) details[i] = span.details;
+  }
+  EXPECT_EQ(details, (std::map<TaskIndex, std::string>{{0, "row 2"}, {1, ""}, {2, "row 4"}}));
+}
+
 TEST(RecoveryTest, AFailureWhoseAcknowledgementWasLostIsNotCountedAgainAfterARestart) {
   // Its worker still owed it, the new life of the master took it for the next attempt.
   JobImage stored = StoredArray(1, 1);

@@ -42,8 +42,6 @@ inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
 inline constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
 // The same where a job or its queue asks for more.
 inline constexpr absl::Duration kLongestWait = absl::Hours(25);
-// Tasks of a job whose details are kept.
-inline constexpr size_t kMaxKeptDetails = 100'000;
 // After so many suspicions a task runs alone on its worker; after so many crashes it is given up.
 inline constexpr uint32_t kSoloAfter = 3;
 inline constexpr uint32_t kMaxCrashes = 3;
@@ -575,6 +573,7 @@ struct Scheduler::Impl {
   absl::Time Postpone(const Now& now, Job& job, TaskIndex index, absl::Duration wait);
   absl::Duration Backoff(Job& job, TaskIndex index, uint32_t failed_attempts);
   void KeepDetails(Job& job, TaskIndex index, const std::string& details);
+  std::string DetailsOf(const Job& job, TaskIndex index) const;
   // What is known of running tasks whose attempt has ended; of their details only if `all`.
   void ForgetRunning(Job& job, Run run, bool all = true);
 

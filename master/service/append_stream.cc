@@ -12,7 +12,7 @@
 #include "master/service/convert.h"
 #include "master/service/task_keys.h"
 #include "master/service/validate.h"
-#include "reeve/store/v1/store.pb.h"
+#include "master/store/job_record.h"
 #include "reeve/v1/services.pb.h"
 
 namespace reeve {
@@ -49,12 +49,6 @@ absl::StatusOr<Envelope> ParseEnvelope(std::string_view bytes) {
     return MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST",
                      "not an AppendTasksRequest");
   return envelope;
-}
-
-std::string TaskKeyPathOf(const Buffer& record) {
-  store::v1::JobRecord job;
-  job.ParseFromArray(record.view().data(), static_cast<int>(record.size()));
-  return job.spec().task_key().path();
 }
 
 class AppendStream final : public RawBidiReactor,
@@ -94,6 +88,9 @@ class AppendStream final : public RawBidiReactor,
 
  private:
   void OnReply(Reply reply);
+  // The job has ended: what this appender has committed is in the store.
+  void FindOffset(StoreKind store) ABSL_LOCKS_EXCLUDED(mu_);
+  void RefuseEnded(const absl::StatusOr<uint64_t>& offset) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Accept(Buffer bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Post() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -190,12 +187,39 @@ void AppendStream::OnReadDone(bool ok) {
       if (!may.ok()) return self->Refuse(may);
     }
     FindJob(self->parts_, opening, nullptr, [self](const absl::StatusOr<FoundJob>& found) {
+      if (found.ok() && !found->live) return self->FindOffset(found->store);
       MutexLock lock(&self->mu_);
       // One that cannot be found is refused by the scheduler, which says why.
       if (found.ok()) self->key_path_ = TaskKeyPathOf(found->job.view.record);
       self->Post();
     });
   });
+}
+
+void AppendStream::FindOffset(StoreKind store) {
+  OpenAppender open;
+  {
+    MutexLock lock(&mu_);
+    open = std::get<OpenAppender>(*waiting_);
+  }
+  const bool posted = parts_.reader->Post(store, [self = self_, open](StoreReader& reader) {
+    self->RefuseEnded(reader.ReadAppender(open.job, open.appender));
+  });
+  if (!posted) RefuseEnded(absl::NotFoundError("too many reads wait"));
+}
+
+// Whoever comes again learns first that all it had was appended, if it was.
+void AppendStream::RefuseEnded(const absl::StatusOr<uint64_t>& offset) {
+  MutexLock lock(&mu_);
+  const JobId job = std::get<OpenAppender>(*waiting_).job;
+  waiting_.reset();
+  if (offset.ok()) {
+    v1::AppendTasksResponse response;
+    response.set_committed_offset(*offset);
+    answers_.push_back(response.SerializeAsString());
+  }
+  Refuse(MakeError(absl::StatusCode::kFailedPrecondition, "JOB_NOT_OPEN",
+                   StrCat("job ", job.value, " has ended")));
 }
 
 void AppendStream::Post() {

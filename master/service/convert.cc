@@ -42,6 +42,21 @@ google::protobuf::Timestamp ToProto(absl::Time time) {
   return stamp;
 }
 
+namespace {
+
+// The scheduler gives the jobs of one request ids that follow one another; only then does a place
+// have an id.
+void NameDependencies(JobId job, uint32_t place, v1::JobSpec* spec) {
+  if (place == 0) return;
+  for (v1::Dependency& after : *spec->mutable_after()) {
+    if (after.position() == 0) continue;
+    after.set_job_id(job.value - place + after.position());
+    after.clear_position();
+  }
+}
+
+}  // namespace
+
 JobState ShownState(const JobView& view) {
   const bool runs = view.state == JobState::kOpen || view.state == JobState::kActive;
   return view.paused && runs ? JobState::kPaused : view.state;
@@ -55,6 +70,7 @@ void ToProto(const JobView& view, v1::Job* job) {
   *job->mutable_spec() = std::move(*record.mutable_spec());
   if (record.has_array()) *job->mutable_array() = std::move(*record.mutable_array());
   v1::JobSpec* spec = job->mutable_spec();
+  NameDependencies(view.job, record.place(), spec);
   spec->set_priority(view.priority);
   spec->set_max_in_flight(view.max_in_flight);
   if (spec->queue().empty()) spec->set_queue(std::string(kDefaultQueue));

@@ -13,10 +13,12 @@
 
 namespace reeve {
 
-// `.` (the whole input) or a path of fields, `.a.b`.
+// `.` (the whole input), a path of fields, `.a.b`, or `@host` (the host of a URL).
 bool IsTaskKeyPath(std::string_view path);
 
-// Of each input. One that is no JSON record, or lacks the field, has the key of an empty text.
+// Of each input. One that is no JSON record, or lacks the field, has the key of an empty text. For
+// `@host` the URL is the input, or the field `url` of one that is a record; what is no URL likewise
+// has the key of an empty text.
 // REQUIRES: IsTaskKeyPath(path).
 std::vector<uint64_t> TaskKeysOf(const InputBatch& batch, std::string_view path);
 

@@ -185,6 +185,7 @@ absl::StatusOr<CreateJob> EventOf(v1::CreateJobRequest request, const SpecUse& u
   *record.mutable_spec() = std::move(*spec);
   record.set_create_time_us(absl::ToUnixMicros(use.now));
   record.set_owner(owner);
+  record.set_place(use.place);
   event.record = Buffer(record.SerializeAsString());
   return event;
 }

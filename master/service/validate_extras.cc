@@ -150,9 +150,10 @@ absl::Status TakeUniqueKey(const v1::JobSpec& spec, JobExtras* extras) {
 
 absl::Status TakeTaskKey(const v1::JobSpec& spec, JobExtras* extras) {
   if (!spec.has_task_key()) return absl::OkStatus();
-  if (spec.accepts_new_inputs()) return Bad("spec.task_key: not with accepts_new_inputs");
   if (!IsTaskKeyPath(spec.task_key().path()))
-    return Bad("spec.task_key.path: `.`, or names with a dot before each as in `.host` or `.a.b`");
+    return Bad(
+        "spec.task_key.path: `.`, `@host`, or names with a dot before each as in `.host` or "
+        "`.a.b`");
   const auto rate = ToRate("spec.task_key.rate", spec.task_key().rate());
   if (!rate.ok()) return rate.status();
   extras->keyed = true;

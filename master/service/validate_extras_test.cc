@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "master/service/label_terms.h"
 #include "master/service/validate.h"
+#include "master/store/job_record.h"
 #include "reeve/store/v1/store.pb.h"
 
 namespace reeve {
@@ -240,6 +241,24 @@ TEST(ValidateExtrasTest, KeysOfTasksComeFromTheirInputs) {
   const auto whole = Check(request);
   EXPECT_EQ(whole->task_keys[0], whole->task_keys[2]);
   EXPECT_NE(whole->task_keys[0], whole->task_keys[1]);
+  request = Lines({"http://a.example/1", " HTTPS://u:p@A.Example:8443?x#y\n", "http://b.example",
+                   R"({"url":"http://a.example/2","depth":1})", "http://[::1]:80/", "http://[::2]/",
+                   "a.example", "{"});
+  request.mutable_spec()->mutable_task_key()->set_path("@host");
+  const auto hosts = Check(request);
+  ASSERT_TRUE(hosts.ok()) << hosts.status();
+  const std::vector<uint64_t>& of = hosts->task_keys;
+  EXPECT_EQ(of[0], of[1]);
+  EXPECT_EQ(of[0], of[3]);
+  EXPECT_NE(of[0], of[2]);
+  EXPECT_NE(of[4], of[5]);
+  EXPECT_EQ(of[6], keys[3]) << "no URL: the key of an empty text";
+  EXPECT_EQ(of[7], keys[3]);
+  request.mutable_spec()->set_accepts_new_inputs(true);
+  EXPECT_EQ(Check(request)->task_keys, of) << "as those of inputs that come later";
+  EXPECT_EQ(TaskKeyPathOf(Check(request)->record), "@host");
+  request.mutable_spec()->set_accepts_new_inputs(false);
+  EXPECT_EQ(TaskKeyPathOf(Check(Lines({"x"}))->record), "");
   request.clear_batch();
   request.mutable_array()->set_count(3);
   EXPECT_EQ(ErrorReason(Check(request).status()), "BAD_REQUEST");
@@ -267,6 +286,9 @@ TEST(ValidateExtrasTest, JobsOfAListDependOnEarlierOnes) {
   EXPECT_EQ(event->jobs[0].options.extras, nullptr);
   EXPECT_EQ(event->jobs[2].options.extras->after[0].job, JobId(CreateJobs::kPlaceBit | 1));
   EXPECT_EQ(event->jobs[2].options.owner, "ann");
+  store::v1::JobRecord record;
+  ASSERT_TRUE(record.ParseFromString(std::string(event->jobs[2].record.view())));
+  EXPECT_EQ(record.place(), 3u) << "by which the position becomes an id";
 
   list.mutable_jobs(2)->mutable_spec()->mutable_after(0)->set_position(3);
   const auto refused = ValidateCreateJobs(list, kNow);

@@ -7,33 +7,40 @@
 
 namespace reeve {
 
-std::string OwnerOf(const Buffer& record) {
-  constexpr uint32_t kOwnerField = store::v1::JobRecord::kOwnerFieldNumber;
-  std::string_view owner;
-  wire::Reader reader(record.view());
+namespace {
+
+// The last of its kind, of length-delimited ones; empty if there is none.
+std::string_view FieldOf(std::string_view message, int number) {
+  std::string_view field;
+  wire::Reader reader(message);
   while (reader.Next()) {
-    if (reader.field() == kOwnerField) {
-      reader.Bytes(&owner);
+    if (static_cast<int>(reader.field()) == number) {
+      reader.Bytes(&field);
     } else {
       reader.Skip();
     }
   }
-  return std::string(owner);
+  return field;
+}
+
+std::string_view SpecOf(const Buffer& record) {
+  return FieldOf(record.view(), store::v1::JobRecord::kSpecFieldNumber);
+}
+
+}  // namespace
+
+std::string OwnerOf(const Buffer& record) {
+  return std::string(FieldOf(record.view(), store::v1::JobRecord::kOwnerFieldNumber));
+}
+
+std::string TaskKeyPathOf(const Buffer& record) {
+  const std::string_view key = FieldOf(SpecOf(record), v1::JobSpec::kTaskKeyFieldNumber);
+  return std::string(FieldOf(key, v1::TaskKey::kPathFieldNumber));
 }
 
 bool IsRetry(const Buffer& record) {
-  constexpr uint32_t kSpecField = store::v1::JobRecord::kSpecFieldNumber;
-  std::string_view spec;
-  wire::Reader reader(record.view());
-  while (reader.Next()) {
-    if (reader.field() == kSpecField) {
-      reader.Bytes(&spec);
-    } else {
-      reader.Skip();
-    }
-  }
   uint64_t other = 0;
-  wire::Reader fields(spec);
+  wire::Reader fields(SpecOf(record));
   while (fields.Next()) {
     if (fields.field() == v1::JobSpec::kRetryOfFieldNumber) {
       fields.Varint(&other);

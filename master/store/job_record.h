@@ -14,6 +14,9 @@ namespace reeve {
 // The principal that created the job of this reeve.store.v1.JobRecord; empty: root.
 std::string OwnerOf(const Buffer& record);
 
+// TaskKey.path of its specification; empty: it has none.
+std::string TaskKeyPathOf(const Buffer& record);
+
 // The job tries tasks of another one again.
 bool IsRetry(const Buffer& record);
 

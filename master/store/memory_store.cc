@@ -15,6 +15,7 @@ namespace {
 struct MemoryJob {
   StoredJob stored;
   std::map<TaskIndex, Buffer> inputs;
+  std::map<std::string, uint64_t> appenders;
   std::vector<StoredResults> results;  // By seq, without gaps.
   uint64_t dropped = 0;                // The bodies through this seq are gone.
   std::deque<StoredLog> logs;
@@ -65,6 +66,7 @@ struct Memory {
   }
   void Apply(const PutInputs& put) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MemoryJob& job = jobs[put.job];
+    if (!put.appender.empty()) job.appenders[put.appender] = put.appender_offset;
     if (put.inputs == nullptr) return;
     job.inputs[put.run.first] = put.inputs->wire();
     job.bytes += put.inputs->wire().size();
@@ -77,7 +79,9 @@ struct Memory {
     job.bytes += put.body.size();
     bytes += put.body.size();
   }
-  void Apply(const PutAppender&) {}
+  void Apply(const PutAppender& put) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    jobs[put.job].appenders[put.appender] = put.offset;
+  }
   void Apply(const PutFrontier&) {}
   void Apply(const PutRoster&) {}
   void Apply(const DropRoster&) {}
@@ -191,6 +195,16 @@ class MemoryReader final : public StoreReader {
   // Inputs go with the tasks that had them: those of an ended job are not kept.
   absl::StatusOr<std::vector<ChunkImage>> ReadChunks(JobId job) override {
     return absl::NotFoundError(StrCat("inputs of job ", job.value, ", which is EPHEMERAL"));
+  }
+
+  absl::StatusOr<uint64_t> ReadAppender(JobId job, const std::string& appender) override {
+    MutexLock lock(&memory_->mu);
+    const auto it = memory_->jobs.find(job);
+    if (it == memory_->jobs.end()) return NoJob(job);
+    const auto offset = it->second.appenders.find(appender);
+    if (offset == it->second.appenders.end())
+      return absl::NotFoundError(StrCat("appender ", appender));
+    return offset->second;
   }
 
   absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,

@@ -12,7 +12,10 @@ using Column = std::vector<uint32_t>;
 // The fields of an ending, behind those of counts.
 constexpr uint32_t kFirstOfEnding = 14;
 
-// Reads a message that holds nothing but columns 1..N. Those after the first `required` were added
+// The details of an outcome, behind the columns of outcomes; once for each that has some.
+constexpr uint32_t kDetailsField = 14;
+
+// Reads columns 1..N of a message. Those after the first `required` were added
 // later: where they are absent they are zeros.
 bool ReadColumns(std::string_view bytes, std::vector<Column>* columns, size_t required = SIZE_MAX) {
   wire::Reader reader(bytes);
@@ -126,12 +129,39 @@ std::string EncodeRetries(const std::vector<RetryOutcome>& retries) {
     c[11].push_back(static_cast<uint32_t>(retry.death >> 32));
     c[12].push_back(static_cast<uint32_t>(retry.death));
   }
-  return WriteColumns(c);
+  std::string bytes = WriteColumns(c);
+  for (size_t i = 0; i < retries.size(); ++i) {
+    if (retries[i].details.empty()) continue;
+    std::string details;
+    wire::PutVarintField(1, i, &details);
+    wire::PutBytesField(2, retries[i].details, &details);
+    wire::PutBytesField(kDetailsField, details, &bytes);
+  }
+  return bytes;
+}
+
+// Of one outcome of a row, which begins at `first`, by its place there.
+bool DecodeDetails(std::string_view bytes, size_t first, std::vector<RetryOutcome>* retries) {
+  uint64_t place = 0;
+  std::string_view details;
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    switch (reader.field()) {
+      case 1: reader.Varint(&place); break;
+      case 2: reader.Bytes(&details); break;
+      default: reader.Skip();
+    }
+  }
+  if (!reader.ok() || place >= retries->size() - first || details.size() > kMaxDetailsBytes)
+    return false;
+  (*retries)[first + place].details = std::string(details);
+  return true;
 }
 
 bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
   std::vector<Column> c(13);
   if (!ReadColumns(bytes, &c, 8)) return false;
+  const size_t first = retries->size();
   for (size_t i = 0; i < c[0].size(); ++i) {
     const auto due = static_cast<int64_t>(uint64_t{c[6][i]} << 32 | c[7][i]);
     if (!Sound(c[0][i], c[1][i]) || c[2][i] > UINT8_MAX) return false;
@@ -142,9 +172,20 @@ bool DecodeRetries(std::string_view bytes, std::vector<RetryOutcome>* retries) {
                         c[5][i],
                         absl::FromUnixMillis(due),
                         {Epoch(c[8][i]), LeaseSeq(uint64_t{c[9][i]} << 32 | c[10][i])},
-                        uint64_t{c[11][i]} << 32 | c[12][i]});
+                        uint64_t{c[11][i]} << 32 | c[12][i],
+                        {}});
   }
-  return true;
+  wire::Reader reader(bytes);
+  while (reader.Next()) {
+    if (reader.field() != kDetailsField) {
+      reader.Skip();
+      continue;
+    }
+    std::string_view details;
+    reader.Bytes(&details);
+    if (!DecodeDetails(details, first, retries)) return false;
+  }
+  return reader.ok();
 }
 
 std::string EncodeCounts(const TaskCounts& counts) {

@@ -100,6 +100,16 @@ class SqliteReader final : public StoreReader {
     return chunks;
   }
 
+  absl::StatusOr<uint64_t> ReadAppender(JobId job, const std::string& appender) override {
+    appender_.Bind(static_cast<int64_t>(job.value)).Bind(std::string_view(appender));
+    const auto row = appender_.Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::NotFoundError(StrCat("appender ", appender));
+    const auto offset = static_cast<uint64_t>(appender_.Int(0));
+    appender_.Reset();
+    return offset;
+  }
+
   absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
                                                   uint64_t after, uint64_t max_bytes) override {
     std::vector<StoredLog> logs;
@@ -154,6 +164,8 @@ class SqliteReader final : public StoreReader {
     REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectChunks, &chunks_));
     REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectKeyedInputs, &keyed_));
     REEVE_RETURN_IF_ERROR(db_->Prepare(kSelectSharedInputs, &shared_));
+    REEVE_RETURN_IF_ERROR(
+        db_->Prepare("SELECT next FROM appenders WHERE job = ? AND name = ?", &appender_));
     return db_->Prepare(
         "SELECT id, task, attempt, stream, start, content FROM logs WHERE job = ? AND id > ? ORDER "
         "BY id",
@@ -231,7 +243,7 @@ class SqliteReader final : public StoreReader {
 
   std::unique_ptr<SqliteConnection> db_;
   SqliteStatement job_, jobs_, last_, results_, result_runs_, inputs_, chunks_, keyed_, shared_,
-      logs_;
+      appender_, logs_;
 };
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -82,6 +84,35 @@ constexpr char kSchema[] = R"sql(
     stream INTEGER, start INTEGER, content BLOB);
   CREATE INDEX logs_of_job ON logs(job, id);
 )sql";
+
+// Of the details in a job's history only the last ones of each task count, and none of one that has
+// ended: a long history does not lie in memory as a whole.
+class LastDetails {
+ public:
+  explicit LastDetails(JobImage* job) : job_(job) {}
+
+  // After each row.
+  void Look() {
+    for (; next_retry_ < job_->retries.size(); ++next_retry_) {
+      const RetryOutcome& retry = job_->retries[next_retry_];
+      Forget(retry.run);
+      if (!retry.details.empty()) last_[retry.run.first] = next_retry_;
+    }
+    for (; next_result_ < job_->results.size(); ++next_result_)
+      Forget(job_->results[next_result_].run.run());
+  }
+
+ private:
+  void Forget(Run run) {
+    const auto end = last_.lower_bound(run.end());
+    for (auto it = last_.lower_bound(run.first); it != end; it = last_.erase(it))
+      job_->retries[it->second].details = std::string();
+  }
+
+  JobImage* const job_;
+  size_t next_retry_ = 0, next_result_ = 0;
+  std::map<TaskIndex, size_t> last_;  // Places in the retries.
+};
 
 class SqliteStore final : public Store {
  public:
@@ -412,6 +443,7 @@ absl::Status SqliteStore::LoadEnded(SqliteStatement* read, JobImage* job) {
 
 absl::Status SqliteStore::LoadResults(SqliteStatement* read, JobImage* job) {
   const JobId id = job->job.view.job;
+  LastDetails details(job);
   read->Bind(RowId(id, 0)).Bind(RowId(id, UINT32_MAX));
   for (;;) {
     auto row = read->Step();
@@ -422,6 +454,7 @@ absl::Status SqliteStore::LoadResults(SqliteStatement* read, JobImage* job) {
         !DecodeRetries(read->Bytes(2), &job->retries)) {
       return Damaged("results", id);
     }
+    details.Look();
   }
 }
 

@@ -78,6 +78,8 @@ class StoreReader {
   virtual absl::StatusOr<Buffer> ReadInputs(JobId job, TaskIndex first) = 0;
   // The chunks of inputs of a job without their bytes, in order; none of an array.
   virtual absl::StatusOr<std::vector<ChunkImage>> ReadChunks(JobId job) = 0;
+  // Inputs that this appender of the job has appended. Errors also: NOT_FOUND for one that has not.
+  virtual absl::StatusOr<uint64_t> ReadAppender(JobId job, const std::string& appender) = 0;
   // Log pieces with row > after, ascending, until `max_bytes`; `index` restricts to one task.
   virtual absl::StatusOr<std::vector<StoredLog>> ReadLogs(JobId job, std::optional<TaskIndex> index,
                                                           uint64_t after, uint64_t max_bytes) = 0;

@@ -120,6 +120,11 @@ TEST_P(StoreTest, WhatWasCommittedIsReadBackWhole) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->view(), inputs->wire().view());
   EXPECT_TRUE(absl::IsNotFound(reader->ReadInputs(JobId(1), 1).status()));
+  EXPECT_EQ(*reader->ReadAppender(JobId(1), "me"), 3u);
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadAppender(JobId(1), "you").status()));
+  EXPECT_TRUE(absl::IsNotFound(reader->ReadAppender(JobId(2), "me").status()));
+  ASSERT_TRUE(store->Commit({Batch(5, {PutAppender{JobId(1), "me", 4}})}).ok());
+  EXPECT_EQ(*reader->ReadAppender(JobId(1), "me"), 4u);
 
   ASSERT_TRUE(
       store
@@ -258,6 +263,39 @@ TEST(SqliteStoreTest, ARestartFindsEverythingThatWasCommitted) {
   }
 }
 
+TEST(SqliteStoreTest, OfWhatAttemptsLeftTheLastOfEachUnfinishedTaskIsReadAgain) {
+  const SqliteStoreOptions options{.path = FreshFolder() + "/reeve.db", .create = true};
+  const auto failed = [](TaskIndex index, const std::string& details) {
+    RetryOutcome retry;
+    retry.run = {index, 1};
+    retry.reason = Reason::kHandlerError;
+    retry.due = absl::UnixEpoch();
+    retry.details = details;
+    return retry;
+  };
+  const std::string longest(kMaxDetailsBytes, '\0');
+  {
+    const auto store = *OpenSqliteStore(options);
+    ASSERT_TRUE(store->Load().ok());
+    PutResults first = Results(1, 1, {}, ""), second = Results(1, 2, {}, "");
+    first.retries = {failed(0, "old"), failed(1, ""), failed(2, longest), failed(3, "done"),
+                     failed(4, "taken back")};
+    second.runs = {{{3, 1, 0}, TaskState::kSucceeded}};
+    second.retries = {failed(0, "new"), failed(4, "")};
+    ASSERT_TRUE(store
+                    ->Commit({Batch(1, {Job(1), PutInputs{JobId(1), {0, 9}, {Epoch(1), 1}}, first}),
+                              Batch(2, {second})})
+                    .ok());
+  }
+  const auto image = (*OpenSqliteStore(options))->Load();
+  ASSERT_TRUE(image.ok()) << image.status();
+  std::vector<std::pair<TaskIndex, std::string>> read;
+  for (const RetryOutcome& retry : image->jobs.at(0).retries)
+    read.emplace_back(retry.run.first, retry.details);
+  EXPECT_EQ(read, (std::vector<std::pair<TaskIndex, std::string>>{
+                      {0, ""}, {1, ""}, {2, longest}, {3, ""}, {4, ""}, {0, "new"}, {4, ""}}));
+}
+
 TEST(SqliteStoreTest, AMissingStoreIsNotReplacedByAnEmptyOne) {
   EXPECT_TRUE(absl::IsNotFound(OpenSqliteStore({.path = FreshFolder() + "/reeve.db"}).status()));
 }
@@ -317,10 +355,11 @@ TEST(SqliteStoreTest, KeysAndTasksAmongNewInputsAreThereAfterARestart) {
     ASSERT_TRUE(store->Load().ok());
     PutJobState counted{JobId(1), JobState::kActive, {}, absl::InfiniteFuture(), {}};
     counted.counts.duplicate_inputs = 3;
+    PutInputs more = Keyed(1, 1, {1, 5, 1, 6}, {1, 3});
+    more.task_keys = {5, ~uint64_t{0}};
     ASSERT_TRUE(store
-                    ->Commit({Batch(1, {Job(2), AcceptingJob(1), Keyed(1, 0, {1}, {0}),
-                                        Keyed(1, 1, {1, 5, 1, 6}, {1, 3}), counted,
-                                        PutAppender{JobId(1), "me", 12}})})
+                    ->Commit({Batch(1, {Job(2), AcceptingJob(1), Keyed(1, 0, {1}, {0}), more,
+                                        counted, PutAppender{JobId(1), "me", 12}})})
                     .ok());
   }
   const auto image = (*OpenSqliteStore({.path = path}))->Load();
@@ -336,6 +375,8 @@ TEST(SqliteStoreTest, KeysAndTasksAmongNewInputsAreThereAfterARestart) {
   EXPECT_EQ(job.chunks[0].positions, nullptr);
   ASSERT_NE(job.chunks[1].positions, nullptr);
   EXPECT_EQ(job.chunks[1].positions->Runs(), (std::vector<reeve::Run>{{1, 1}, {3, 1}}));
+  EXPECT_TRUE(job.chunks[0].task_keys.empty());
+  EXPECT_EQ(job.chunks[1].task_keys, (std::vector<uint64_t>{5, ~uint64_t{0}}));
   EXPECT_FALSE(image->jobs[1].job.options.accepts_inputs);
   EXPECT_TRUE(image->jobs[1].keys.empty());
 }

@@ -113,7 +113,10 @@ class WrongValuesTest(unittest.TestCase):
                            (("queue", "set", "x", "--weight", "0"), "1 to 1000"), (("retry", "3", "--state", "running"), "failed, cancelled"),
                            (("retry", "3", "--reason", "mood"), "TIMEOUT"), (("retry", "3", "--exit-code", "0"), "1 to 255"),
                            (("retry", "3", "--task", "x"), "5-8"), (("ps", "--state", "tired"), "expired"), (("ps", "--label", "=x"), "NAME=VALUE"),
-                           (("paus", "3"), "did you mean `pause`"), (("submit", "-f", "nowhere.yaml"), "cannot read nowhere.yaml"),
+                           (("paus", "3"), "did you mean `pause`"),
+                           (("append", "3", "--appender", "", ":::", "x"), "1 to 64"),
+                           (("append", "3", "--appender", "ü", ":::", "x"), "printable"), (("append", "3", "--appender", "a", "--block", "1K"), "--block"),
+                           (("submit", "-f", "nowhere.yaml"), "cannot read nowhere.yaml"),
                            (("submit", "-f", "x", "--queue", "q"), "--queue does not go with --file")):
             done = self.cluster.reeve(*args)
             self.assertEqual((done.returncode, done.stdout), (2, ""), (args, done.stderr))
@@ -477,6 +480,41 @@ class OpenJobsTest(AskingCase):
         self.assertEqual(self.wait(job)["counts"]["total"], "1")
 
 
+    def test_an_append_with_a_name_can_be_killed_and_repeated_and_each_input_becomes_one_task(self):
+        lines = [f"line {i}" for i in range(20_000)]
+        text = "".join(line + "\n" for line in lines)
+        total = lambda job: int(self.job(job)["counts"]["total"])
+        for durability in ("durable", "ephemeral"):
+            job = self.submit("--open", "--durability", durability, "--handler", "echo")
+            command = ("append", job, "--appender", "feed", "--close")
+            for upto in (7_000, 13_000):
+                before = total(job)
+                append = subprocess.Popen(self.cluster.command(*command), env=self.cluster.env, stdin=subprocess.PIPE)
+                append.stdin.write("".join(line + "\n" for line in lines[:upto]).encode())
+                append.stdin.flush()
+                wait_for(lambda: total(job) > before, "some of them")
+                append.kill()
+                append.wait()
+                append.stdin.close()
+            self.assertEqual(self.job(job)["state"], "OPEN", "only the end of the inputs closes it")
+            short = self.reeve(*command, stdin=lines[0] + "\n")
+            self.assertEqual(short.returncode, 2, short.stderr)
+            self.assertIn("these are not the same inputs", short.stderr)
+            had = total(job)
+            told = json.loads(self.ok(*command, "--json", stdin=text))
+            self.assertEqual((told["skipped_count"], told["appended_count"]), (had, 20_000 - had))
+            self.assertEqual((told["job"]["job_id"], told["job"]["counts"]["total"]), (str(job), "20000"))
+            self.wait(job)
+            if durability == "durable":
+                self.assertEqual(sorted(self.ok("results", job).splitlines()), sorted(lines))
+            # As when it was killed between closing and ending.
+            again = self.reeve(*command, stdin=text)
+            self.assertEqual(again.returncode, 0, again.stderr)
+            self.assertIn("0 inputs appended, 20000 skipped that were appended before, 20000 tasks in all; closed", again.stderr)
+            self.refused(5, "JOB_NOT_OPEN", *command, stdin=text + "one more\n")
+            self.refused(5, "JOB_NOT_OPEN", "append", job, "--appender", "another", stdin=text)
+
+
 class AgainTest(AskingCase):
     def again(self, job, *options):
         retried = int(self.ok("retry", "-q", job, *options))
@@ -552,6 +590,28 @@ jobs:
         self.assertEqual(sorted(self.lines()[1:3]), ["a", "b"])
         self.assertEqual(self.lines()[3:], ["last"])
         self.assertEqual(self.ok("results", ids["last"]), "a\nb\n")
+
+    def test_jobs_of_a_graph_name_each_other_by_their_ids_also_after_a_restart(self):
+        graph = self.write("jobs: [{name: first, shell: 'true', hold: true}, {name: last, shell: 'true', after: {job: first, on: end}}]")
+        first, last = self.ok("submit", "-q", "-f", graph).split()
+
+        def names_the_first():
+            shown = [(after["job_id"], after["position"], after["condition"]) for after in self.job(last)["spec"]["after"]]
+            self.assertEqual(shown, [(first, 0, "ON_END")])
+            self.assertIn(f"after       job {first}, its end\n", self.ok("job", "get", last))
+
+        names_the_first()
+        self.assertIn(f"job {first}", self.ok("task", "why", f"{last}/0"))
+        self.cluster.processes["master"].kill()
+        self.cluster.processes["master"].wait()
+        self.cluster.start_master()
+        wait_for(lambda: self.reeve("cluster", "info").returncode == 0, "the master")
+        self.cluster.wait_for_workers(2)
+        names_the_first()
+        self.assertIn(f"job {first}", self.ok("task", "why", f"{last}/0"))
+        self.ok("resume", first)
+        self.wait(last)
+        names_the_first()
 
     def test_a_graph_may_be_json_from_standard_input_and_is_made_once(self):
         graph = json.dumps({"jobs": [{"name": "a", "handler": "echo", "count": 3}, {"name": "b", "shell": "true", "after": ["a"]}]})

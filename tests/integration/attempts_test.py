@@ -106,6 +106,20 @@ class AttemptsTest(unittest.TestCase):
             self.assertEqual(cluster.reeve("wait", job, "--timeout", "60s").returncode, 0)
             self.assertEqual(cluster.reeve("results", job).stdout, "at line 7\n")
 
+    def test_an_attempt_finds_what_one_left_although_the_master_was_killed_between_them(self):
+        with Cluster(workers=1) as cluster:
+            go = cluster.folder / "go"
+            script = f'[ -e {go} ] && echo "got $REEVE_DETAILS" && exit 0; echo details at line 7 >&$REEVE_PROGRESS_FD; exit 3'
+            job = cluster.reeve("submit", "-q", "--retries", "99", "--retry-backoff", "5s,5s", "--shell", script).stdout.strip()
+            wait_for(lambda: json.loads(cluster.reeve("task", "get", f"{job}/0", "--json").stdout)["state"] == "SCHEDULED", "the back-off")
+            cluster.processes["master"].kill()
+            cluster.processes["master"].wait()
+            go.touch()
+            cluster.start_master()
+            wait_for(lambda: cluster.reeve("cluster", "info").returncode == 0, "the master")
+            self.assertEqual(cluster.reeve("wait", job, "--timeout", "60s").returncode, 0)
+            self.assertEqual(cluster.reeve("results", job).stdout, "got at line 7\n")
+
     # ---- Results of other jobs ----
 
     def test_results_of_a_job_are_at_hand_for_those_that_depend_on_it(self):

@@ -107,17 +107,63 @@ class Site:
         return server
 
 
+class TwoHosts:
+    """One server under two names; each page leads to the next three under both. Counts who is served at once."""
+    PAGES = 40
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.forget()
+
+    def forget(self):
+        self.running, self.most, self.at_once = {"localhost": 0, "127.0.0.1": 0}, {"localhost": 0, "127.0.0.1": 0}, 0
+        self.begun = {"localhost": [], "127.0.0.1": []}
+
+    def serve(self):
+        hosts = self
+
+        class Pages(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                host, page = self.headers["Host"].rsplit(":", 1)[0], int(self.path[1:])
+                with hosts.lock:
+                    hosts.running[host] += 1
+                    hosts.begun[host].append(time.monotonic())
+                    hosts.most[host] = max(hosts.most[host], hosts.running[host])
+                    hosts.at_once = max(hosts.at_once, sum(hosts.running.values()))
+                time.sleep(0.05)
+                links = "".join(f"<a href='http://{name}:{hosts.port}/{i}'>" for name in hosts.running
+                                for i in range(page + 1, min(page + 4, hosts.PAGES)))
+                with hosts.lock:
+                    hosts.running[host] -= 1
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(links)))
+                self.end_headers()
+                self.wfile.write(links.encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+
 class CrawlTest(unittest.TestCase):
-    def crawl(self, cluster, site, *params):
-        job = cluster.reeve("submit", "-q", "--handler", "crawl", *params, ":::", f"http://localhost:{site.port}/p/0").stdout.strip()
+    def crawl(self, cluster, site, *params, page="p/0"):
+        job = cluster.reeve("submit", "-q", "--handler", "crawl", *params, ":::", f"http://localhost:{site.port}/{page}").stdout.strip()
         self.assertTrue(job)
         return job
 
-    def pages(self, cluster, site, job):
+    def lines(self, cluster, job):
         done = cluster.reeve("wait", job, "--timeout", "120s")
         self.assertEqual(done.returncode, 0, done.stderr)
-        lines = cluster.reeve("results", job).stdout.splitlines()
-        pages = [json.loads(line) for line in lines]
+        return cluster.reeve("results", job).stdout.splitlines()
+
+    def pages(self, cluster, site, job):
+        pages = [json.loads(line) for line in self.lines(cluster, job)]
         found = {}
         for page in pages:
             url = urllib.parse.urlsplit(page["url"])
@@ -181,6 +227,29 @@ class CrawlTest(unittest.TestCase):
                 found = self.pages(cluster, site, self.crawl(cluster, site, *params, "--max-tasks", "50"))
                 self.assertEqual(len(found), 49)  # And the seed.
                 server.shutdown()
+
+    def test_each_host_has_its_limit_and_its_rate_over_all_workers(self):
+        site = TwoHosts()
+        with Cluster(workers=2, slots=4) as cluster, site.serve() as server:
+            params = ("--param", "allow_private=true", "--param", "robots=false", "--param", "hosts=localhost,127.0.0.1", "--max-tasks", "1000")
+            job = self.crawl(cluster, site, *params, "--limit", "key=@host:1", page="0")
+            wait_for(lambda: sum(map(len, site.begun.values())) > 10, "the crawl is under way")
+            cluster.processes["master"].kill()
+            cluster.processes["master"].wait()
+            cluster.start_master()
+            wait_for(lambda: cluster.reeve("job", "get", job).returncode == 0, "the master")
+            before, site.at_once = site.at_once, 0
+            self.assertEqual(len(self.lines(cluster, job)), 2 * site.PAGES - 1)
+            self.assertEqual(site.most, {"localhost": 1, "127.0.0.1": 1})
+            self.assertEqual((before, site.at_once), (2, 2), "the hosts do not wait for one another, nor do pages found after the restart")
+
+            site.forget()
+            job = self.crawl(cluster, site, *params, "--rate", "key=@host:10/s", page="0")
+            self.assertEqual(len(self.lines(cluster, job)), 2 * site.PAGES - 1)
+            for name, begun in site.begun.items():
+                self.assertGreaterEqual(len(begun), site.PAGES - 1, name)
+                self.assertGreater(begun[-1] - begun[0], (site.PAGES - 2) / 10 - 0.5, name)
+            server.shutdown()
 
 
 if __name__ == "__main__":

@@ -134,6 +134,11 @@ class JobsTest(unittest.TestCase):
         again = self.call("JobService/CreateJobs", request_id="list", jobs=[one, one, last]).jobs
         self.assertEqual([j.job_id for j in again], [j.job_id for j in made])
         self.assertEqual(again[2].counts.succeeded, 1)
+        ids = [made[0].job_id, made[1].job_id]
+        after = lambda job: [(a.job_id, a.position) for a in job.spec.after]
+        listed = self.call("JobService/ListJobs", name="list").jobs
+        for job in (made[2], again[2], self.job(made[2].job_id), next(j for j in listed if j.job_id == made[2].job_id)):
+            self.assertEqual(after(job), [(ids[0], 0), (ids[1], 0)])
         self.assertEqual(self.refused("JobService/CreateJobs", request_id="list", jobs=[one])[0], "REQUEST_ID_REUSED")
 
     def test_a_successor_has_the_results_of_what_ended_before(self):
