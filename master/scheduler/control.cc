@@ -110,6 +110,11 @@ void Scheduler::Impl::On(const Now&, DeleteJob& event) {
     // Its store is not known here: an EPHEMERAL job is in the other.
     Put(StoreKind::kDurable, DropJob{event.job});
     Put(StoreKind::kMemory, DropJob{event.job});
+    if (deleted.insert(event.job).second) deleted_order.push_back(event.job);
+    if (deleted_order.size() > kMostDeleted) {
+      deleted.erase(deleted_order.front());
+      deleted_order.pop_front();
+    }
   }
   effects.replies.push_back(
       {event.call, StatusReply{std::move(status)}, Latest(StoreKind::kDurable)});
