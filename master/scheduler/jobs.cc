@@ -82,7 +82,7 @@ void Wanted::Add(const CreateJob& event) {
   auto selected = event.selected.begin();
   for (const SharedChunk& chunk : event.chunks) {
     while (selected != event.selected.end() && selected->end() <= chunk.run.first) ++selected;
-    if (selected == event.selected.end()) break;
+    if (selected == event.selected.end() || REEVE_BUG(kSharedInputsUnbounded)) break;
     if (selected->first >= chunk.run.end()) continue;
     own += chunk.run.count;
     own_bytes += chunk.bytes;
@@ -130,7 +130,7 @@ absl::Status Scheduler::Impl::CheckRoom(const CreateJob& event, Wanted wanted) c
     }
   }
   if (const JobExtras* extras = event.options.extras.get();
-      extras != nullptr && deleted.contains(extras->retry_of)) {
+      extras != nullptr && deleted.contains(extras->retry_of) && !REEVE_BUG(kDeletionForgotten)) {
     return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
                      StrCat("there is no job ", extras->retry_of.value));
   }
@@ -139,7 +139,7 @@ absl::Status Scheduler::Impl::CheckRoom(const CreateJob& event, Wanted wanted) c
 }
 
 absl::Status Scheduler::Impl::CheckShare(const std::string& owner, const Wanted& wanted) const {
-  if (owner.empty()) return absl::OkStatus();
+  if (owner.empty() || REEVE_BUG(kOwnerUnbounded)) return absl::OkStatus();
   const auto found = shares.find(owner);
   const Share share = found == shares.end() ? Share() : found->second;
   if (share.jobs + wanted.jobs > options.max_active_jobs_per_owner)
@@ -222,7 +222,7 @@ void Scheduler::Impl::On(const Now& now, CreateJobs& event) {
   Wanted wanted;
   for (size_t i = 0; i < count; ++i) {
     absl::Status may = CheckRoom(event.jobs[i], wanted);
-    wanted.Add(event.jobs[i]);
+    if (!REEVE_BUG(kGroupUnbounded)) wanted.Add(event.jobs[i]);
     const JobExtras* extras = event.jobs[i].options.extras.get();
     if (may.ok() && FindUnique(event.jobs[i].options) != nullptr &&
         extras->unique_policy != UniquePolicy::kReplace) {
@@ -345,7 +345,7 @@ Chunk& Scheduler::Impl::AddChunkOf(Job& job, Run run, const SharedChunk& shared)
     chunk.task_keys = std::make_shared<const std::vector<uint64_t>>(shared.task_keys);
   PutInputs put{job.id, run, chunk.birth, nullptr, shared.bytes, "", 0, shared.positions};
   put.task_keys = shared.task_keys;
-  if (chunk.has_inputs) put.source = source;
+  if (chunk.has_inputs && !REEVE_BUG(kSourceForgotten)) put.source = source;
   Put(job.store, std::move(put));
   job.total = run.end();
   job.queue().tasks += run.count;
@@ -358,6 +358,7 @@ Chunk& Scheduler::Impl::AddChunkOf(Job& job, Run run, const SharedChunk& shared)
 void Scheduler::Impl::AddSelected(Job& job, const CreateJob& event) {
   if (event.array_count > 0) AddChunkOf(job, {0, event.array_count}, {});
   for (const SharedChunk& shared : event.chunks) AddChunkOf(job, shared.run, shared);
+  if (REEVE_BUG(kSelectedIgnored)) return AddReady(job, {0, job.total});
   Leave(job, event.selected);
   for (const Run run : event.selected) AddReady(job, run);
 }

@@ -415,7 +415,8 @@ void Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
         if (mine.turn.had != theirs.turn.had) return mine.turn.had < theirs.turn.had;
         return mine.settings.name < theirs.settings.name;
       }
-      if (flow->turn.had != other.flow->turn.had) return flow->turn.had < other.flow->turn.had;
+      if (flow->turn.had != other.flow->turn.had && !REEVE_BUG(kOwnerTurnsIgnored))
+        return flow->turn.had < other.flow->turn.had;
       return flow->number < other.flow->number;
     }
   };

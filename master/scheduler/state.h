@@ -269,7 +269,7 @@ struct WorkerRecord {
 
   bool responds() const { return !suspect && closed_at == absl::InfiniteDuration(); }
   bool takes_work() const {
-    return responds() && !draining && !drained && !spool_full &&
+    return responds() && !draining && (!drained || REEVE_BUG(kDrainIgnored)) && !spool_full &&
            (!alone || REEVE_BUG(kSoloNotAlone));
   }
   bool holds_nothing() const { return leases.empty(); }

@@ -1,5 +1,5 @@
 // Who gets something, and when: a job that waits behind better ones grows older and then goes
-// first; queues with work share as their weights say.
+// first; queues with work share as their weights say, and owners in a queue alike.
 
 #ifndef REEVE_TESTS_SIMULATION_TURNS_BOOK_H_
 #define REEVE_TESTS_SIMULATION_TURNS_BOOK_H_
@@ -16,7 +16,8 @@ class TurnsBook {
       : world_(world), store_(store), view_(view) {
     slow_store_ = world->config.commit_max > 20 * kMs;
     for (const Fault& fault : world->config.faults) {
-      if (fault.kind == FaultKind::kMasterStall) stalls_ += fault.duration;
+      if (fault.kind == FaultKind::kMasterStall || fault.kind == FaultKind::kCollectorStall)
+        stalls_ += fault.duration;
       slow_store_ = slow_store_ || fault.kind == FaultKind::kSlowStore;
     }
   }
@@ -44,7 +45,7 @@ class TurnsBook {
   const AsksView* view_;
   std::map<JobId, Party> parties_;
   bool slow_store_ = false;  // One waits for a commit, and the other does not.
-  int64_t stalls_ = 0;       // In which the master does nothing at all.
+  int64_t stalls_ = 0;       // In which the master does nothing at all, or hears of no results.
 };
 
 }  // namespace reeve::sim
