@@ -94,22 +94,27 @@ void Scheduler::Impl::On(const Now&, DeleteJob& event) {
   const auto refuse = [&status](std::string_view reason, const std::string& why) {
     status = MakeError(absl::StatusCode::kFailedPrecondition, reason, why);
   };
-  if (FindJob(event.job) != nullptr) {
+  if (FindJob(event.job) != nullptr && !REEVE_BUG(kDeleteUnfinished)) {
     refuse("JOB_NOT_ENDED", StrCat("job ", event.job.value, " has not ended; cancel it first"));
   } else {
     for (const auto& [id, job] : jobs) {
       // Also one that runs: a restart looks again at what it waited for, and reads its results.
       if (job->extras() == nullptr) continue;
       for (const JobDependency& dependency : job->extras()->after) {
-        if (dependency.job != event.job) continue;
+        if (dependency.job != event.job || REEVE_BUG(kDeleteNeeded)) continue;
         refuse("JOB_NEEDED", StrCat("job ", id.value, " depends on it"));
       }
     }
   }
   if (status.ok()) {
     // Its store is not known here: an EPHEMERAL job is in the other.
-    Put(StoreKind::kDurable, DropJob{event.job});
+    if (!REEVE_BUG(kDeleteNotWritten)) Put(StoreKind::kDurable, DropJob{event.job});
     Put(StoreKind::kMemory, DropJob{event.job});
+    if (deleted.insert(event.job).second) deleted_order.push_back(event.job);
+    if (deleted_order.size() > kMostDeleted) {
+      deleted.erase(deleted_order.front());
+      deleted_order.pop_front();
+    }
   }
   effects.replies.push_back(
       {event.call, StatusReply{std::move(status)}, Latest(StoreKind::kDurable)});

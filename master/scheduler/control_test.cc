@@ -442,5 +442,42 @@ TEST(RetryJobTest, ItsInputsAreThoseOfTheOther) {
   EXPECT_EQ(h.StateOf(id), JobState::kSucceeded);
 }
 
+// It was taken, and what it was to run could not be read: whoever asks looks at the store first,
+// and the deletion came in between.
+TEST(RetryJobTest, AJobDeletedJustNowIsNotTriedAgain) {
+  Harness h;
+  h.Join(1, 8);
+  h.Step(DeleteJob{CallId(90), JobId(77)});
+  ASSERT_TRUE(h.LastStatus().ok());
+  h.writes.clear();
+  JobExtras extras;
+  extras.retry_of = JobId(77);
+  CreateJob create = h.CreateWith(extras, 0);
+  create.chunks = {{{0, 3}, 30, nullptr, {}}};
+  create.selected = {{1, 1}};
+  h.Step(create);
+  EXPECT_EQ(ErrorReason(h.LastStatus()), "JOB_NOT_FOUND");
+  EXPECT_TRUE(h.writes.empty());
+  EXPECT_EQ(h.scheduler_.totals().active_jobs, 0u);
+}
+
+// They were counted as none at all.
+TEST(RetryJobTest, SharedInputsNeedRoomLikeAnyOther) {
+  SchedulerOptions options;
+  options.max_queued_payload_tasks = 5;
+  Harness h(Harness::Fresh(), options);
+  JobExtras extras;
+  extras.retry_of = JobId(77);
+  CreateJob create = h.CreateWith(extras, 0);
+  create.chunks = {{{0, 3}, 30, nullptr, {}}, {{3, 3}, 30, nullptr, {}}};
+  create.selected = {{2, 2}};
+  h.Step(create);
+  EXPECT_EQ(ErrorReason(h.LastStatus()), "QUEUE_FULL");
+  create.selected = {{3, 3}};  // Nothing of the first chunk.
+  h.Step(create);
+  EXPECT_TRUE(h.LastStatus().ok()) << h.LastStatus();
+  EXPECT_EQ(h.scheduler_.totals().queued_bytes, 30u);
+}
+
 }  // namespace
 }  // namespace reeve

@@ -40,8 +40,9 @@ absl::Status Scheduler::Impl::CheckDependencies(const CreateJob& event) const {
   if (event.options.extras == nullptr) return absl::OkStatus();
   for (const JobDependency& dependency : event.options.extras->after) {
     if ((dependency.job.value & CreateJobs::kPlaceBit) != 0) continue;
-    if (FindJob(dependency.job) != nullptr || Find(event.ended, dependency.job) != nullptr)
-      continue;
+    const bool gone = deleted.contains(dependency.job) && !REEVE_BUG(kDeletionForgotten);
+    if (FindJob(dependency.job) != nullptr) continue;
+    if (Find(event.ended, dependency.job) != nullptr && !gone) continue;
     return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
                      StrCat("after: there is no job ", dependency.job.value));
   }

@@ -189,6 +189,49 @@ TEST(DependenciesTest, SeveralJobsAreCreatedAllOrNone) {
   EXPECT_EQ(h.StateOf(views[1].job), JobState::kSucceeded);
 }
 
+// Each was looked at alone: together they were more than there was room for.
+TEST(DependenciesTest, JobsCreatedTogetherNeedRoomTogether) {
+  SchedulerOptions options;
+  options.max_active_jobs_per_owner = 2;
+  Harness h(Harness::Fresh(), options);
+  h.Join(1, 4);
+  h.Step(UpdateQueue{CallId(60), "small", {}, {}, {}, {}, 5, {}});
+  CreateJobs graph;
+  graph.call = CallId(50);
+  graph.request_id = "three of one owner";
+  for (int i = 0; i < 3; ++i) {
+    graph.jobs.push_back(h.CreateWith({}, 3));
+    graph.jobs.back().options.owner = "ann";
+  }
+  h.Step(graph);
+  EXPECT_EQ(ErrorReason(h.LastStatus()), "QUEUE_FULL");
+  EXPECT_EQ(h.LastStatus().message().substr(0, 9), "jobs[2]: ");
+  graph.jobs.pop_back();
+  graph.request_id = "six tasks for a queue";
+  for (CreateJob& job : graph.jobs) job.options.queue = "small";
+  h.Step(graph);
+  EXPECT_EQ(ErrorReason(h.LastStatus()), "QUEUE_FULL");
+  EXPECT_EQ(h.LastStatus().message().substr(0, 9), "jobs[1]: ");
+  EXPECT_EQ(h.scheduler_.totals().active_jobs, 0u);
+  graph.request_id = "five";
+  graph.jobs[1].array_count = 2;
+  h.Step(graph);
+  EXPECT_TRUE(h.LastStatus().ok()) << h.LastStatus();
+  EXPECT_EQ(h.scheduler_.totals().active_jobs, 2u);
+}
+
+// It was taken as one that had ended, and cancelled after a restart.
+TEST(DependenciesTest, AJobDeletedJustNowIsNoneToDependOn) {
+  Harness h;
+  h.Join(1, 4);
+  h.Step(DeleteJob{CallId(90), JobId(77)});
+  CreateJob create = h.CreateWith(After({{JobId(77)}}), 1);
+  create.ended = {{JobId(77), JobState::kSucceeded}};
+  h.Step(create);
+  EXPECT_EQ(ErrorReason(h.LastStatus()), "JOB_NOT_FOUND");
+  EXPECT_EQ(h.scheduler_.totals().active_jobs, 0u);
+}
+
 TEST(DependenciesTest, AfterARestartAJobWaitsForWhatHasNotEnded) {
   JobImage before = StoredArray(1, 0);
   JobImage waiting = StoredArray(2, 0);

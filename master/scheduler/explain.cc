@@ -34,7 +34,7 @@ std::string At(absl::Time time) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
 }
 
-const char* Wanted(JobDependency::Condition condition) {
+const char* EndWanted(JobDependency::Condition condition) {
   switch (condition) {
     case JobDependency::Condition::kSuccess: return "succeed";
     case JobDependency::Condition::kFailure: return "fail";
@@ -91,7 +91,7 @@ void Scheduler::Impl::ExplainHold(const Now& now, const Job& job, TaskView* view
       if (other == nullptr || ++named > kNamedJobs) continue;
       say.Waits(Wait::kDependency,
                 StrCat("It waits for job ", dependency.job.value, " to ",
-                       Wanted(dependency.condition), "; ", other->unfinished(), " of ",
+                       EndWanted(dependency.condition), "; ", other->unfinished(), " of ",
                        other->tasks(), " tasks of that are unfinished."));
     }
     if (named > kNamedJobs)

@@ -85,7 +85,28 @@ void Scheduler::Impl::RefuseJob(CallId call, absl::Status status) {
   effects.replies.push_back({call, JobReply{std::move(status), {}}, {}});
 }
 
-absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) const {
+// Chunks that it shares are queued whole, if they have a task of it.
+void Wanted::Add(const CreateJob& event) {
+  uint64_t own = event.input_count, own_bytes = event.input_bytes, all = own + event.array_count;
+  auto selected = event.selected.begin();
+  for (const SharedChunk& chunk : event.chunks) {
+    while (selected != event.selected.end() && selected->end() <= chunk.run.first) ++selected;
+    if (selected == event.selected.end() || REEVE_BUG(kSharedInputsUnbounded)) break;
+    if (selected->first >= chunk.run.end()) continue;
+    own += chunk.run.count;
+    own_bytes += chunk.bytes;
+  }
+  if (!event.selected.empty()) all = 0;
+  for (const Run run : event.selected) all += run.count;
+  ++jobs;
+  tasks += own;
+  bytes += own_bytes;
+  if (event.options.ephemeral) ephemeral_bytes += own_bytes;
+  if (event.options.accepts_inputs) keys += event.options.max_tasks;
+  of_queue[event.options.queue.empty() ? kDefaultQueue : event.options.queue] += all;
+}
+
+absl::Status Scheduler::Impl::CheckRoom(const CreateJob& event, Wanted wanted) const {
   if (draining) {
     return MakeError(absl::StatusCode::kUnavailable, "DRAINING", "the master is shutting down");
   }
@@ -94,40 +115,49 @@ absl::Status Scheduler::Impl::CheckRoom(const Now&, const CreateJob& event) cons
                      "the master's disk is nearly full; it takes no new work until there is room",
                      kRetryHint);
   }
-  if (jobs.size() >= options.max_active_jobs) return Full("too many unfinished jobs");
-  if (queued_tasks + event.input_count > options.max_queued_payload_tasks ||
-      queued_bytes + event.input_bytes > options.max_queued_bytes) {
+  wanted.Add(event);
+  if (jobs.size() + wanted.jobs > options.max_active_jobs) return Full("too many unfinished jobs");
+  if (queued_tasks + wanted.tasks > options.max_queued_payload_tasks ||
+      queued_bytes + wanted.bytes > options.max_queued_bytes) {
     return Full("too many tasks or bytes are waiting");
   }
-  if (const std::string& owner = event.options.owner; !owner.empty()) {
-    const auto found = shares.find(owner);
-    const Share share = found == shares.end() ? Share() : found->second;
-    if (share.jobs >= options.max_active_jobs_per_owner)
-      return Full("this principal has too many unfinished jobs");
-    if (share.tasks + event.input_count > options.max_queued_payload_tasks_per_owner ||
-        share.bytes + event.input_bytes > options.max_queued_bytes_per_owner) {
-      return Full("this principal has too many tasks or bytes waiting");
-    }
-  }
+  if (absl::Status mine = CheckShare(event.options.owner, wanted); !mine.ok()) return mine;
   if (event.options.ephemeral &&
-      ephemeral_inputs + event.input_bytes > options.ephemeral_bytes / 2) {
+      ephemeral_inputs + wanted.ephemeral_bytes > options.ephemeral_bytes / 2) {
     return Full("ephemeral jobs hold as many bytes as they may");
   }
-  if (event.options.accepts_inputs &&
-      reserved_keys + event.options.max_tasks > options.max_known_keys) {
+  if (event.options.accepts_inputs && reserved_keys + wanted.keys > options.max_known_keys) {
     return Full("jobs that accept new inputs have as many tasks in all (max_tasks) as they may");
   }
   const std::string& name = event.options.queue;
   if (const auto queue = queues.find(name.empty() ? kDefaultQueue : name); queue != queues.end()) {
     const uint64_t most = queue->second.settings.max_tasks;
-    const uint64_t tasks = queue->second.tasks + event.array_count + event.input_count;
+    const uint64_t tasks = queue->second.tasks + wanted.of_queue[queue->first];
     if (most > 0 && tasks > most && !REEVE_BUG(kQueueUnbounded)) {
       return Full(StrCat("queue ", queue->first, " has ", queue->second.tasks,
                          " unfinished tasks; it takes ", most));
     }
   }
+  if (const JobExtras* extras = event.options.extras.get();
+      extras != nullptr && deleted.contains(extras->retry_of) && !REEVE_BUG(kDeletionForgotten)) {
+    return MakeError(absl::StatusCode::kNotFound, "JOB_NOT_FOUND",
+                     StrCat("there is no job ", extras->retry_of.value));
+  }
   if (absl::Status found = CheckDependencies(event); !found.ok()) return found;
   return CheckFit(event.options);
+}
+
+absl::Status Scheduler::Impl::CheckShare(const std::string& owner, const Wanted& wanted) const {
+  if (owner.empty() || REEVE_BUG(kOwnerUnbounded)) return absl::OkStatus();
+  const auto found = shares.find(owner);
+  const Share share = found == shares.end() ? Share() : found->second;
+  if (share.jobs + wanted.jobs > options.max_active_jobs_per_owner)
+    return Full("this principal has too many unfinished jobs");
+  if (share.tasks + wanted.tasks > options.max_queued_payload_tasks_per_owner ||
+      share.bytes + wanted.bytes > options.max_queued_bytes_per_owner) {
+    return Full("this principal has too many tasks or bytes waiting");
+  }
+  return absl::OkStatus();
 }
 
 bool Scheduler::Impl::AnswerRepeat(CallId call, const std::string& request_id,
@@ -170,7 +200,7 @@ bool Scheduler::Impl::AnswerRepeat(CallId call, const std::string& request_id,
 void Scheduler::Impl::On(const Now& now, CreateJob& event) {
   ForgetOldRequests(now);
   if (AnswerRepeat(event.call, event.request_id, event.content_hash, 0)) return;
-  if (absl::Status room = CheckRoom(now, event); !room.ok())
+  if (absl::Status room = CheckRoom(event); !room.ok())
     return RefuseJob(event.call, std::move(room));
   if (Job* taken = FindUnique(event.options); taken != nullptr) {
     const UniquePolicy policy = event.options.extras->unique_policy;
@@ -198,10 +228,10 @@ void Scheduler::Impl::On(const Now& now, CreateJobs& event) {
     effects.replies.push_back({event.call, JobsReply{std::move(status), {}}, {}});
   };
   if (AnswerRepeat(event.call, request_of(0), event.content_hash, count)) return;
+  Wanted wanted;
   for (size_t i = 0; i < count; ++i) {
-    absl::Status may = CheckRoom(now, event.jobs[i]);
-    if (may.ok() && jobs.size() + count > options.max_active_jobs)
-      may = Full("too many unfinished jobs");
+    absl::Status may = CheckRoom(event.jobs[i], wanted);
+    if (!REEVE_BUG(kGroupUnbounded)) wanted.Add(event.jobs[i]);
     const JobExtras* extras = event.jobs[i].options.extras.get();
     if (may.ok() && FindUnique(event.jobs[i].options) != nullptr &&
         extras->unique_policy != UniquePolicy::kReplace) {
@@ -324,7 +354,7 @@ Chunk& Scheduler::Impl::AddChunkOf(Job& job, Run run, const SharedChunk& shared)
     chunk.task_keys = std::make_shared<const std::vector<uint64_t>>(shared.task_keys);
   PutInputs put{job.id, run, chunk.birth, nullptr, shared.bytes, "", 0, shared.positions};
   put.task_keys = shared.task_keys;
-  if (chunk.has_inputs) put.source = source;
+  if (chunk.has_inputs && !REEVE_BUG(kSourceForgotten)) put.source = source;
   Put(job.store, std::move(put));
   job.total = run.end();
   job.queue().tasks += run.count;
@@ -337,6 +367,7 @@ Chunk& Scheduler::Impl::AddChunkOf(Job& job, Run run, const SharedChunk& shared)
 void Scheduler::Impl::AddSelected(Job& job, const CreateJob& event) {
   if (event.array_count > 0) AddChunkOf(job, {0, event.array_count}, {});
   for (const SharedChunk& shared : event.chunks) AddChunkOf(job, shared.run, shared);
+  if (REEVE_BUG(kSelectedIgnored)) return AddReady(job, {0, job.total});
   Leave(job, event.selected);
   for (const Run run : event.selected) AddReady(job, run);
 }

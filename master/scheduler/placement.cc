@@ -447,7 +447,8 @@ std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
 }
 
 Scheduler::Impl::Standing Scheduler::Impl::StandingOf(const Flow& flow) {
-  return {flow.queue->turn.had, flow.queue->settings.name, flow.turn.had, flow.number};
+  const double had = REEVE_BUG(kOwnerTurnsIgnored) ? 0 : flow.turn.had;
+  return {flow.queue->turn.had, flow.queue->settings.name, had, flow.number};
 }
 
 bool Scheduler::Impl::MayCrowd(const WorkerRecord& worker, const WorkClass& work,

@@ -295,13 +295,14 @@ void Scheduler::Impl::On(const Now&, DeleteQueue& event) {
   if (found == queues.end()) {
     status = MakeError(absl::StatusCode::kNotFound, "QUEUE_NOT_FOUND",
                        StrCat("there is no queue ", event.name));
-  } else if (found->second.jobs > 0) {
+  } else if (found->second.jobs > 0 && !REEVE_BUG(kQueueInUseDeleted)) {
     status =
         MakeError(absl::StatusCode::kFailedPrecondition, "QUEUE_IN_USE",
                   StrCat("queue ", event.name, " has ", found->second.jobs, " unfinished jobs"));
   } else {
-    queues.erase(found);
-    Put(StoreKind::kDurable, reeve::DropQueue{event.name});
+    if (!REEVE_BUG(kQueueInUseDeleted) && !REEVE_BUG(kQueueOutlivesDeletion)) queues.erase(found);
+    if (!REEVE_BUG(kQueueDeletionNotWritten))
+      Put(StoreKind::kDurable, reeve::DropQueue{event.name});
   }
   effects.replies.push_back(
       {event.call, StatusReply{std::move(status)}, Latest(StoreKind::kDurable)});

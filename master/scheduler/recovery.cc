@@ -23,7 +23,7 @@ Scheduler::Impl::Impl(const SchedulerOptions& scheduler_options, Image image, No
     next_worker = std::max(next_worker, entry.number.value + 1);
     if (!REEVE_BUG(kRosterNotAwaited)) ++awaited;
   }
-  drained.insert(image.drained.begin(), image.drained.end());
+  if (!REEVE_BUG(kDrainNotRestored)) drained.insert(image.drained.begin(), image.drained.end());
   for (QueueSettings& settings : image.queues) {
     Queue& queue = QueueOf(settings.name);
     queue.settings = std::move(settings);
@@ -46,6 +46,7 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
   job.options = image.job.options;
   job.options.priority = std::clamp(job.options.priority, 0, kHighestPriority);
   TakeUp(now, job);
+  if (REEVE_BUG(kOwnerForgotten)) Delist(job);
   job.record = image.job.view.record;
   job.state = image.state;
   job.paused = image.paused && !REEVE_BUG(kPauseNotRestored);
@@ -88,7 +89,8 @@ void Scheduler::Impl::Restore(JobImage& image, const Now& now) {
     job.known->dropped = image.dropped_inputs;
     reserved_keys += job.options.max_tasks;
   }
-  if (!image.job.selected.empty()) Leave(job, image.job.selected);
+  if (!image.job.selected.empty() && !REEVE_BUG(kSelectedNotRestored))
+    Leave(job, image.job.selected);
   IntervalSet open(Run{0, job.total});
   for (const Run run : job.absent.Runs()) open.Remove(run);
   for (const ResultRun& result : image.results) {

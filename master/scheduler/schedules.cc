@@ -163,7 +163,7 @@ absl::StatusOr<Job*> Scheduler::Impl::MakeScheduled(const Now& now, ScheduleReco
     if (behind) extras->after.push_back({behind, JobDependency::Condition::kEnd, false, ""});
     create.options.extras = std::move(extras);
   }
-  if (absl::Status room = CheckRoom(now, create); !room.ok()) return room;
+  if (absl::Status room = CheckRoom(create); !room.ok()) return room;
   if (Job* taken = FindUnique(create.options); taken != nullptr) {
     if (create.options.extras->unique_policy != UniquePolicy::kReplace) {
       return MakeError(absl::StatusCode::kAlreadyExists, "UNIQUE_KEY_TAKEN",

@@ -42,6 +42,9 @@ inline constexpr absl::Duration kHeldQuestion = absl::Seconds(5);
 inline constexpr absl::Duration kLongestBackoff = absl::Minutes(5);
 // The same where a job or its queue asks for more.
 inline constexpr absl::Duration kLongestWait = absl::Hours(25);
+// Deleted jobs that are remembered: more than are deleted between a look at the store and the call
+// that follows from it.
+inline constexpr size_t kMostDeleted = 10'000;
 // After so many suspicions a task runs alone on its worker; after so many crashes it is given up.
 inline constexpr uint32_t kSoloAfter = 3;
 inline constexpr uint32_t kMaxCrashes = 3;
@@ -86,6 +89,14 @@ struct Blame {
 struct Share {
   uint64_t jobs = 0, tasks = 0, bytes = 0;
   bool operator==(const Share&) const = default;
+};
+
+// What a call wants of the room there is.
+struct Wanted {
+  uint64_t jobs = 0, tasks = 0, bytes = 0;  // Tasks with inputs, as they are queued.
+  uint64_t ephemeral_bytes = 0, keys = 0;
+  std::map<std::string, uint64_t> of_queue;  // All tasks.
+  void Add(const CreateJob& event);
 };
 
 struct Appender {
@@ -268,7 +279,7 @@ struct WorkerRecord {
 
   bool responds() const { return !suspect && closed_at == absl::InfiniteDuration(); }
   bool takes_work() const {
-    return responds() && !draining && !drained && !spool_full &&
+    return responds() && !draining && (!drained || REEVE_BUG(kDrainIgnored)) && !spool_full &&
            (!alone || REEVE_BUG(kSoloNotAlone));
   }
   bool holds_nothing() const { return leases.empty(); }
@@ -316,7 +327,9 @@ struct Scheduler::Impl {
   void On(const Now& now, CreateSchedule& event);
   void On(const Now& now, ChangeSchedule& event);
   void On(const Now& now, ResultsLoaded& event);
-  absl::Status CheckRoom(const Now& now, const CreateJob& event) const;
+  // `wanted`: by the jobs before it of the same call.
+  absl::Status CheckRoom(const CreateJob& event, Wanted wanted = {}) const;
+  absl::Status CheckShare(const std::string& owner, const Wanted& wanted) const;
   // Answers a repeated request, of CreateJobs with `count` jobs, else 0. Returns: whether it was
   // one.
   bool AnswerRepeat(CallId call, const std::string& request_id, uint64_t content_hash,
@@ -667,6 +680,9 @@ struct Scheduler::Impl {
   std::set<std::pair<absl::Time, JobId>> alarms;
   std::map<std::pair<std::string, std::string>, JobId> unique_jobs;  // By owner and key.
   std::deque<EndedForOthers> ended_for_others;
+  // Deleted of late: who has just seen one in the store may speak of it as ended.
+  std::set<JobId> deleted;
+  std::deque<JobId> deleted_order;
   std::vector<EndedJob> ended_at_start;  // While jobs are restored.
   bool restoring = true;
   // Whose dependency holds, once the commit is done.

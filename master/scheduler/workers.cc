@@ -81,7 +81,7 @@ WorkerRecord& Scheduler::Impl::Join(const Now& now, Hello& event) {
   worker.name = event.name;
   worker.labels = event.labels;
   worker.resources = event.resources;
-  worker.drained = drained.contains(event.worker_id);
+  worker.drained = drained.contains(event.worker_id) && !REEVE_BUG(kDrainEndsWithProcess);
   worker.version = event.version;
   worker.pid = event.pid;
   worker.handlers = event.handlers;
@@ -348,7 +348,7 @@ bool Scheduler::Impl::Holds(const WorkerRecord& worker, const Job& job, TaskInde
   return false;
 }
 
-void Scheduler::Impl::On(const Now&, SetDrained& event) {
+void Scheduler::Impl::On(const Now& now, SetDrained& event) {
   absl::Status status = MakeError(absl::StatusCode::kNotFound, "WORKER_NOT_FOUND",
                                   StrCat("there is no worker ", WorkerName(event.worker)));
   for (auto& [session, worker] : workers) {
@@ -357,10 +357,13 @@ void Scheduler::Impl::On(const Now&, SetDrained& event) {
     if (std::exchange(worker->drained, event.drained) == event.drained) break;
     if (event.drained) {
       drained.insert(worker->worker_id);
+      if (REEVE_BUG(kDrainDropsWork)) LoseLeases(now, std::set<LeaseSeq>(worker->leases), {});
     } else {
       drained.erase(worker->worker_id);
+      worker->drained = REEVE_BUG(kUndrainForgotten);
     }
-    Put(StoreKind::kDurable, PutDrained{worker->worker_id, event.drained});
+    if (!REEVE_BUG(kDrainNotWritten))
+      Put(StoreKind::kDurable, PutDrained{worker->worker_id, event.drained});
   }
   effects.replies.push_back(
       {event.call, StatusReply{std::move(status)}, Latest(StoreKind::kDurable)});

@@ -16,7 +16,8 @@ constexpr uint32_t kRetriedExit = 75;
 bool HasExtras(const Asks& asks) {
   return asks.keys > 0 || !asks.resources.empty() || !asks.selector.empty() || asks.pack ||
          !asks.after.empty() || asks.stop != StopRule() || asks.start_at > 0 ||
-         asks.expire_at > 0 || !asks.unique_key.empty() || asks.retry_rules || asks.idle_close;
+         asks.expire_at > 0 || !asks.unique_key.empty() || asks.retry_rules || asks.idle_close ||
+         asks.retries >= 0;
 }
 
 void SetOptions(const JobPlan& plan, JobOptions* options) {
@@ -175,6 +176,8 @@ std::string Describe(const Asks& asks) {
   DescribeTime(out, "pause", asks.pause_at);
   DescribeTime(out, "resume", asks.resume_at);
   DescribeTime(out, "update", asks.update_at);
+  DescribeTime(out, "delete", asks.delete_at);
+  if (asks.retries >= 0) out << " retries=" << asks.retries << (asks.failed_only ? "/failed" : "");
   out << " new=" << asks.new_priority << "," << asks.new_max_in_flight << " hold=" << asks.hold
       << " unique=" << asks.unique_key << "/" << static_cast<int>(asks.unique_policy)
       << " rules=" << asks.retry_rules << " idle=" << asks.idle_close << " pack=" << asks.pack
@@ -192,6 +195,8 @@ std::string Describe(const QueuePlan& queue) {
   DescribeTime(out, "pause", queue.pause_at);
   DescribeTime(out, "resume", queue.resume_at);
   DescribeTime(out, "change", queue.change_at);
+  DescribeTime(out, "delete", queue.delete_at);
+  DescribeTime(out, "again", queue.again_at);
   out << " to=" << queue.changed.max_in_flight;
   return out.str();
 }

@@ -16,6 +16,8 @@ inline constexpr char kOwner[] = "operator";  // Of all schedules.
 
 // Adds plans to some seeds, drawn apart from all others.
 void AddAsks(SimConfig* config);
+// Adds people who interfere to some seeds: workers drained, and what else control_plans.cc has.
+void AddInterventions(SimConfig* config);
 std::string Describe(const Asks& asks);
 std::string Describe(const QueuePlan& queue);
 std::string Describe(const SchedulePlan& schedule);

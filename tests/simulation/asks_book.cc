@@ -48,17 +48,23 @@ void AsksBook::OnLife() {
   limits_.OnLife();
   schedules_.OnLife();
   turns_.OnLife();
+  drains_.OnLife();
 }
 
 void AsksBook::OnSubmitted(const WriteBatch& batch) {
   for (const Write& write : batch.writes) {
+    const auto* drop = std::get_if<DropJob>(&write);
+    if (drop != nullptr && !CheckDeleted(batch.store, *drop)) continue;
     if (const auto* put = std::get_if<PutJob>(&write)) {
+      if (!put->selected.empty()) world_->Saw(Seen::kRetryJob);
       CheckUnique(*put);
       schedules_.OnSubmitted(batch, *put);
     }
+    if (const auto* queue = std::get_if<DropQueue>(&write)) CheckDeleted(*queue);
     if (const auto* put = std::get_if<PutSchedule>(&write)) schedules_.OnSubmitted(*put);
     if (const auto* put = std::get_if<PutJobState>(&write)) CheckEnding(*put);
     limits_.OnSubmitted(write);
+    drains_.OnSubmitted(write);
     view_.Apply(write);
   }
 }
@@ -74,6 +80,7 @@ void AsksBook::OnAssigned(const AssignedSpan& span, SessionId session,
     turns_.OnAssigned(*job, span);
   }
   CheckDetails(span);
+  drains_.OnAssigned(span, worker_id);
   limits_.OnAssigned(span, session, worker);
 }
 
@@ -85,8 +92,8 @@ void AsksBook::CheckMayGo(const AskedJob& job, const AssignedSpan& span, uint32_
   const AskedQueue* queue = view_.FindQueue(job.queue());
   Require(queue == nullptr || !queue->settings.paused, "nothing of a paused queue goes out", id,
           span.run.first);
-  Require(!(*store_)->drained().contains(WorkerId(worker)), "a drained worker gets nothing", id,
-          worker);
+  for (TaskIndex i = span.run.first; i < span.run.end(); ++i)
+    Require(job.Has(i), "only what was selected is tried again", id, i);
   const JobExtras* extras = job.extras();
   if (extras == nullptr) return;
   Require(extras->start_time <= view_.Steady(), "nothing of a job goes out before its start time",
@@ -143,6 +150,49 @@ void AsksBook::CheckUnique(const PutJob& put) {
         extras->unique_policy == UniquePolicy::kReplace || job.ending.cause == Cause::kReplaced;
     Require(may && job.state == JobState::kCancelling, "a unique key has one unfinished job",
             id.value, put.view.job.value);
+  }
+}
+
+bool AsksBook::CheckDeleted(StoreKind store, const DropJob& drop) {
+  const AskedJob* job = view_.Find(drop.job);
+  if (job == nullptr || job->options.ephemeral != (store == StoreKind::kMemory)) return false;
+  Require(IsTerminal(job->state), "only what has ended is deleted", drop.job.value);
+  deleted_.push_back(drop.job);
+  return true;
+}
+
+void AsksBook::CheckDeleted(const DropQueue& drop) {
+  for (const auto& [id, job] : view_.jobs()) {
+    // An EPHEMERAL job may have ended in this step: its end is written elsewhere.
+    Require(job.queue() != drop.name || IsTerminal(job.state) || job.options.ephemeral,
+            "a queue in use is not deleted", id.value);
+  }
+}
+
+// One that nobody set up, or that was deleted, has the defaults.
+void AsksBook::OnQueues(const std::vector<QueueView>& queues) {
+  size_t set_up = 0;
+  for (const QueueView& queue : queues) {
+    const AskedQueue* asked = view_.FindQueue(queue.settings.name);
+    QueueSettings defaults;
+    defaults.name = queue.settings.name;
+    set_up += asked != nullptr;
+    Require(queue.settings == (asked == nullptr ? defaults : asked->settings),
+            "a queue is as it was set up, or has the defaults", queue.jobs, queue.tasks);
+  }
+  Require(set_up == view_.queues(), "a queue that was set up is there", set_up, view_.queues());
+}
+
+// Not before: what others are may stand in the other store's writes.
+void AsksBook::AfterWrites() {
+  if (deleted_.empty()) return;
+  const std::vector<JobId> deleted = std::exchange(deleted_, {});
+  for (const auto& [id, job] : view_.jobs()) {
+    if (job.extras() == nullptr || IsTerminal(job.state)) continue;
+    for (const JobDependency& dependency : job.extras()->after) {
+      Require(std::find(deleted.begin(), deleted.end(), dependency.job) == deleted.end(),
+              "what others depend on is not deleted", id.value, dependency.job.value);
+    }
   }
 }
 

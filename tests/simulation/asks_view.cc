@@ -56,6 +56,8 @@ void AsksView::Apply(const PutJob& put) {
   job.since = world_->now;
   job.plan = WordOf(put.view.record.view(), 0) & 0xff;
   job.most_in_flight = put.options.max_in_flight;
+  job.selected.Clear();
+  for (const Run run : put.selected) job.selected.Add(run);
 }
 
 void AsksView::Apply(const PutJobState& put) {

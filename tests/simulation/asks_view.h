@@ -23,6 +23,7 @@ struct AskedJob {
   int64_t since = 0;            // When it came, or this life began.
   uint32_t most_in_flight = 0;  // The highest limit it ever had; 0: none.
   std::vector<ChunkImage> chunks;
+  IntervalSet selected;  // Of a retry job.
 
   const JobExtras* extras() const { return options.extras.get(); }
   std::string queue() const { return options.queue.empty() ? "default" : options.queue; }
@@ -30,6 +31,7 @@ struct AskedJob {
   const ChunkImage* ChunkOf(TaskIndex index) const;
   // 0: it has none.
   uint64_t KeyOf(TaskIndex index) const;
+  bool Has(TaskIndex index) const { return selected.empty() || selected.Contains(index); }
 };
 
 struct AskedQueue {
@@ -49,6 +51,7 @@ class AsksView {
   // By id; those that have ended, too.
   const std::map<JobId, AskedJob>& jobs() const { return jobs_; }
   const AskedQueue* FindQueue(const std::string& name) const;
+  size_t queues() const { return queues_.size(); }  // That are set up.
   // The wall clock as the scheduler reckons due times: as if nobody had set it in this life.
   absl::Time Steady() const;
 
@@ -58,6 +61,7 @@ class AsksView {
   void Apply(const PutJobOptions& put);
   void Apply(const PutInputs& put);
   void Apply(const PutQueue& put);
+  void Apply(const DropJob& put) { jobs_.erase(put.job); }
   void Apply(const DropQueue& put) { queues_.erase(put.name); }
   template <typename T>
   void Apply(const T&) {}

@@ -15,16 +15,20 @@ void BoundsBook::Require(bool holds, const char* what, uint64_t a, uint64_t b) {
 
 void BoundsBook::OnLife() {
   queued_.clear();
+  selected_.clear();
+  owners_.clear();
   readers_.clear();
   tasks_ = bytes_ = chunks_ = 0;
   newest_ = {};
   for (const auto& [id, row] : (*store_)->jobs()) {
-    if (IsTerminal(row.state) || row.put.options.accepts_inputs) continue;
+    if (IsTerminal(row.state)) continue;
+    Own(id, row.put.options.owner);
+    if (row.put.options.accepts_inputs) continue;
     for (size_t i = 0; i < row.chunks.size(); ++i) {
       if (row.inputs[i] != nullptr) Add(id, row.chunks[i].run, row.chunks[i].bytes);
     }
     for (TaskIndex i = 0; i < row.total(); ++i) {
-      if (IsTerminal(row.tasks[i].state)) Finish(id, {i, 1});
+      if (IsTerminal(row.tasks[i].state) || !row.Has(i)) Finish(id, {i, 1});
     }
   }
 }
@@ -54,6 +58,38 @@ void BoundsBook::CheckQueue() {
   }
 }
 
+void BoundsBook::Own(JobId job, const std::string& owner) {
+  if (!owner.empty()) owners_[job] = owner;
+}
+
+// Whatever the scheduler counts, and whether or not it was born since.
+void BoundsBook::CheckOwners() {
+  struct Share {
+    uint64_t jobs = 0, chunks = 0, tasks = 0, bytes = 0;
+  };
+  std::map<std::string, Share> shares;
+  for (const auto& [job, owner] : owners_) {
+    Share& share = shares[owner];
+    ++share.jobs;
+    const auto queued = queued_.find(job);
+    if (queued == queued_.end()) continue;
+    for (const auto& [first, chunk] : queued->second) {
+      ++share.chunks;
+      share.tasks += chunk.run.count;
+      share.bytes += chunk.bytes;
+    }
+  }
+  const SchedulerOptions& caps = world_->config.scheduler;
+  for (const auto& [owner, share] : shares) {
+    Require(share.jobs <= caps.max_active_jobs_per_owner, "an owner has no more jobs than it may",
+            share.jobs);
+    Require(share.chunks <= 1 || (share.tasks <= caps.max_queued_payload_tasks_per_owner &&
+                                  share.bytes <= caps.max_queued_bytes_per_owner),
+            "an owner has no more waiting than it may", share.tasks, share.bytes);
+    if (share.jobs == caps.max_active_jobs_per_owner) world_->Saw(Seen::kOwnerFull);
+  }
+}
+
 void BoundsBook::Erase(JobId, const Chunk& chunk) {
   tasks_ -= chunk.run.count;
   bytes_ -= chunk.bytes;
@@ -78,14 +114,21 @@ void BoundsBook::OnSubmitted(const WriteBatch& batch) {
   for (const Write& write : batch.writes) {
     const auto* put = std::get_if<PutInputs>(&write);
     // Those with keys are not counted: no bound refuses what comes with results.
-    if (put != nullptr && put->inputs != nullptr && put->keys.empty()) {
+    if (put != nullptr && (put->inputs != nullptr || put->source) && put->keys.empty()) {
       Add(put->job, put->run, put->bytes);
+      const auto selected = selected_.find(put->job);
+      if (selected == selected_.end()) continue;
+      for (const Run run : selected->second.Missing(put->run)) Finish(put->job, run);
+    } else if (const auto* job = std::get_if<PutJob>(&write)) {
+      for (const Run run : job->selected) selected_[job->view.job].Add(run);
+      Own(job->view.job, job->options.owner);
     } else if (const auto* results = std::get_if<PutResults>(&write)) {
       for (const ResultRun& run : results->runs) Finish(results->job, run.run.run());
     } else if (const auto* state = std::get_if<PutJobState>(&write);
                state && IsTerminal(state->state)) {
       for (const auto& [first, chunk] : queued_[state->job]) Erase(state->job, chunk);
       queued_.erase(state->job);
+      owners_.erase(state->job);
     }
   }
 }
@@ -100,15 +143,14 @@ void BoundsBook::OnHello(const Hello& hello) {
 
 void BoundsBook::OnWorkers(const std::vector<WorkerView>& workers) {
   // What has its time, and each party to the turns, gets in among what waits at a worker, up to one
-  // task a slot.
+  // task a slot, however much the worker came back with.
   const uint64_t others = world_->config.Parties() - 1 + (world_->config.HasRates() ? 1 : 0);
-  const uint64_t cap =
-      std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots) +
-      others * world_->config.slots;
+  const uint64_t most =
+      std::max(world_->config.scheduler.max_held_per_worker, world_->config.slots);
   for (const WorkerView& worker : workers) {
     uint64_t& brought = brought_[worker.worker_id];
-    Require(worker.held <= std::max(cap, brought), "a worker holds no more than its credit",
-            worker.number.value, worker.held);
+    Require(worker.held <= std::max(most, brought) + others * world_->config.slots,
+            "a worker holds no more than its credit", worker.number.value, worker.held);
     brought = std::min(brought, worker.held);
   }
 }
@@ -173,6 +215,7 @@ void BoundsBook::CheckGivenBack(JobId id, const JobRow& row) {
 
 void BoundsBook::AfterWrites() {
   CheckQueue();
+  if (!owners_.empty()) CheckOwners();
   for (const auto& [id, row] : (*store_)->jobs()) {
     if (!row.ephemeral() || IsTerminal(row.state)) continue;
     CheckGivenBack(id, row);

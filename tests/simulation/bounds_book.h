@@ -44,6 +44,8 @@ class BoundsBook {
   using Readers = std::map<CallId, Reader>;
   void Add(JobId job, Run run, uint64_t bytes);
   void CheckQueue();
+  void Own(JobId job, const std::string& owner);
+  void CheckOwners();
   void Finish(JobId job, Run run);
   void Erase(JobId job, const Chunk& chunk);
   void CheckGivenBack(JobId id, const JobRow& row);
@@ -53,6 +55,8 @@ class BoundsBook {
   const SimStore* const* store_;
   std::map<JobId, std::map<TaskIndex, Chunk>> queued_;  // With inputs; arrays hold none.
   uint64_t tasks_ = 0, bytes_ = 0, chunks_ = 0;
+  std::map<JobId, IntervalSet> selected_;  // Of retry jobs, of this life.
+  std::map<JobId, std::string> owners_;    // Of unfinished jobs that have one.
   // What a worker came back with, results of old credit among it, until it is worked off.
   std::map<std::string, uint64_t> brought_;
   std::map<JobId, Readers> readers_;

@@ -37,6 +37,28 @@ void Checker::OnLife(const Image& image) {
   }
 }
 
+void Checker::OnRestored(const std::vector<JobView>& jobs) {
+  for (const JobView& view : jobs) {
+    const uint64_t id = view.job.value;
+    const JobRow* row = store_->Find(view.job);
+    if (row == nullptr) return Require(false, "a job that goes on is in the store", id);
+    uint64_t tasks = 0, succeeded = 0, failed = 0;
+    for (TaskIndex i = 0; i < row->total(); ++i) {
+      tasks += row->Has(i);
+      succeeded += row->tasks[i].state == TaskState::kSucceeded;
+      failed += row->tasks[i].state == TaskState::kFailed;
+    }
+    const TaskCounts& counts = view.counts;
+    Require(counts.total == tasks && counts.succeeded == succeeded && counts.failed == failed,
+            "a job that goes on counts what is recorded", id, counts.total);
+    Require(counts.blocked + counts.scheduled + counts.ready + counts.assigned + succeeded +
+                    failed + counts.cancelled + counts.expired ==
+                tasks,
+            "every task of a job that goes on is counted once", id, tasks);
+    if (row->selected.size() > 0) world_->Saw(Seen::kRetryJobRestored);
+  }
+}
+
 void Checker::OnSubmitted(const WriteBatch& batch) {
   bounds_.OnSubmitted(batch);
   asks_.OnSubmitted(batch);
@@ -142,7 +164,7 @@ void Checker::OnWelcome(SessionId session, const SendWelcome& welcome,
 
 void Checker::OnJobReply(const std::string& request, bool create, JobState at_least,
                          const JobReply& reply) {
-  if (!reply.status.ok()) return;
+  if (!reply.status.ok() || store_->IsDeleted(reply.view.job)) return;
   const JobId durable = store_->JobOf(request);
   if (create && reply.view.job && durable != reply.view.job) {
     // Attached to the one that has its unique key.
@@ -184,9 +206,16 @@ void Checker::OnPauseReply(bool paused, const JobReply& reply) {
   world_->Saw(Seen::kPaused);
 }
 
+void Checker::OnDeleteReply(JobId job, const absl::Status& status) {
+  if (!status.ok()) return world_->Saw(Seen::kDeleteRefused);
+  Require(store_->Find(job) == nullptr, "what is acknowledged as deleted is gone", job.value);
+  if (store_->IsDeleted(job)) world_->Saw(Seen::kDeleted);
+}
+
 void Checker::OnAppendReply(const std::string& appender, const AppendReply& reply) {
   if (!reply.status.ok()) return;
   const JobRow* row = store_->Find(reply.job);
+  if (store_->IsDeleted(reply.job)) return;
   if (row == nullptr) return Require(false, "an acknowledged append is durable", reply.job.value);
   const auto offset = row->appenders.find(appender);
   const uint64_t durable = offset == row->appenders.end() ? 0 : offset->second;
@@ -201,6 +230,7 @@ void Checker::OnAck(const AckResults& ack) {
     const auto uid = batch_of_.find({ack.session, number});
     if (uid == batch_of_.end()) continue;
     const BatchRecord& batch = batches_[uid->second - 1];
+    if (store_->IsDeleted(batch.job)) continue;
     const JobRow* row = store_->Find(batch.job);
     for (const BatchRecord::Entry& entry : batch.entries) {
       if (entry.state == TaskState::kCancelled) continue;
@@ -216,12 +246,14 @@ void Checker::OnAck(const AckResults& ack) {
 
 void Checker::OnResultsNotice(const ResultsNotice& notice) {
   const JobRow* row = store_->Find(notice.job);
+  if (store_->IsDeleted(notice.job)) return;
   Require(row != nullptr && row->last_seq >= notice.seq, "what a stream shows is durable",
           notice.job.value, notice.seq);
 }
 
 void Checker::OnJobNotice(const JobNotice& notice) {
   const JobRow* row = store_->Find(notice.view.job);
+  if (store_->IsDeleted(notice.view.job)) return;
   // Of a paused job the state is hidden.
   Require(
       row != nullptr && (row->state >= notice.view.state || notice.view.state == JobState::kPaused),
@@ -344,7 +376,7 @@ void Checker::AtEnd(bool finished) {
   asks_.AtEnd(finished);
   for (const auto& [request, job] : acked_) {
     const JobRow* row = store_->Find(job);
-    if (row == nullptr && ephemeral_.contains(job)) continue;
+    if (row == nullptr && (ephemeral_.contains(job) || store_->IsDeleted(job))) continue;
     if (row == nullptr) return Require(false, "an acknowledged job is never lost", job.value);
     if (finished)
       Require(IsTerminal(row->state), "what was acknowledged comes to its end", job.value,
@@ -377,7 +409,7 @@ void Checker::CheckPoison(const JobRow& row) {
   const JobPlan& plan = PlanOf(world_->config, row);
   if (plan.poison.not_always || row.ending.as != JobState::kUnspecified) return;
   for (TaskIndex i = 0; i < row.total(); ++i) {
-    if (IsPoisonTask(plan, ValueOf(row, i)))
+    if (row.Has(i) && IsPoisonTask(plan, ValueOf(world_->config, row, i)))
       Require(row.tasks[i].state == TaskState::kFailed, "a poison task ends as failed",
               row.put.view.job.value, i);
   }

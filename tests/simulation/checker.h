@@ -44,8 +44,17 @@ class Checker final : public StoreWatcher {
   void OnApply(const Write& write) override;
   // Decided, and about to be written.
   void OnSubmitted(const WriteBatch& batch);
-  void AfterWrites() { bounds_.AfterWrites(); }
-  void OnWorkers(const std::vector<WorkerView>& workers) { bounds_.OnWorkers(workers); }
+  void AfterWrites() {
+    bounds_.AfterWrites();
+    asks_.AfterWrites();
+  }
+  // What a new life has made of what is durable.
+  void OnRestored(const std::vector<JobView>& jobs);
+  void OnQueues(const std::vector<QueueView>& queues) { asks_.OnQueues(queues); }
+  void OnWorkers(const std::vector<WorkerView>& workers) {
+    bounds_.OnWorkers(workers);
+    asks_.OnWorkers(workers);
+  }
   void OnHello(const Hello& hello) {
     losses_.OnHello(hello);
     bounds_.OnHello(hello);
@@ -59,6 +68,7 @@ class Checker final : public StoreWatcher {
   void OnJobsReply(const std::string& request, const JobsReply& reply);
   // The job is, or is no longer, held back by whoever called.
   void OnPauseReply(bool paused, const JobReply& reply);
+  void OnDeleteReply(JobId job, const absl::Status& status);
   void OnAppendReply(const std::string& appender, const AppendReply& reply);
   void OnAck(const AckResults& ack);
   void OnResultsNotice(const ResultsNotice& notice);
@@ -113,6 +123,7 @@ class Checker final : public StoreWatcher {
   void Check(const PutSchedule&) {}
   void Check(const DropSchedule&) {}
   void CheckNodes(const PutInputs& put, const JobRow& row);
+  void CheckShared(const PutInputs& put, const JobRow& row);
   // What a transaction adds comes with the result of a task that adds it.
   void CheckAdded(const WriteBatch& batch);
   void CheckCounted(const WriteBatch& batch);

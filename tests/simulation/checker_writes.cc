@@ -34,6 +34,7 @@ void Checker::Check(const PutInputs& put) {
   Require(!IsTerminal(row->state), "an ended job gets no tasks", put.job.value);
   Require(put.run.first == row->total(), "chunks have no gaps", put.job.value, put.run.first);
   Require(births_.insert(put.birth).second, "a birth is used once", put.birth.counter);
+  if (put.inputs == nullptr && row->put.array_count == 0) CheckShared(put, *row);
   if (row->put.options.accepts_inputs) CheckNodes(put, *row);
   if (put.appender.empty() || !world_->broken.empty()) return;
   const auto offset = row->appenders.find(put.appender);
@@ -47,6 +48,19 @@ void Checker::Check(const PutInputs& put) {
     Require(put.inputs->Input(at) == sent, "an appended task is what was sent", put.job.value,
             put.run.first + i);
   }
+}
+
+// The other job may be deleted later; what was shared by then stays.
+void Checker::CheckShared(const PutInputs& put, const JobRow& row) {
+  const JobExtras* extras = row.put.options.extras.get();
+  Require(extras != nullptr && put.source && put.source == extras->retry_of,
+          "inputs that are not brought along are those of the job that is tried again",
+          put.job.value, put.source.value);
+  const JobRow* other = store_->Find(put.source);
+  const ChunkImage* chunk = other == nullptr ? nullptr : other->ChunkOf(put.run.first);
+  Require(chunk != nullptr && chunk->run == put.run && chunk->bytes == put.bytes,
+          "inputs that are shared are there", put.job.value, put.source.value);
+  world_->Saw(Seen::kInputsShared);
 }
 
 void Checker::CheckNodes(const PutInputs& put, const JobRow& row) {
@@ -91,7 +105,7 @@ void Checker::CheckEntry(const PutResults& put, const JobRow& row, TaskIndex ind
           put.job.value, index);
   Require(position < batch.entries.size() && batch.entries[position].index == index,
           "a result lies where its run says", put.job.value, index);
-  const uint64_t value = ValueOf(row, index);
+  const uint64_t value = ValueOf(world_->config, row, index);
   const bool succeeded = state == TaskState::kSucceeded;
   Require(WordOf(put.body.view(), 1 + position) == (succeeded ? value : FailedValue(value)),
           "a result is that of its task", put.job.value, index);
@@ -218,7 +232,7 @@ void Checker::CheckEnd(const PutJobState& put, const JobRow& row) {
   for (TaskIndex i = 0; i < row.total(); ++i) {
     succeeded += row.tasks[i].state == TaskState::kSucceeded;
     failed += row.tasks[i].state == TaskState::kFailed;
-    if (row.tasks[i].state == TaskState::kUnspecified) open.Add({i, 1});
+    if (row.Has(i) && row.tasks[i].state == TaskState::kUnspecified) open.Add({i, 1});
   }
   Require(succeeded == put.counts.succeeded && failed == put.counts.failed,
           "counts of an ended job are those of its results", put.job.value);

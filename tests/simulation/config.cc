@@ -335,7 +335,10 @@ SimConfig ExpandSeed(uint64_t seed, Mode mode) {
     // Their inputs are longer, and must fit any bound.
     if (plan.nodes > 0) plan.count = std::min(plan.count, 10u);
   }
-  if (!cut_off) AddAsks(&config);
+  if (!cut_off) {
+    AddAsks(&config);
+    AddInterventions(&config);
+  }
   config.end_at = config.heal_at + (mode == Mode::kSafety ? 5 : 1200) * kSecond;
   std::stable_sort(config.faults.begin(), config.faults.end(),
                    [](const Fault& a, const Fault& b) { return a.at < b.at; });
@@ -352,6 +355,12 @@ bool SimConfig::HasRates() const {
                      [](const QueuePlan& queue) { return queue.settings.rate.limited(); }) ||
          std::any_of(jobs.begin(), jobs.end(),
                      [](const JobPlan& job) { return job.asks.key_rate.limited(); });
+}
+
+bool SimConfig::DiesForEver(uint32_t worker) const {
+  return std::any_of(faults.begin(), faults.end(), [worker](const Fault& fault) {
+    return fault.kind == FaultKind::kWorkerDeath && fault.who == worker;
+  });
 }
 
 size_t SimConfig::Parties() const {
@@ -401,6 +410,10 @@ std::string Describe(const SimConfig& config) {
   }
   for (const QueuePlan& queue : config.queues) out << "  " << Describe(queue) << "\n";
   for (const SchedulePlan& schedule : config.schedules) out << "  " << Describe(schedule) << "\n";
+  for (const DrainPlan& drain : config.drains) {
+    out << "  worker " << drain.worker << " drained: t=" << drain.at / kMs
+        << "ms until=" << drain.until / kMs << "ms\n";
+  }
   for (const Fault& fault : config.faults) out << "  fault " << Describe(fault) << "\n";
   return out.str();
 }

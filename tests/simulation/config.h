@@ -84,9 +84,15 @@ struct Asks {
   int64_t update_at = 0;
   int32_t new_priority = kDefaultPriority;
   uint32_t new_max_in_flight = 0;
+  // >= 0: it tries again what did not succeed of this earlier plan; `failed_only`: not what never
+  // ran.
+  int32_t retries = -1;
+  bool failed_only = false;
+  int64_t delete_at = 0;   // From then on its client tries.
   bool scheduled = false;  // A schedule creates it, again and again.
   bool patient = false;    // It waits behind others, and must not starve.
-  bool shares = false;     // One of two that have work at the same time, in queues of their own.
+  // One of two that have work at the same time, in queues of their own or of owners of their own.
+  bool shares = false;
 };
 
 struct QueuePlan {
@@ -95,6 +101,13 @@ struct QueuePlan {
   int64_t pause_at = 0, resume_at = 0;
   int64_t change_at = 0;  // The limits become others.
   QueueSettings changed;
+  int64_t delete_at = 0, again_at = 0;  // Deleted, and set up again as in the beginning.
+};
+
+// A worker that an operator lets have nothing for a while.
+struct DrainPlan {
+  uint32_t worker = 0;
+  int64_t at = 0, until = 0;
 };
 
 struct SchedulePlan {
@@ -155,10 +168,12 @@ struct SimConfig {
   std::vector<JobPlan> jobs;
   std::vector<QueuePlan> queues;
   std::vector<SchedulePlan> schedules;
+  std::vector<DrainPlan> drains;
   std::vector<Fault> faults;
 
   bool WallJumps() const;
   bool HasRates() const;  // Of starts.
+  bool DiesForEver(uint32_t worker) const;
   // Queues, owners and needs between which turns are taken.
   size_t Parties() const;
 };

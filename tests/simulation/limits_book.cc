@@ -68,6 +68,13 @@ void LimitsBook::OnProcessEnd(uint32_t worker, uint64_t process) {
                  running_.upper_bound({worker, process, UINT32_MAX}));
 }
 
+std::optional<uint32_t> LimitsBook::RunsAt(JobId job, TaskIndex index) const {
+  for (const auto& [place, task] : running_) {
+    if (task.job == job && task.index == index && IsLive(task)) return task.worker;
+  }
+  return std::nullopt;
+}
+
 // ---- What happens ----
 
 void LimitsBook::OnAssigned(const AssignedSpan& span, SessionId session, uint32_t worker) {

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -41,6 +42,8 @@ class LimitsBook {
   void OnRunning(const Place& place, SessionId session, JobId job, Birth birth, TaskIndex index);
   void OnStopped(const Place& place) { running_.erase(place); }
   void OnProcessEnd(uint32_t worker, uint64_t process);
+  // The worker where the task runs, and is still the one that may report it.
+  std::optional<uint32_t> RunsAt(JobId job, TaskIndex index) const;
 
  private:
   using TaskId = std::pair<JobId, TaskIndex>;

@@ -19,7 +19,7 @@ void LossBook::Require(bool holds, const char* what, JobId job, TaskIndex index)
 }
 
 bool LossBook::IsPoison(const JobRow& row, TaskIndex index) const {
-  return IsPoisonTask(PlanOf(world_->config, row), ValueOf(row, index));
+  return IsPoisonTask(PlanOf(world_->config, row), ValueOf(world_->config, row, index));
 }
 
 void LossBook::OnHello(const Hello& hello) {

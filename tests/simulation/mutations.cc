@@ -72,7 +72,28 @@ const std::vector<Mutation>& Mutations() {
       {Bug::kNewInputsNotResent, "new-inputs-not-resent"},
       {Bug::kStaleCountsAdded, "stale-counts-added"},
       {Bug::kCountsNotResent, "counts-not-resent"},
-      {Bug::kCountsNotLoaded, "counts-not-loaded"}};
+      {Bug::kCountsNotLoaded, "counts-not-loaded"},
+      {Bug::kDrainIgnored, "drain-ignored"},
+      {Bug::kDrainNotWritten, "drain-not-written"},
+      {Bug::kDrainNotRestored, "drain-not-restored"},
+      {Bug::kDrainEndsWithProcess, "drain-ends-with-process"},
+      {Bug::kDrainDropsWork, "drain-drops-work"},
+      {Bug::kUndrainForgotten, "undrain-forgotten"},
+      {Bug::kSelectedIgnored, "selected-ignored"},
+      {Bug::kSelectedNotRestored, "selected-not-restored"},
+      {Bug::kSourceForgotten, "source-forgotten"},
+      {Bug::kDeleteUnfinished, "delete-unfinished"},
+      {Bug::kDeleteNeeded, "delete-needed"},
+      {Bug::kDeleteNotWritten, "delete-not-written"},
+      {Bug::kDeletionForgotten, "deletion-forgotten"},
+      {Bug::kSharedInputsUnbounded, "shared-inputs-unbounded"},
+      {Bug::kGroupUnbounded, "group-unbounded"},
+      {Bug::kQueueDeletionNotWritten, "queue-deletion-not-written"},
+      {Bug::kQueueOutlivesDeletion, "queue-outlives-deletion"},
+      {Bug::kQueueInUseDeleted, "queue-in-use-deleted"},
+      {Bug::kOwnerUnbounded, "owner-unbounded"},
+      {Bug::kOwnerForgotten, "owner-forgotten"},
+      {Bug::kOwnerTurnsIgnored, "owner-turns-ignored"}};
   return kAll;
 }
 

@@ -9,10 +9,21 @@ namespace {
 
 // Which timer of a client.
 constexpr uint64_t kCreateTimer = 0, kCloseTimer = 1, kCancelTimer = 2, kPauseTimer = 3,
-                   kResumeTimer = 4, kUpdateTimer = 5, kFirstStreamTimer = 6;
+                   kResumeTimer = 4, kUpdateTimer = 5, kDeleteTimer = 6, kFirstStreamTimer = 7;
 constexpr int64_t kPatience = 2 * kSecond;
 constexpr uint64_t kAhead = 2;  // Appends under way, in batches.
 constexpr uint64_t kInlineAppender = 999;
+
+// What did not succeed.
+std::vector<Run> SelectedOf(const JobRow& row, bool failed_only) {
+  IntervalSet selected;
+  for (TaskIndex i = 0; i < row.total(); ++i) {
+    const TaskState state = row.tasks[i].state;
+    if (!row.Has(i) || state == TaskState::kSucceeded) continue;
+    if (state == TaskState::kFailed || !failed_only) selected.Add({i, 1});
+  }
+  return selected.Runs();
+}
 
 std::string AppenderName(uint32_t appender) {
   return std::string(1, static_cast<char>('a' + appender));
@@ -42,9 +53,11 @@ SimClients::SimClients(World* world, SimStore* store, Checker* checker)
     client.pause.wanted = asks.pause_at > 0;
     client.resume.wanted = asks.resume_at > 0;
     client.update.wanted = asks.update_at > 0;
+    client.remove.wanted = asks.delete_at > 0;
     if (client.pause.wanted) Retry(i, kPauseTimer, &client.pause.token, asks.pause_at);
     if (client.resume.wanted) Retry(i, kResumeTimer, &client.resume.token, asks.resume_at);
     if (client.update.wanted) Retry(i, kUpdateTimer, &client.update.token, asks.update_at);
+    if (client.remove.wanted) Retry(i, kDeleteTimer, &client.remove.token, asks.delete_at);
     client.cancel.wanted = PlanOf(i).cancel_at > 0;
     Retry(i, kCreateTimer, &client.create.token, PlanOf(i).at);
     if (client.cancel.wanted) Retry(i, kCancelTimer, &client.cancel.token, PlanOf(i).cancel_at);
@@ -57,17 +70,18 @@ bool SimClients::Done() const {
     if (client.over) return true;
     return client.create.done && client.close.done == client.close.wanted &&
            client.cancel.done == client.cancel.wanted && client.pause.done == client.pause.wanted &&
-           client.resume.done == client.resume.wanted && client.update.done == client.update.wanted;
+           client.resume.done == client.resume.wanted &&
+           client.update.done == client.update.wanted && client.remove.done == client.remove.wanted;
   });
 }
 
 bool SimClients::Ended(JobId job) const {
   const JobRow* row = store_->Find(job);
-  return row != nullptr && IsTerminal(row->state);
+  return row == nullptr ? store_->IsDeleted(job) : IsTerminal(row->state);
 }
 
 CallId SimClients::NewCall(uint32_t client, Verb verb, uint32_t appender) {
-  calls_.push_back({client, verb, appender});
+  calls_.push_back({client, verb, appender, {}});
   return CallId(calls_.size());
 }
 
@@ -96,6 +110,8 @@ void SimClients::OnTimer(uint32_t index, uint64_t which, uint64_t token) {
     Change(index, Verb::kResume, which, client.pause.wanted ? &client.pause : nullptr);
   } else if (which == kUpdateTimer && token == client.update.token) {
     Change(index, Verb::kUpdate, which, nullptr);
+  } else if (which == kDeleteTimer && token == client.remove.token) {
+    Delete(index);
   } else if (which >= kFirstStreamTimer) {
     const auto appender = static_cast<uint32_t>(which - kFirstStreamTimer);
     Stream& stream = client.streams[appender];
@@ -136,11 +152,16 @@ bool SimClients::SetDependencies(uint32_t index, uint32_t leader, CreateJob* eve
     } else if (!other.job) {
       clients_[index].over = clients_[index].over || other.over;
       return false;
+    } else if (store_->IsDeleted(other.job)) {
+      clients_[index].over = true;
+      return false;
     } else {
       dependency.job = other.job;
       const JobRow* row = store_->Find(other.job);
       if (row != nullptr && IsTerminal(row->state))
         event->ended.push_back({other.job, row->state, row->ending.cause});
+      // Now and then somebody deletes it just then.
+      if (other.remove.wanted && world_->clients.Chance(300)) Delete(after.plan);
     }
     extras->after.push_back(dependency);
   }
@@ -169,13 +190,48 @@ std::optional<CreateJob> SimClients::MakeCreate(uint32_t index, uint32_t leader)
   return event;
 }
 
+std::optional<CreateJob> SimClients::MakeRetry(uint32_t index) {
+  Client& client = clients_[index];
+  const JobPlan& plan = PlanOf(index);
+  const Client& other = clients_[plan.asks.retries];
+  const JobRow* row = other.job ? store_->Find(other.job) : nullptr;
+  if (row == nullptr) {
+    client.over = other.over || store_->IsDeleted(other.job);
+    if (const JobId made = store_->JobOf(client.request); client.over && made) {
+      client.over = false;
+      OnCreated(index, made);
+    }
+    return std::nullopt;
+  }
+  if (!IsTerminal(row->state)) return std::nullopt;
+  CreateJob event;
+  event.selected = SelectedOf(*row, plan.asks.failed_only);
+  client.over = event.selected.empty();
+  if (client.over) return std::nullopt;
+  SetOptions(plan, &event.options);
+  auto extras = std::make_shared<JobExtras>(*event.options.extras);
+  extras->retry_of = other.job;
+  event.options.extras = std::move(extras);
+  event.record = Buffer(std::string(reinterpret_cast<const char*>(&client.key), sizeof client.key));
+  event.array_count = row->put.array_count;
+  for (const ChunkImage& chunk : row->chunks) {
+    if (event.array_count > 0) break;
+    event.chunks.push_back({chunk.run, chunk.bytes, chunk.positions, chunk.task_keys});
+  }
+  // Now and then somebody deletes the other one just then.
+  if (other.remove.wanted && world_->clients.Chance(500))
+    Delete(static_cast<uint32_t>(plan.asks.retries));
+  return event;
+}
+
 void SimClients::Create(uint32_t index) {
   Client& client = clients_[index];
   const Asks& asks = PlanOf(index).asks;
   if (client.create.done || client.over || asks.grouped) return;
   Retry(index, kCreateTimer, &client.create.token, kPatience);
   if (asks.group == 0) {
-    std::optional<CreateJob> event = MakeCreate(index, index);
+    std::optional<CreateJob> event =
+        asks.retries >= 0 ? MakeRetry(index) : MakeCreate(index, index);
     if (!event.has_value()) return;
     event->call = client.create.call = NewCall(index, Verb::kCreate);
     event->request_id = client.request;
@@ -201,6 +257,7 @@ SimClients::Ask& SimClients::AskOf(Client& client, Verb verb) {
     case Verb::kPause: return client.pause;
     case Verb::kResume: return client.resume;
     case Verb::kUpdate: return client.update;
+    case Verb::kDelete: return client.remove;
     default: return client.create;
   }
 }
@@ -238,6 +295,16 @@ void SimClients::Cancel(uint32_t index) {
   if (!client.job) return;
   client.cancel.call = NewCall(index, Verb::kCancel);
   Post(CancelJob{client.cancel.call, client.job});
+}
+
+void SimClients::Delete(uint32_t index) {
+  Client& client = clients_[index];
+  if (!client.remove.wanted || client.remove.done || client.over) return;
+  Retry(index, kDeleteTimer, &client.remove.token, client.job ? kPatience : 300 * kMs);
+  if (!client.job) return;
+  client.remove.call = NewCall(index, Verb::kDelete);
+  calls_.back().job = client.job;
+  Post(DeleteJob{client.remove.call, client.job});
 }
 
 void SimClients::Open(uint32_t index, uint32_t appender) {
@@ -288,9 +355,11 @@ void SimClients::OnReadTimer(uint32_t index, uint64_t token) {
   ReadLater(index);
   if (!client.job || !master_->alive()) return;
   const JobRow* row = store_->Find(client.job);
-  if (row == nullptr) return StartAnew(index);
-  if (!IsTerminal(row->state)) return Read(index);
+  if (row == nullptr && !store_->IsDeleted(client.job)) return StartAnew(index);
+  if (row != nullptr && !IsTerminal(row->state)) return Read(index);
+  if (client.remove.wanted && !client.remove.done) return;
   client.over = true;
+  if (row == nullptr) return;
   if (!PlanOf(index).read && row->state == JobState::kCancelled && !client.cancel.wanted)
     world_->Saw(Seen::kNobodyReads);
 }
@@ -298,7 +367,8 @@ void SimClients::OnReadTimer(uint32_t index, uint64_t token) {
 void SimClients::StartAnew(uint32_t index) {
   Client& client = clients_[index];
   client.job = {};
-  client.create.done = client.close.done = client.cancel.done = false;
+  client.create.done = client.close.done = client.cancel.done = client.remove.done = false;
+  client.remove.call = {};
   for (Stream& stream : client.streams) {
     const uint64_t token = stream.token + 1;
     stream = {};
@@ -308,6 +378,7 @@ void SimClients::StartAnew(uint32_t index) {
   client.reader.passed = 0;
   Retry(index, kCreateTimer, &client.create.token, 0);
   if (client.cancel.wanted) Retry(index, kCancelTimer, &client.cancel.token, kPatience);
+  if (client.remove.wanted) Retry(index, kDeleteTimer, &client.remove.token, kPatience);
 }
 
 void SimClients::Read(uint32_t index) {
@@ -351,6 +422,8 @@ void SimClients::OnReply(const Reply& reply) {
     }
   } else if (const auto* jobs = std::get_if<JobsReply>(&reply.body)) {
     checker_->OnJobsReply(client.request, *jobs);
+  } else if (const auto* status = std::get_if<StatusReply>(&reply.body)) {
+    checker_->OnDeleteReply(call.job, status->status);
   } else {
     checker_->OnAppendReply(AppenderName(call.appender), std::get<AppendReply>(reply.body));
   }
@@ -366,6 +439,8 @@ void SimClients::OnArrived(uint64_t slot) {
     OnJobReply(call, reply.call, *job);
   } else if (const auto* jobs = std::get_if<JobsReply>(&reply.body)) {
     OnJobsReply(call, reply.call, *jobs);
+  } else if (const auto* status = std::get_if<StatusReply>(&reply.body)) {
+    OnDeleteReply(call, reply.call, status->status);
   } else {
     OnAppendReply(call, reply.call, std::get<AppendReply>(reply.body));
   }
@@ -390,7 +465,11 @@ void SimClients::OnJobReply(const Call& call, CallId id, const JobReply& reply) 
   Ask& ask = AskOf(client, call.verb);
   if (ask.done || ask.call != id) return;
   if (!reply.status.ok()) {
-    if (absl::IsResourceExhausted(reply.status)) world_->Saw(Seen::kQueueFull);
+    if (absl::IsResourceExhausted(reply.status)) {
+      world_->Saw(Seen::kQueueFull);
+      // What was appended bit by bit may be more than ever fits at once.
+      if (PlanOf(call.client).asks.retries >= 0 && world_->healed) client.over = true;
+    }
     // No worker could ever run it: nobody asks again.
     if (call.verb == Verb::kCreate && absl::IsFailedPrecondition(reply.status)) client.over = true;
     // The service answers for ended jobs from the store.
@@ -402,6 +481,12 @@ void SimClients::OnJobReply(const Call& call, CallId id, const JobReply& reply) 
   ask.done = true;
 }
 
+// Not ended, or still needed: again later.
+void SimClients::OnDeleteReply(const Call& call, CallId id, const absl::Status& status) {
+  Ask& ask = clients_[call.client].remove;
+  if (status.ok() && ask.call == id) ask.done = true;
+}
+
 void SimClients::OnAppendReply(const Call& call, CallId id, const AppendReply& reply) {
   Client& client = clients_[call.client];
   Stream& stream = client.streams[call.appender];
@@ -409,7 +494,7 @@ void SimClients::OnAppendReply(const Call& call, CallId id, const AppendReply& r
   if (!reply.status.ok()) {
     // A job that takes no more: cancelled meanwhile, the only way it closes before us.
     const JobRow* row = store_->Find(client.job);
-    const bool over = row != nullptr && row->state > JobState::kOpen;
+    const bool over = row == nullptr ? Ended(client.job) : row->state > JobState::kOpen;
     if (!over) return GiveUpStream(call.client, call.appender, 300 * kMs);
     stream.done = true;
   } else {

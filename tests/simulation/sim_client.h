@@ -30,7 +30,17 @@ class SimClients final : public ReplySink {
   bool Done() const;
 
  private:
-  enum class Verb : uint8_t { kCreate, kClose, kCancel, kAppend, kRead, kPause, kResume, kUpdate };
+  enum class Verb : uint8_t {
+    kCreate,
+    kClose,
+    kCancel,
+    kAppend,
+    kRead,
+    kPause,
+    kResume,
+    kUpdate,
+    kDelete
+  };
   // One of the things a client waits for; at most one call of it is under way.
   struct Ask {
     bool wanted = false, done = false;
@@ -56,13 +66,14 @@ class SimClients final : public ReplySink {
     std::string request;
     std::string row_request;  // As the row of its job has it.
     JobId job;
-    Ask create, close, cancel, pause, resume, update;
+    Ask create, close, cancel, pause, resume, update, remove;
     std::vector<Stream> streams;
   };
   struct Call {
     uint32_t client = 0;
     Verb verb = Verb::kCreate;
     uint32_t appender = 0;
+    JobId job;  // kDelete.
   };
 
   const JobPlan& PlanOf(uint32_t client) const { return world_->config.jobs[client]; }
@@ -72,6 +83,9 @@ class SimClients final : public ReplySink {
   void Create(uint32_t client);
   // Returns: nullopt if a job that it depends on is not known yet.
   std::optional<CreateJob> MakeCreate(uint32_t client, uint32_t leader);
+  // What the service makes of RetryJob. Returns: nullopt if there is nothing to try again, or not
+  // yet.
+  std::optional<CreateJob> MakeRetry(uint32_t client);
   // Returns: false if that is not known yet.
   bool SetDependencies(uint32_t client, uint32_t leader, CreateJob* event);
   Ask& AskOf(Client& client, Verb verb);
@@ -86,10 +100,12 @@ class SimClients final : public ReplySink {
   void MoveCursor(uint32_t client, uint64_t passed, bool closed);
   void Close(uint32_t client);
   void Cancel(uint32_t client);
+  void Delete(uint32_t client);
   void Open(uint32_t client, uint32_t appender);
   void Append(uint32_t client, uint32_t appender);
   void GiveUpStream(uint32_t client, uint32_t appender, int64_t reopen_after);
   void OnJobReply(const Call& call, CallId id, const JobReply& reply);
+  void OnDeleteReply(const Call& call, CallId id, const absl::Status& status);
   void OnAppendReply(const Call& call, CallId id, const AppendReply& reply);
   InputsRef Inputs(uint64_t key, uint64_t appender, uint64_t offset, uint32_t count) const;
   bool Ended(JobId job) const;

@@ -12,7 +12,7 @@ const JobPlan& SimLane::PlanOf(const SimSpan& span) const {
 
 uint64_t SimLane::ValueOf(const SimSpan& span, TaskIndex index) const {
   if (span.inputs == nullptr) return ArrayValue(span.job_key, index);
-  return InputValue(InputOf(span, index));
+  return InputValue(world_->config, span.job_key, InputOf(span, index));
 }
 
 std::string_view SimLane::InputOf(const SimSpan& span, TaskIndex index) {

@@ -30,6 +30,7 @@ void SimMaster::Start() {
   }
   world_->Note("master starts", life_);
   scheduler_ = std::make_unique<Scheduler>(world_->config.scheduler, std::move(image), Clock());
+  checker_->OnRestored(scheduler_->ListJobs({}, SIZE_MAX));
   turn_set_ = false;
   next_probe_ = world_->now;
   Wake();
@@ -111,6 +112,7 @@ void SimMaster::OnTurn(uint64_t life) {
   if (!Carry(scheduler_->TakeEffects(Clock()))) return;
   if (++world_->steps % kCheckEvery == 0) scheduler_->CheckInvariants();
   checker_->OnWorkers(scheduler_->ListWorkers());
+  if (!world_->config.queues.empty()) checker_->OnQueues(scheduler_->ListQueues());
   if (!own_.empty()) Wake();
   SetTimer();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/simulation/asks.h"
+#include "tests/simulation/work.h"
 
 namespace reeve::sim {
 namespace {
@@ -19,6 +20,7 @@ UpdateQueue SettingsIn(CallId call, const QueueSettings& settings) {
 SimOperator::SimOperator(World* world, const SimStore* store) : world_(world), store_(store) {
   for (const QueuePlan& queue : world->config.queues) AddQueue(queue);
   for (uint32_t i = 0; i < world->config.schedules.size(); ++i) AddSchedule(i);
+  for (const DrainPlan& drain : world->config.drains) AddDrain(drain);
 }
 
 void SimOperator::Add(Order order) {
@@ -63,6 +65,17 @@ void SimOperator::AddQueue(const QueuePlan& plan) {
     pause(plan.resume_at, false);
   }
   if (plan.change_at > 0) set_up(plan.change_at, plan.changed, orders_.size() - 1);
+  if (plan.delete_at == 0) return;
+  Order order;
+  order.at = plan.delete_at;
+  order.behind = orders_.size() - 1;
+  order.make = [name](CallId call) { return DeleteQueue{call, name}; };
+  order.holds = [this, name] { return !store_->queues().contains(name); };
+  // As long as it is in use: again later.
+  order.settles = [](const absl::Status& status) { return absl::IsNotFound(status); };
+  order.seen = Seen::kQueueDeleted;
+  Add(std::move(order));
+  if (plan.again_at > 0) set_up(plan.again_at, plan.settings, orders_.size() - 1);
 }
 
 void SimOperator::AddSchedule(uint32_t nth) {
@@ -108,6 +121,29 @@ void SimOperator::ChangeAt(int64_t at, uint32_t nth, ChangeSchedule::What what) 
   Add(std::move(order));
 }
 
+void SimOperator::AddDrain(const DrainPlan& plan) {
+  const std::string worker_id = WorkerId(plan.worker);
+  for (const bool drained : {true, false}) {
+    Order order;
+    order.at = drained ? plan.at : plan.until;
+    const auto before = last_drain_.find(plan.worker);
+    if (before != last_drain_.end()) order.behind = before->second;
+    order.make = [this, worker_id, drained](CallId call) {
+      return SetDrained{call, store_->NumberOf(worker_id), drained};
+    };
+    order.holds = [this, worker_id, drained] {
+      return store_->drained().contains(worker_id) == drained;
+    };
+    // It is not there now, or never will be.
+    order.settles = [this, worker = plan.worker](const absl::Status&) {
+      return world_->healed && world_->config.DiesForEver(worker);
+    };
+    order.seen = drained ? Seen::kDrainOrdered : Seen::kUndrainOrdered;
+    last_drain_[plan.worker] = orders_.size();
+    Add(std::move(order));
+  }
+}
+
 void SimOperator::Again(uint32_t order, int64_t after) {
   world_->At(world_->now + after, Kind::kOperatorTimer, order, 0, ++orders_[order].token);
 }
@@ -145,8 +181,12 @@ void SimOperator::OnArrived(uint64_t slot) {
   const auto* job = std::get_if<JobReply>(&reply.body);
   // Not taken now: again later. A schedule that has ended takes no more orders.
   if (job != nullptr && !job->status.ok() && !absl::IsNotFound(job->status)) return;
+  const auto* status = std::get_if<StatusReply>(&reply.body);
+  const bool refused = status != nullptr && !status->status.ok();
+  if (refused && absl::IsFailedPrecondition(status->status)) world_->Saw(Seen::kQueueInUse);
+  if (refused && order.settles && !order.settles(status->status)) return;
   order.done = true;
-  world_->Saw(Seen::kQueueChanged);
+  if (!refused) world_->Saw(order.seen);
 }
 
 bool SimOperator::Done() const {

@@ -1,10 +1,11 @@
-// Whoever sets up queues and schedules: gives the orders of a seed's plans one after the other, and
-// each again until it is answered.
+// Whoever sets up queues and schedules, and drains workers: gives the orders of a seed's plans one
+// after the other, and each again until it is answered.
 
 #ifndef REEVE_TESTS_SIMULATION_SIM_OPERATOR_H_
 #define REEVE_TESTS_SIMULATION_SIM_OPERATOR_H_
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class SimOperator final : public ReplySink {
     std::function<bool()> holds;   // What must be durable once it is acknowledged; or empty.
     size_t behind = SIZE_MAX;      // The order that comes first.
     std::function<bool()> exists;  // It is not repeated once it is durable; or empty.
+    // Whether a refusal is an answer too; empty: always.
+    std::function<bool(const absl::Status&)> settles;
+    Seen seen = Seen::kQueueChanged;
     CallId call;
     uint64_t token = 0;
     bool done = false;
@@ -42,6 +46,7 @@ class SimOperator final : public ReplySink {
   void Add(Order order);
   void AddQueue(const QueuePlan& plan);
   void AddSchedule(uint32_t nth);
+  void AddDrain(const DrainPlan& plan);
   void ChangeAt(int64_t at, uint32_t nth, ChangeSchedule::What what);
   void Again(uint32_t order, int64_t after);
 
@@ -49,7 +54,8 @@ class SimOperator final : public ReplySink {
   const SimStore* store_;
   SimMaster* master_ = nullptr;
   std::vector<Order> orders_;
-  std::vector<uint32_t> calls_;  // Orders, by number of the call.
+  std::map<uint32_t, size_t> last_drain_;  // Orders, by worker.
+  std::vector<uint32_t> calls_;            // Orders, by number of the call.
   Pool<Event> posted_;
   Pool<Reply> replies_;
 };

@@ -129,8 +129,14 @@ JobId SimStore::JobOf(const std::string& request) const {
   return it == requests_.end() ? JobId() : it->second;
 }
 
+WorkerNumber SimStore::NumberOf(const std::string& worker_id) const {
+  const auto it = roster_.find(worker_id);
+  return it == roster_.end() ? WorkerNumber() : it->second;
+}
+
 void SimStore::Apply(const WriteBatch& batch) {
   for (const Write& write : batch.writes) {
+    if (IsElsewhere(batch.store, write)) continue;
     watcher_->OnApply(write);
     if (!world_->broken.empty()) return;
     std::visit([this](const auto& put) { Apply(put); }, write);
@@ -141,6 +147,7 @@ void SimStore::Apply(const PutJob& put) {
   JobRow& row = jobs_[put.view.job];
   row.put = put;
   row.state = put.view.state;
+  for (const Run run : put.selected) row.selected.Add(run);
   requests_[put.request_id] = put.view.job;
 }
 
@@ -159,11 +166,17 @@ void SimStore::Apply(const PutJobOptions& put) {
   row.put.options.max_in_flight = put.max_in_flight;
 }
 
-// Both stores are told: the job is in one of them, and here all are in one map.
+bool SimStore::IsElsewhere(StoreKind store, const Write& write) const {
+  const auto* drop = std::get_if<DropJob>(&write);
+  const JobRow* row = drop == nullptr ? nullptr : Find(drop->job);
+  return row != nullptr && row->ephemeral() != (store == StoreKind::kMemory);
+}
+
 void SimStore::Apply(const DropJob& drop) {
   const auto row = jobs_.find(drop.job);
   if (row == jobs_.end()) return;
   requests_.erase(row->second.put.request_id);
+  deleted_.insert(drop.job);
   jobs_.erase(row);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/input_batch.h"
+#include "base/interval_set.h"
 #include "tests/simulation/world.h"
 
 namespace reeve::sim {
@@ -26,6 +27,7 @@ struct TaskRow {
 
 struct JobRow {
   PutJob put;
+  IntervalSet selected;  // Of a retry job: the tasks that it has.
   JobState state = JobState::kUnspecified;
   uint32_t frontier = 0;
   std::vector<ChunkImage> chunks;
@@ -48,6 +50,8 @@ struct JobRow {
   bool ephemeral() const { return put.options.ephemeral; }
   uint64_t kept_result_bytes() const;
   uint32_t total() const { return static_cast<uint32_t>(tasks.size()); }
+  // Whether the index is a task of it.
+  bool Has(TaskIndex index) const { return put.selected.empty() || selected.Contains(index); }
   const ChunkImage* ChunkOf(TaskIndex index) const;
 };
 
@@ -93,6 +97,8 @@ class SimStore {
   // ---- What is durable ----
   const JobRow* Find(JobId job) const;
   const std::map<JobId, JobRow>& jobs() const { return jobs_; }
+  // Durably, or with the memory store of this life.
+  bool IsDeleted(JobId job) const { return deleted_.contains(job); }
   JobId JobOf(const std::string& request) const;
   const std::map<std::string, QueueSettings>& queues() const { return queues_; }
   // By name: all have the same owner.
@@ -100,6 +106,8 @@ class SimStore {
   bool HadSchedule(const std::string& name) const { return had_schedules_.contains(name); }
   const std::set<std::string>& drained() const { return drained_; }
   bool InRoster(const std::string& worker_id) const { return roster_.contains(worker_id); }
+  // 0: it is not in the roster.
+  WorkerNumber NumberOf(const std::string& worker_id) const;
   uint64_t committed() const { return committed_; }
   uint64_t life() const { return epoch_; }
   JobId ids_below() const { return JobId(job_ids_below_); }
@@ -128,6 +136,8 @@ class SimStore {
   void Apply(const PutSchedule& put);
   void Apply(const DropSchedule& drop) { schedules_.erase(drop.name); }
   void LoadJob(const JobRow& row, Image* image) const;
+  // Both stores are told to drop a job that is in one of them; here all are in one map.
+  bool IsElsewhere(StoreKind store, const Write& write) const;
 
   World* world_;
   StoreWatcher* watcher_;
@@ -137,6 +147,7 @@ class SimStore {
   std::map<std::string, QueueSettings> queues_;
   std::map<std::string, PutSchedule> schedules_;
   std::set<std::string> drained_, had_schedules_;
+  std::set<JobId> deleted_;
   uint64_t epoch_ = 0, job_ids_below_ = 1;
   std::deque<WriteBatch> pending_;
   size_t under_way_ = 0;  // The first so many of `pending_` are being committed.

@@ -51,7 +51,7 @@ void TurnsBook::OnAssigned(const AskedJob& job, const AssignedSpan& span) {
   party.had += span.run.count;
   if (world_->config.schedules.empty() && world_->config.queues.empty() &&
       !std::any_of(world_->config.jobs.begin(), world_->config.jobs.end(),
-                   [](const JobPlan& plan) { return plan.asks.patient; })) {
+                   [](const JobPlan& plan) { return plan.asks.patient || plan.asks.shares; })) {
     return;
   }
   const AskedQueue* queue = view_->FindQueue(job.queue());
@@ -91,19 +91,22 @@ void TurnsBook::CheckShares() {
     }
     const AskedQueue* a = view_->FindQueue(first->queue());
     const AskedQueue* b = view_->FindQueue(job.queue());
-    if (a == nullptr || b == nullptr) return;
-    const double of_a = static_cast<double>(parties_[first->id].had) / a->settings.weight;
-    const double of_b = static_cast<double>(parties_[id].had) / b->settings.weight;
+    const bool owners = first->queue() == job.queue();
+    if (!owners && (a == nullptr || b == nullptr)) return;
+    const double of_a =
+        static_cast<double>(parties_[first->id].had) / (owners ? 1 : a->settings.weight);
+    const double of_b = static_cast<double>(parties_[id].had) / (owners ? 1 : b->settings.weight);
     const SchedulerOptions& options = world_->config.scheduler;
     const double most = std::max(options.max_held_per_worker, world_->config.slots);
     const double turn = most * world_->config.workers + 2 * options.max_span;
-    world_->Saw(Seen::kShared);
+    world_->Saw(owners ? Seen::kOwnersShared : Seen::kShared);
     // What is at workers counts for as long as it is there, until its results say how long it ran.
     const double on_way = static_cast<double>(world_->config.delay_max) * 2 *
                           world_->config.workers * world_->config.slots /
                           static_cast<double>(std::max<int64_t>(1, PlanOf(job).task_us));
     Require(uneven_ || std::abs(of_a - of_b) <= 2 * turn + on_way,
-            "queues share as their weights say", parties_[first->id].had, parties_[id].had);
+            owners ? "owners in a queue take turns" : "queues share as their weights say",
+            parties_[first->id].had, parties_[id].had);
     return;
   }
   // One of them has nothing to do, or is not there yet: from now on it is no pair.

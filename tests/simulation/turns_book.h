@@ -1,5 +1,5 @@
 // Who gets something, and when: a job that waits behind better ones grows older and then goes
-// first; queues with work share as their weights say.
+// first; queues with work share as their weights say, and owners in a queue alike.
 
 #ifndef REEVE_TESTS_SIMULATION_TURNS_BOOK_H_
 #define REEVE_TESTS_SIMULATION_TURNS_BOOK_H_
@@ -18,7 +18,8 @@ class TurnsBook {
               world->config.reorder || !world->config.faults.empty();
     for (const JobPlan& plan : world->config.jobs) uneven_ = uneven_ || plan.poison.permille > 0;
     for (const Fault& fault : world->config.faults) {
-      if (fault.kind == FaultKind::kMasterStall) stalls_ += fault.duration;
+      if (fault.kind == FaultKind::kMasterStall || fault.kind == FaultKind::kCollectorStall)
+        stalls_ += fault.duration;
     }
   }
 
@@ -47,7 +48,7 @@ class TurnsBook {
   // One waits for a commit, or has tasks that hang at a worker or die with it, and the other does
   // not.
   bool uneven_ = false;
-  int64_t stalls_ = 0;  // In which the master does nothing at all.
+  int64_t stalls_ = 0;  // In which the master does nothing at all, or hears of no results.
 };
 
 }  // namespace reeve::sim

@@ -18,7 +18,11 @@ uint64_t WordOf(std::string_view bytes, size_t index) {
 }
 
 uint64_t ArrayValue(uint64_t job_key, TaskIndex index) { return Mix(job_key, index); }
-uint64_t InputValue(std::string_view input) { return Mix(WordOf(input, 0), 77); }
+uint64_t InputValue(const SimConfig& config, uint64_t job_key, std::string_view input) {
+  const uint64_t value = Mix(WordOf(input, 0), 77);
+  // The inputs of a retry job are those of another.
+  return PlanOf(config, job_key).asks.retries < 0 ? value : Mix(value, job_key);
+}
 std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset) {
   const uint64_t word = Mix(Mix(job_key, appender + 1), offset);
   return std::string(reinterpret_cast<const char*>(&word), sizeof word);
@@ -62,10 +66,10 @@ std::string_view InputOf(const JobRow& row, TaskIndex index) {
   return {};
 }
 
-uint64_t ValueOf(const JobRow& row, TaskIndex index) {
+uint64_t ValueOf(const SimConfig& config, const JobRow& row, TaskIndex index) {
+  const uint64_t job_key = WordOf(row.put.view.record.view(), 0);
   const std::string_view input = InputOf(row, index);
-  if (!input.empty()) return InputValue(input);
-  return ArrayValue(WordOf(row.put.view.record.view(), 0), index);
+  return input.empty() ? ArrayValue(job_key, index) : InputValue(config, job_key, input);
 }
 
 }  // namespace reeve::sim

@@ -24,7 +24,7 @@ uint64_t WordOf(std::string_view bytes, size_t index);
 
 // What a task must give back: a function of the job and, through its input, of the task.
 uint64_t ArrayValue(uint64_t job_key, TaskIndex index);
-uint64_t InputValue(std::string_view input);
+uint64_t InputValue(const SimConfig& config, uint64_t job_key, std::string_view input);
 std::string AppendInput(uint64_t job_key, uint64_t appender, uint64_t offset);
 // Of a plan with nodes: the input for a node, and back.
 std::string NodeInput(uint64_t job_key, uint64_t node);
@@ -54,7 +54,7 @@ inline const JobPlan& PlanOf(const SimConfig& config, uint64_t job_key) {
 const JobPlan& PlanOf(const SimConfig& config, const JobRow& row);
 // "" for an array.
 std::string_view InputOf(const JobRow& row, TaskIndex index);
-uint64_t ValueOf(const JobRow& row, TaskIndex index);
+uint64_t ValueOf(const SimConfig& config, const JobRow& row, TaskIndex index);
 inline bool IsPoisonTask(const JobPlan& plan, uint64_t value) {
   return Mix(value, 99) % 1000 < plan.poison.permille;
 }

@@ -117,6 +117,20 @@ enum class Seen : uint8_t {
   kShared,
   kDetailsTold,
   kResultsTold,
+  kDrainOrdered,
+  kUndrainOrdered,
+  kDrainedToStay,
+  kDrainedRestored,
+  kUndrained,
+  kRetryJob,
+  kRetryJobRestored,
+  kInputsShared,
+  kDeleted,
+  kDeleteRefused,
+  kQueueDeleted,
+  kQueueInUse,
+  kOwnerFull,
+  kOwnersShared,
   kCount,
 };
 inline constexpr int kSeenCount = static_cast<int>(Seen::kCount);
@@ -187,7 +201,21 @@ inline constexpr std::array<const char*, kSeenCount> kSeenNames = {"stale result
                                                                    "job grew older",
                                                                    "queues shared",
                                                                    "details told",
-                                                                   "results told"};
+                                                                   "results told",
+                                                                   "drain ordered",
+                                                                   "undrain ordered",
+                                                                   "drained to stay",
+                                                                   "drained after a restart",
+                                                                   "undrained worker used",
+                                                                   "retry job",
+                                                                   "retry job restored",
+                                                                   "inputs shared",
+                                                                   "job deleted",
+                                                                   "deletion refused",
+                                                                   "queue deleted",
+                                                                   "queue in use",
+                                                                   "owner full",
+                                                                   "owners shared"};
 using Counters = std::array<uint64_t, kSeenCount>;
 
 // Things on their way: a slot number fits into an event.
