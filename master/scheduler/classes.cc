@@ -171,7 +171,7 @@ void Scheduler::Impl::Reserve(const Now& now, const std::vector<WorkClass*>& ord
 bool Scheduler::Impl::HasWaited(const Now& now, const WorkClass& work) {
   for (const auto& [flow, ids] : work.levels[work.TopLevel()]) {
     if (ids.empty()) continue;
-    Job& job = *jobs.at(*ids.begin());
+    Job& job = *jobs.at(ids.begin()->second);
     if (now.monotonic - job.waiting_since >= options.reserve_after && RoomOf(now, job, 1) > 0)
       return true;
   }

@@ -215,12 +215,12 @@ void Scheduler::Impl::ExplainWorkers(const Job& job, TaskIndex index, TaskView* 
   uint64_t ahead = 0;
   for (int level = kHighestLevel; level > job.level; --level) {
     for (const auto& [flow, ids] : work.levels[level]) {
-      for (const JobId id : ids) ahead += jobs.at(id)->ready.size();
+      for (const auto& [since, id] : ids) ahead += jobs.at(id)->ready.size();
     }
   }
   const auto beside = work.levels[job.level].find(job.flow->number);
   if (beside != work.levels[job.level].end()) {
-    for (const JobId id : beside->second) {
+    for (const auto& [since, id] : beside->second) {
       if (id == job.id) break;
       ahead += jobs.at(id)->ready.size();
     }

@@ -165,7 +165,7 @@ void Scheduler::Impl::CheckQueues() const {
     ++of_queue[&job->queue()].listed;
     ++of_flow[job->flow].listed;
     const auto flow = work.levels[job->level].find(job->flow->number);
-    Require(flow != work.levels[job->level].end() && flow->second.contains(id),
+    Require(flow != work.levels[job->level].end() && flow->second.contains({job->in_line, id}),
             "a listed job stands in its level", id);
   }
   for (const auto& [name, queue] : queues) {

@@ -487,12 +487,13 @@ void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
       if (left) Want(work);
       return;
     }
-    std::set<JobId>& ids = level.begin()->second;
+    const Line& ids = level.begin()->second;
     Queue& queue = *flow_of.at(level.begin()->first)->queue;
     const bool bounded = queue.limits() || queue.settings.paused;
     for (auto next = ids.begin(); next != ids.end();) {
       if (bounded && RoomIn(queue, now) == 0) break;
-      Job& job = *jobs.at(*next++);  // Placing may take this job off the list, and no other.
+      Job& job =
+          *jobs.at((next++)->second);  // Placing may take this job off the list, and no other.
       PlaceJob(now, work, job);
       if (LoadsFull()) return;
       if (HasRoomFor(work)) continue;
@@ -505,8 +506,8 @@ void Scheduler::Impl::PlaceClass(const Now& now, WorkClass& work) {
 bool Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
   struct Party {
     Flow* flow;
-    std::set<JobId>* ids;
-    std::set<JobId>::iterator next;
+    const Line* ids;
+    Line::const_iterator next;
   };
   std::vector<Party> parties;
   for (auto& [number, ids] : work.levels[at]) {
@@ -514,7 +515,7 @@ bool Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
   }
   uint64_t credit = 0;
   if (!parties.empty()) {
-    const Job& job = *jobs.at(*parties.front().next);
+    const Job& job = *jobs.at(parties.front().next->second);
     for (const SessionId session : work.workers) credit += Credit(*workers.at(session), job);
   }
   // Half of what there is goes round once: turns stay short, and spans long.
@@ -530,10 +531,10 @@ bool Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
       parties.erase(party);
       continue;
     }
-    const JobId id = *party->next;
+    const auto first = *party->next;
     const auto after = std::next(party->next);
-    const uint64_t placed = PlaceJob(now, work, *jobs.at(id), turn);
-    if (placed == 0 || !party->ids->contains(id)) party->next = after;
+    const uint64_t placed = PlaceJob(now, work, *jobs.at(first.second), turn);
+    if (placed == 0 || !party->ids->contains(first)) party->next = after;
     if (LoadsFull()) return true;
     if (!HasRoomFor(work)) {
       return std::any_of(parties.begin(), parties.end(), [&](const Party& left) {

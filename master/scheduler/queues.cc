@@ -151,7 +151,8 @@ void Scheduler::Impl::ListAt(Job& job, int32_t level) {
   if (job.timed()) {
     job.work->timed[job.queue().settings.name].insert({-level, job.id});
   } else {
-    job.work->levels[level][job.flow->number].insert(job.id);
+    job.in_line = level == kHighestLevel ? job.waiting_since : absl::ZeroDuration();
+    job.work->levels[level][job.flow->number].insert({job.in_line, job.id});
   }
 }
 
@@ -175,7 +176,7 @@ void Scheduler::Impl::TakeOff(Job& job) {
     return;
   }
   const auto of_flow = work.levels[job.level].find(job.flow->number);
-  of_flow->second.erase(job.id);
+  of_flow->second.erase({job.in_line, job.id});
   emptied = emptied || of_flow->second.empty();
   if (of_flow->second.empty() && !placing) work.levels[job.level].erase(of_flow);
 }
@@ -241,7 +242,7 @@ void Scheduler::Impl::Age(const Now& now) {
       const WorkClass::Level& here = work->levels[level];
       for (const auto& [flow, ids] : here) {
         int looked = 0;
-        for (const JobId id : ids) {
+        for (const auto& [since, id] : ids) {
           if (++looked > kAgedAtOnce) break;
           const Job& job = *jobs.at(id);
           if (behind || level > std::clamp(job.options.priority, 0, kHighestPriority)) look(job);

@@ -83,6 +83,9 @@ struct Flow {
   double task_seconds = 0;  // What one of its tasks took of late; 0: unknown.
 };
 
+// Jobs in the order in which they go; see Job::in_line.
+using Line = std::set<std::pair<absl::Duration, JobId>>;
+
 // What a job asks of a worker, as a job class: handler, labels, resources.
 struct WorkClass {
   std::string handler;
@@ -91,7 +94,7 @@ struct WorkClass {
   uint64_t jobs = 0;            // All that are unfinished.
   std::set<SessionId> workers;  // That could run them, with all their resources free.
   // Jobs with work to place, by level (priority and age), then by number of the flow.
-  using Level = std::map<uint32_t, std::set<JobId>>;
+  using Level = std::map<uint32_t, Line>;
   std::array<Level, kLevels> levels;
   // Those with a rate: they wait for their time, not for their turn. By queue, then by level.
   std::map<std::string, std::set<std::pair<int32_t, JobId>>> timed;

@@ -267,6 +267,27 @@ TEST(QueuesTest, AJobOfTheHighestPriorityWithoutEndDoesNotStarveOneThatCameLater
   EXPECT_LE(ran.at(2), 6);
 }
 
+// Between two tasks of it the better job got as old as may be, and went first again by its id.
+TEST(QueuesTest, AJobWhoseTasksTakeLongerThanAgeingLetsOthersIn) {
+  SchedulerOptions options;
+  options.ageing = absl::Seconds(2);
+  Harness h(Harness::Fresh(), options);
+  h.Create("high", 100, InQueue("", 8));
+  h.Create("low", 100, InQueue("", 7));
+  h.Join(1, 1);
+  std::map<uint64_t, int> ran;
+  for (int i = 0; i < 12; ++i) {
+    for (const AssignedSpan& span : h.TakeAssigned(1)) {
+      h.Live(absl::Seconds(10));
+      ++ran[span.job.value];
+      h.Finish(1, span, {}, absl::Seconds(10));
+    }
+  }
+  EXPECT_EQ(ran[1] + ran[2], 12);
+  EXPECT_GE(ran[2], 4);
+  EXPECT_LE(ran[2], 7);
+}
+
 TEST(QueuesTest, AQueuesLimitHoldsOverAllItsJobs) {
   Harness h;
   UpdateQueue limit = Change("q");

@@ -137,6 +137,9 @@ struct Job {
   Flow* flow = nullptr;              // With its queue.
   int32_t level = kDefaultPriority;  // Its priority and age.
   absl::Duration waiting_since;      // Nothing of it was placed since then.
+  // Where it stands in its line: in the highest one, which jobs reach by age alone, by how long it
+  // waits, for those of the best priority are back there before others have been; else by its id.
+  absl::Duration in_line;
 
   // What keeps it from going on.
   bool paused = false;

@@ -12,12 +12,17 @@
 
 namespace reeve::sim {
 
+class Random;
+
 inline constexpr char kOwner[] = "operator";  // Of all schedules.
 
 // Adds plans to some seeds, drawn apart from all others.
 void AddAsks(SimConfig* config);
 // Adds people who interfere to some seeds: workers drained, and what else control_plans.cc has.
 void AddInterventions(SimConfig* config);
+// For a pair of jobs of short tasks that share: equal parts of the time are equal numbers of tasks
+// where nothing waits for a commit, and in half of the seeds nothing hangs at a worker.
+void MakeTurnsEven(Random& random, SimConfig* config);
 std::string Describe(const Asks& asks);
 std::string Describe(const QueuePlan& queue);
 std::string Describe(const SchedulePlan& schedule);

@@ -314,16 +314,7 @@ class Planner {
     for (const JobPlan& plan : config_->jobs) {
       if (plan.asks.shares) return;  // One pair is enough.
     }
-    config_->scheduler.max_held_per_worker = 8;
-    config_->scheduler.max_span = std::min(config_->scheduler.max_span, 4u);
-    config_->scheduler.frontier_step = 200;
-    config_->commit_max = config_->commit_min + 5 * kMs;
-    config_->scheduler.job_id_block = 1000;  // Neither waits for its id, or for a step.
-    // Where nothing hangs at a worker, equal parts of the time are equal numbers of tasks.
-    if (random_.Chance(500)) {
-      config_->faults.clear();
-      config_->loss_permille = 0;
-    }
+    MakeTurnsEven(random_, config_);
     const int64_t at = 4 * kSecond + Early();  // All links are there.
     for (int i = 0; i < 2; ++i) {
       QueuePlan& queue = AddQueue();
@@ -344,6 +335,18 @@ class Planner {
 };
 
 }  // namespace
+
+void MakeTurnsEven(Random& random, SimConfig* config) {
+  config->scheduler.max_held_per_worker = 8;
+  config->scheduler.max_span = std::min(config->scheduler.max_span, 4u);
+  config->scheduler.frontier_step = 200;
+  config->scheduler.job_id_block = 1000;
+  config->commit_max = config->commit_min + 5 * kMs;
+  if (random.Chance(500)) return;
+  config->faults.clear();
+  config->loss_permille = 0;
+  config->reorder = false;
+}
 
 void AddAsks(SimConfig* config) { Planner(config).Add(); }
 

@@ -179,12 +179,9 @@ class Planner {
     for (const JobPlan& plan : config_->jobs) {
       if (plan.asks.shares) return;  // One pair is enough.
     }
-    config_->scheduler.max_held_per_worker = 8;
-    config_->scheduler.max_span = std::min(config_->scheduler.max_span, 4u);
-    config_->scheduler.frontier_step = 200;
-    config_->commit_max = config_->commit_min + 5 * kMs;
-    config_->scheduler.job_id_block = 1000;
-    const int64_t at = random_.Between(100 * kMs, std::max(config_->heal_at / 2, kSecond));
+    MakeTurnsEven(random_, config_);
+    const int64_t at =
+        4 * kSecond + random_.Between(100 * kMs, std::max(config_->heal_at / 2, kSecond));
     for (const char* owner : {"ann", "bob"}) {
       JobPlan& plan = AddJob(at, 2);
       plan.kind = JobPlan::Kind::kArray;
