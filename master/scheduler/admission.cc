@@ -129,6 +129,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
     }
     Lease& lease = *found->second;
     const double counted = lease.CountedOf(leased.run), used = lease.Used(each, now.monotonic);
+    const int32_t level = lease.level;
     const std::vector<Run> accepted = CutLease(lease, leased.run);
     uint32_t taken = 0;
     for (const Run run : accepted) {
@@ -140,7 +141,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
       all = false;
       totals.superseded_results += leased.run.count - taken;
     }
-    Charge(*job, used * taken - counted);
+    Charge(*job, level, used * taken - counted);
     count += taken;
     position += leased.run.count;
   }

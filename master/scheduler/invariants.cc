@@ -1,5 +1,8 @@
 // Whether the state agrees with itself: said after every step of every test and of the simulation.
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -14,6 +17,14 @@ void Require(bool holds, const char* formula, JobId job) {
                static_cast<unsigned long long>(job.value));
   std::abort();
 }
+
+bool KnowsListed(const Turns& turns, const std::array<uint64_t, kLevels>& listed) {
+  return std::equal(turns.begin(), turns.end(), listed.begin(),
+                    [](const Turn& turn, uint64_t count) { return turn.listed == count; });
+}
+
+// Sums of numbers that came and went in another order.
+bool IsAbout(double a, double b) { return std::abs(a - b) <= 1e-6 * std::max(1.0, std::abs(a)); }
 
 }  // namespace
 
@@ -141,7 +152,10 @@ void Scheduler::Impl::CheckInvariants() const {
 
 void Scheduler::Impl::CheckQueues() const {
   struct Sum {
-    uint64_t jobs = 0, tasks = 0, in_flight = 0, listed = 0;
+    uint64_t jobs = 0, tasks = 0, in_flight = 0;
+    std::array<uint64_t, kLevels> listed{};
+    std::array<double, kLevels> ahead{};
+    uint64_t all_listed = 0;
   };
   std::map<const Queue*, Sum> of_queue;
   std::map<const Flow*, Sum> of_flow;
@@ -154,7 +168,7 @@ void Scheduler::Impl::CheckQueues() const {
     ++of_flow[job->flow].jobs;
     ++of_class[job->work].jobs;
     if (!job->listed) continue;
-    ++of_class[job->work].listed;
+    ++of_class[job->work].all_listed;
     const WorkClass& work = *job->work;
     if (job->timed()) {
       const auto timed = work.timed.find(job->queue().settings.name);
@@ -162,28 +176,37 @@ void Scheduler::Impl::CheckQueues() const {
               "a listed job stands with those that have a time", id);
       continue;
     }
-    ++of_queue[&job->queue()].listed;
-    ++of_flow[job->flow].listed;
+    ++of_queue[&job->queue()].listed[job->level];
+    ++of_flow[job->flow].listed[job->level];
+    ++of_class[job->work].listed[job->level];
     const auto flow = work.levels[job->level].find(job->flow->number);
     Require(flow != work.levels[job->level].end() && flow->second.contains({job->in_line, id}),
             "a listed job stands in its level", id);
   }
+  for (const auto& [seq, lease] : leases)
+    of_flow[jobs.at(lease->job)->flow].ahead[lease->level] +=
+        lease->counted * static_cast<double>(lease->runs.size());
   for (const auto& [name, queue] : queues) {
     const Sum sum = of_queue[&queue];
     Require(queue.jobs == sum.jobs && queue.tasks == sum.tasks, "a queue knows what it has", {});
     Require(queue.in_flight == sum.in_flight, "a queue knows what is at workers", {});
-    Require(queue.turn.listed == sum.listed, "a queue knows who is listed", {});
+    Require(KnowsListed(queue.turns, sum.listed), "a queue knows who is listed", {});
     Require(queue.jobs > 0 || queue.set_up, "a queue that nobody set up has jobs", {});
   }
   for (const auto& [name, flow] : flows) {
     const Sum sum = of_flow[&flow];
     Require(flow.jobs == sum.jobs && flow.jobs > 0, "a flow has jobs", {});
-    Require(flow.turn.listed == sum.listed, "a flow knows who is listed", {});
+    for (int level = 0; level < kLevels; ++level) {
+      Require(IsAbout(flow.turns[level].ahead, sum.ahead[level]),
+              "what a flow is counted ahead is at workers", {});
+    }
+    Require(KnowsListed(flow.turns, sum.listed), "a flow knows who is listed", {});
   }
   for (const auto& [name, work] : classes) {
     const Sum sum = of_class[work.get()];
-    Require(work->jobs == sum.jobs && work->turn.listed == sum.listed, "a class knows its jobs",
-            {});
+    Require(work->jobs == sum.jobs && work->listed == sum.all_listed &&
+                KnowsListed(work->turns, sum.listed),
+            "a class knows its jobs", {});
     for (const auto& [session, worker] : workers) {
       Require(work->workers.contains(session) == Fits(*work, *worker),
               "a class has the workers that fit", {});

@@ -120,6 +120,7 @@ void Scheduler::Impl::SetCounted(const Now& now, Lease& lease, const WorkerRecor
                                  const Job& job) const {
   const uint32_t slots = Slots(worker, lease.lane);
   lease.since = now.monotonic;
+  lease.level = job.level;
   if (lease.solo) lease.slots = std::max(1u, slots);
   // Whoever needs half of a resource takes half of the worker.
   for (const auto& [name, need] : job.work->needs) {
@@ -163,7 +164,7 @@ void Scheduler::Impl::ChargeRunning(const Now& now, const WorkerRecord& worker) 
       const double more = lease.Used(task->second, now.monotonic) - lease.CountedOf({index, 1});
       if (more <= 0) continue;
       lease.counted_more[index] += more;
-      Charge(*jobs.at(lease.job), more);
+      Charge(*jobs.at(lease.job), lease.level, more);
     }
   }
 }
@@ -432,10 +433,11 @@ std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
   };
   std::vector<Place> places;
   for (const auto& [name, work] : classes) {
-    if (work->workers.empty() || work->turn.listed == 0) continue;
-    Place place{work->TopLevel(), {}, work->turn.had, work.get()};
+    if (work->workers.empty() || work->listed == 0) continue;
+    Place place{work->TopLevel(), {}, 0, work.get()};
+    place.had = work->turns[place.level].had;
     for (const auto& [number, ids] : work->levels[place.level]) {
-      const Standing standing = StandingOf(*flow_of.at(number));
+      const Standing standing = StandingOf(*flow_of.at(number), place.level);
       if (!place.flow.has_value() || standing < *place.flow) place.flow = standing;
     }
     places.push_back(place);
@@ -446,9 +448,9 @@ std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
   return order;
 }
 
-Scheduler::Impl::Standing Scheduler::Impl::StandingOf(const Flow& flow) {
-  const double had = REEVE_BUG(kOwnerTurnsIgnored) ? 0 : flow.turn.had;
-  return {flow.queue->turn.had, flow.queue->settings.name, had, flow.number};
+Scheduler::Impl::Standing Scheduler::Impl::StandingOf(const Flow& flow, int level) {
+  const double had = REEVE_BUG(kOwnerTurnsIgnored) ? 0 : flow.turns[level].had;
+  return {flow.queue->turns[level].had, flow.queue->settings.name, had, flow.number};
 }
 
 bool Scheduler::Impl::MayCrowd(const WorkerRecord& worker, const WorkClass& work,
@@ -524,9 +526,10 @@ bool Scheduler::Impl::PlaceInTurns(const Now& now, WorkClass& work, int at) {
     const auto party =
         REEVE_BUG(kTurnsIgnored)
             ? parties.begin()
-            : std::min_element(parties.begin(), parties.end(), [](const Party& a, const Party& b) {
-                return StandingOf(*a.flow) < StandingOf(*b.flow);
-              });
+            : std::min_element(parties.begin(), parties.end(),
+                               [at](const Party& a, const Party& b) {
+                                 return StandingOf(*a.flow, at) < StandingOf(*b.flow, at);
+                               });
     if (party->next == party->ids->end() || RoomIn(*party->flow->queue, now) == 0) {
       parties.erase(party);
       continue;
@@ -597,8 +600,8 @@ void Scheduler::Impl::CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Ru
   job.in_flight += count;
   job.queue().in_flight += count;
   const double counted = lease.counted * static_cast<double>(by);
-  if (held) Charge(job, counted);
-  CountAhead(job, counted);
+  if (held) Charge(job, lease.level, counted);
+  CountAhead(job, lease.level, counted);
   if (job.keys != nullptr) CountKeys(job, run, held ? 1 : -1);
   if (worker == nullptr) return;
   worker->held[static_cast<int>(lease.lane)] += count;
@@ -677,7 +680,7 @@ void Scheduler::Impl::Rebalance(const Now& now) {
   for (auto& [name, of_class] : classes) {
     const WorkClass& work = *of_class;
     const std::string& handler = work.handler;
-    if (work.turn.listed > 0 || work.workers.size() < 2 || !work.needs.empty()) continue;
+    if (work.listed > 0 || work.workers.size() < 2 || !work.needs.empty()) continue;
     bool idle = false;
     WorkerRecord* fullest = nullptr;
     double most = kRecallNs;

@@ -138,32 +138,30 @@ void Scheduler::Impl::UpdateListing(Job& job) {
   job.listed = true;
   job.waiting_since = last_now.monotonic;
   ListAt(job, job.level);
-  if (job.work->turn.listed++ == 0) job.work->turn.Begin(classes_had);
-  if (job.timed()) return;
-  Flow& flow = *job.flow;
-  Queue& queue = *flow.queue;
-  if (flow.turn.listed++ == 0) flow.turn.Begin(queue.flows_had);
-  if (queue.turn.listed++ == 0) queue.turn.Begin(queues_had);
+  ++job.work->listed;
 }
 
 void Scheduler::Impl::ListAt(Job& job, int32_t level) {
   job.level = level;
   if (job.timed()) {
     job.work->timed[job.queue().settings.name].insert({-level, job.id});
-  } else {
-    job.in_line = level == kHighestLevel ? job.waiting_since : absl::ZeroDuration();
-    job.work->levels[level][job.flow->number].insert({job.in_line, job.id});
+    return;
   }
+  job.in_line = level == kHighestLevel ? job.waiting_since : absl::ZeroDuration();
+  job.work->levels[level][job.flow->number].insert({job.in_line, job.id});
+  const auto begin = [level](Turns& turns, double least) {
+    if (turns[level].listed++ == 0) turns[level].Begin(least);
+  };
+  begin(job.work->turns, classes_had[level]);
+  begin(job.flow->turns, job.queue().flows_had[level]);
+  begin(job.queue().turns, queues_had[level]);
 }
 
 void Scheduler::Impl::Unlist(Job& job) {
   if (!job.listed) return;
   job.listed = false;
   TakeOff(job);
-  --job.work->turn.listed;
-  if (job.timed()) return;
-  --job.flow->turn.listed;
-  --job.queue().turn.listed;
+  --job.work->listed;
 }
 
 void Scheduler::Impl::TakeOff(Job& job) {
@@ -179,6 +177,9 @@ void Scheduler::Impl::TakeOff(Job& job) {
   of_flow->second.erase({job.in_line, job.id});
   emptied = emptied || of_flow->second.empty();
   if (of_flow->second.empty() && !placing) work.levels[job.level].erase(of_flow);
+  --work.turns[job.level].listed;
+  --job.flow->turns[job.level].listed;
+  --job.queue().turns[job.level].listed;
 }
 
 void Scheduler::Impl::MoveTo(Job& job, int32_t level) {
@@ -196,27 +197,31 @@ void Scheduler::Impl::TakeTurn(const Now& now, Job& job, uint64_t tasks) {
   if (job.timed()) {
     if (queue.settings.rate.limited()) queue.gate.Pass(queue.settings.rate, now.monotonic, tasks);
   } else {
-    queue.flows_had = std::max(queue.flows_had, flow.turn.settled());
-    queues_had = std::max(queues_had, queue.turn.settled());
-    classes_had = std::max(classes_had, job.work->turn.settled());
+    const auto served = [&job](double& least, const Turns& turns) {
+      least = std::max(least, turns[job.level].settled());
+    };
+    served(queue.flows_had[job.level], flow.turns);
+    served(queues_had[job.level], queue.turns);
+    served(classes_had[job.level], job.work->turns);
   }
   job.waiting_since = now.monotonic;
   const int32_t base = std::clamp(job.options.priority, 0, kHighestPriority);
   if (job.level != base) MoveTo(job, base);
 }
 
-void Scheduler::Impl::CountAhead(Job& job, double slot_seconds) {
+void Scheduler::Impl::CountAhead(Job& job, int32_t level, double slot_seconds) {
   Queue& queue = job.queue();
-  job.flow->turn.ahead += slot_seconds;
-  queue.turn.ahead += slot_seconds / queue.settings.weight;
-  job.work->turn.ahead += slot_seconds;
-  if (queue.in_flight == 0) queue.turn.ahead = 0;  // Its weight may have changed meanwhile.
+  job.flow->turns[level].ahead += slot_seconds;
+  queue.turns[level].ahead += slot_seconds / queue.settings.weight;
+  job.work->turns[level].ahead += slot_seconds;
+  if (queue.in_flight > 0) return;
+  for (Turn& turn : queue.turns) turn.ahead = 0;  // Its weight may have changed meanwhile.
 }
 
-void Scheduler::Impl::Charge(Job& job, double slot_seconds) {
-  job.flow->turn.had += slot_seconds;
-  job.queue().turn.had += slot_seconds / job.queue().settings.weight;
-  job.work->turn.had += slot_seconds;
+void Scheduler::Impl::Charge(Job& job, int32_t level, double slot_seconds) {
+  job.flow->turns[level].had += slot_seconds;
+  job.queue().turns[level].had += slot_seconds / job.queue().settings.weight;
+  job.work->turns[level].had += slot_seconds;
 }
 
 // Only where somebody of a higher level is ahead does age matter, and until such a job is ahead of
@@ -236,7 +241,7 @@ void Scheduler::Impl::Age(const Now& now) {
     if (level > job.level) older.emplace_back(job.id, level);
   };
   for (const auto& [key, work] : classes) {
-    if (work->turn.listed == 0) continue;
+    if (work->listed == 0) continue;
     bool behind = false;
     for (int level = kHighestLevel; level >= 0; --level) {
       const WorkClass::Level& here = work->levels[level];

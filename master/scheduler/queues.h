@@ -60,14 +60,17 @@ struct Turn {
   void Begin(double least) { had += std::max(0.0, least - settled()); }
 };
 
+// By level: who goes first by priority owes nothing to others for it, nor they to those that come.
+using Turns = std::array<Turn, kLevels>;
+
 struct Queue {
   QueueSettings settings;
   bool set_up = false;  // By somebody; otherwise it goes with its last job.
   uint64_t jobs = 0;
   uint64_t tasks = 0;  // Unfinished.
   uint64_t in_flight = 0;
-  Turn turn;
-  double flows_had = 0;  // Least that a flow which begins is taken to have had.
+  Turns turns;
+  std::array<double, kLevels> flows_had{};  // Least that a flow which begins is taken to have had.
   RateGate gate, retry_gate;
 
   bool limits() const { return settings.max_in_flight > 0; }
@@ -79,7 +82,7 @@ struct Flow {
   Queue* queue = nullptr;
   std::string owner;
   uint64_t jobs = 0;
-  Turn turn;
+  Turns turns;
   double task_seconds = 0;  // What one of its tasks took of late; 0: unknown.
 };
 
@@ -98,7 +101,8 @@ struct WorkClass {
   std::array<Level, kLevels> levels;
   // Those with a rate: they wait for their time, not for their turn. By queue, then by level.
   std::map<std::string, std::set<std::pair<int32_t, JobId>>> timed;
-  Turn turn;  // Among classes with work of the same flow.
+  uint64_t listed = 0;  // Jobs in all of these.
+  Turns turns;          // Among classes with work of the same flow.
 
   bool plain() const { return selector.empty() && needs.empty(); }
   // The highest one with work to place; 0 if there is none.

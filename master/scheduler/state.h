@@ -225,6 +225,7 @@ struct Lease {
   bool recalling = false;
   TaskIndex recall_end = 0;
   absl::Duration recall_at;
+  int32_t level = 0;  // Of its job when it went out: the turns that it counts in.
   // What each task was counted in turns when it went out, and what more since, where it runs for
   // long (slot seconds); how many slots one that runs takes.
   double counted = 0, slots = 1;
@@ -407,15 +408,15 @@ struct Scheduler::Impl {
   bool AtOwnLimit(const Job& job) const;  // Of tasks in flight, whatever their keys.
   // Tasks of the queue that may be placed now.
   uint64_t RoomIn(Queue& queue, const Now& now);
-  // In the lists of its class; its turn stays.
+  // In the lists of its class, and in turns with others there.
   void ListAt(Job& job, int32_t level);
   void TakeOff(Job& job);
   void MoveTo(Job& job, int32_t level);
   void Age(const Now& now);
   // Tasks of the job were placed: its rate, its patience and what others begin with.
   void TakeTurn(const Now& now, Job& job, uint64_t tasks);
-  void Charge(Job& job, double slot_seconds);
-  void CountAhead(Job& job, double slot_seconds);
+  void Charge(Job& job, int32_t level, double slot_seconds);
+  void CountAhead(Job& job, int32_t level, double slot_seconds);
 
   // ---- keys.cc ----
   void AddKeyed(Job& job, Run run);
@@ -521,7 +522,7 @@ struct Scheduler::Impl {
   void PlaceTimed(const Now& now, WorkClass& work);
   // Where a flow stands among others with work: the least goes first.
   using Standing = std::tuple<double, std::string_view, double, uint32_t>;
-  static Standing StandingOf(const Flow& flow);
+  static Standing StandingOf(const Flow& flow, int level);
   // Those that have work to place, in the order of their turns.
   std::vector<WorkClass*> ClassesInTurn() const;
   void PlaceClass(const Now& now, WorkClass& work);
@@ -669,7 +670,7 @@ struct Scheduler::Impl {
   std::map<uint32_t, Flow*> flow_of;
   uint32_t next_flow = 1;
   // Least that a queue, or class, which begins is taken to have had.
-  double queues_had = 0, classes_had = 0;
+  std::array<double, kLevels> queues_had{}, classes_had{};
   bool placing = false;  // Levels keep empty flows meanwhile,
   bool emptied = false;  // if there are any.
   // Several classes have work to place; one that has less than a task a slot at a worker which

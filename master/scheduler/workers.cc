@@ -437,7 +437,7 @@ std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
 }
 
 std::vector<Run> Scheduler::Impl::CutUnused(Lease& lease, Run run) {
-  Charge(*jobs.at(lease.job), -lease.CountedOf(run));
+  Charge(*jobs.at(lease.job), lease.level, -lease.CountedOf(run));
   return CutLease(lease, run);
 }
 
