@@ -128,7 +128,8 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
       continue;
     }
     Lease& lease = *found->second;
-    const double counted = lease.CountedOf(leased.run), used = lease.Used(each, now.monotonic);
+    const double rest = lease.Used(each, now.monotonic) - lease.counted;
+    const double more = lease.CountedMore(leased.run);
     const int32_t level = lease.level;
     const std::vector<Run> accepted = CutLease(lease, leased.run);
     uint32_t taken = 0;
@@ -141,7 +142,7 @@ bool Scheduler::Impl::Admit(const Now& now, WorkerRecord& worker, ResultBatchArr
       all = false;
       totals.superseded_results += leased.run.count - taken;
     }
-    Charge(*job, level, used * taken - counted);
+    CountUse(*job, level, rest * taken - more);
     count += taken;
     position += leased.run.count;
   }

@@ -139,19 +139,16 @@ void Scheduler::Impl::SetCounted(const Now& now, Lease& lease, const WorkerRecor
   lease.counted = seconds * lease.slots;
 }
 
-double Lease::CountedOf(Run run) const {
+double Lease::CountedMore(Run run) const {
   double all = 0;
-  for (const Run part : runs.Intersection(run)) {
-    all += counted * part.count;
-    for (auto more = counted_more.lower_bound(part.first);
-         more != counted_more.end() && more->first < part.end(); ++more) {
-      all += more->second;
-    }
+  for (auto more = counted_more.lower_bound(run.first);
+       more != counted_more.end() && more->first < run.end(); ++more) {
+    all += more->second;
   }
   return all;
 }
 
-void Scheduler::Impl::ChargeRunning(const Now& now, const WorkerRecord& worker) {
+void Scheduler::Impl::CountRunning(const Now& now, const WorkerRecord& worker) {
   if (worker.running.empty()) return;
   std::map<std::pair<JobId, TaskIndex>, absl::Duration> running;
   for (const RunningTask& task : worker.running) running[{task.job, task.index}] = task.ran;
@@ -161,10 +158,11 @@ void Scheduler::Impl::ChargeRunning(const Now& now, const WorkerRecord& worker) 
     for (; task != running.end() && task->first < std::pair(lease.job, lease.sent.end()); ++task) {
       const TaskIndex index = task->first.second;
       if (!lease.runs.Contains(index)) continue;
-      const double more = lease.Used(task->second, now.monotonic) - lease.CountedOf({index, 1});
+      const double used = lease.Used(task->second, now.monotonic);
+      const double more = used - lease.counted - lease.CountedMore({index, 1});
       if (more <= 0) continue;
       lease.counted_more[index] += more;
-      Charge(*jobs.at(lease.job), lease.level, more);
+      CountUse(*jobs.at(lease.job), lease.level, more);
     }
   }
 }
@@ -431,10 +429,14 @@ std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
       return std::tie(flow, had) < std::tie(other.flow, other.had);
     }
   };
-  std::vector<Place> places;
+  std::vector<WorkClass*> order;
   for (const auto& [name, work] : classes) {
-    if (work->workers.empty() || work->listed == 0) continue;
-    Place place{work->TopLevel(), {}, 0, work.get()};
+    if (!work->workers.empty() && work->listed > 0) order.push_back(work.get());
+  }
+  if (order.size() < 2) return order;
+  std::vector<Place> places;
+  for (WorkClass* work : order) {
+    Place place{work->TopLevel(), {}, 0, work};
     place.had = work->turns[place.level].had;
     for (const auto& [number, ids] : work->levels[place.level]) {
       const Standing standing = StandingOf(*flow_of.at(number), place.level);
@@ -443,8 +445,7 @@ std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
     places.push_back(place);
   }
   std::stable_sort(places.begin(), places.end());
-  std::vector<WorkClass*> order;
-  for (const Place& place : places) order.push_back(place.work);
+  for (size_t i = 0; i < order.size(); ++i) order[i] = places[i].work;
   return order;
 }
 
@@ -600,7 +601,7 @@ void Scheduler::Impl::CountHeld(Lease& lease, Job& job, WorkerRecord* worker, Ru
   job.in_flight += count;
   job.queue().in_flight += count;
   const double counted = lease.counted * static_cast<double>(by);
-  if (held) Charge(job, lease.level, counted);
+  if (held) CountUse(job, lease.level, counted);
   CountAhead(job, lease.level, counted);
   if (job.keys != nullptr) CountKeys(job, run, held ? 1 : -1);
   if (worker == nullptr) return;

@@ -218,7 +218,7 @@ void Scheduler::Impl::CountAhead(Job& job, int32_t level, double slot_seconds) {
   for (Turn& turn : queue.turns) turn.ahead = 0;  // Its weight may have changed meanwhile.
 }
 
-void Scheduler::Impl::Charge(Job& job, int32_t level, double slot_seconds) {
+void Scheduler::Impl::CountUse(Job& job, int32_t level, double slot_seconds) {
   job.flow->turns[level].had += slot_seconds;
   job.queue().turns[level].had += slot_seconds / job.queue().settings.weight;
   job.work->turns[level].had += slot_seconds;

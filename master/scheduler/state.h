@@ -232,8 +232,7 @@ struct Lease {
   std::map<TaskIndex, double> counted_more;
   absl::Duration since;
 
-  // Of the tasks of `run` that it has.
-  double CountedOf(Run run) const;
+  double CountedMore(Run run) const;
   // What a task uses that runs for `time`; no longer than it is there.
   double Used(absl::Duration time, absl::Duration now) const {
     return slots * absl::ToDoubleSeconds(std::clamp(time, absl::ZeroDuration(), now - since));
@@ -415,7 +414,7 @@ struct Scheduler::Impl {
   void Age(const Now& now);
   // Tasks of the job were placed: its rate, its patience and what others begin with.
   void TakeTurn(const Now& now, Job& job, uint64_t tasks);
-  void Charge(Job& job, int32_t level, double slot_seconds);
+  void CountUse(Job& job, int32_t level, double slot_seconds);
   void CountAhead(Job& job, int32_t level, double slot_seconds);
 
   // ---- keys.cc ----
@@ -535,7 +534,7 @@ struct Scheduler::Impl {
   // What a task of the lease, which is about to be held, counts in turns.
   void SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker, const Job& job) const;
   // What runs there for long uses its turn meanwhile, not only when it ends.
-  void ChargeRunning(const Now& now, const WorkerRecord& worker);
+  void CountRunning(const Now& now, const WorkerRecord& worker);
   // Tasks of the class that the worker has.
   uint64_t HeldOf(const WorkerRecord& worker, const WorkClass& work) const;
   void PlaceSolo(const Now& now);

@@ -280,7 +280,7 @@ void Scheduler::Impl::On(const Now& now, Heartbeat& event) {
   worker->spool_full = event.spool_full;
   worker->running = std::move(event.running);
   for (const RunningTask& task : worker->running) NoteRunning(*worker, task);
-  ChargeRunning(now, *worker);
+  CountRunning(now, *worker);
   if (event.held.has_value()) {
     Reconcile(now, *worker, event);
     effects.sends.push_back({event.session, SendHeartbeatAck{event.number, false}, {}});
@@ -431,14 +431,24 @@ std::vector<Run> Scheduler::Impl::CutLease(Lease& lease, Run run) {
   if (cut.empty()) return {};
   Job& job = *jobs.at(lease.job);
   WorkerRecord* worker = FindWorker(lease.session);
-  for (const Run part : cut) CountHeld(lease, job, worker, part, false);
+  for (const Run part : cut) {
+    CountHeld(lease, job, worker, part, false);
+    lease.counted_more.erase(lease.counted_more.lower_bound(part.first),
+                             lease.counted_more.lower_bound(part.end()));
+  }
   if (lease.runs.empty()) EndLease(lease);
   return cut;
 }
 
 std::vector<Run> Scheduler::Impl::CutUnused(Lease& lease, Run run) {
-  Charge(*jobs.at(lease.job), lease.level, -lease.CountedOf(run));
-  return CutLease(lease, run);
+  Job& job = *jobs.at(lease.job);
+  const double each = lease.counted, more = lease.CountedMore(run);
+  const int32_t level = lease.level;
+  std::vector<Run> cut = CutLease(lease, run);
+  uint64_t count = 0;
+  for (const Run part : cut) count += part.count;
+  CountUse(job, level, -each * static_cast<double>(count) - more);
+  return cut;
 }
 
 void Scheduler::Impl::EndLease(Lease& lease) {
