@@ -6,8 +6,11 @@
 #include <grpcpp/support/slice.h>
 #include <grpcpp/support/sync_stream.h>
 
+#include <optional>
 #include <thread>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/error.h"
 #include "base/strings.h"
 #include "base/wire.h"
@@ -71,17 +74,26 @@ absl::Status CallRaw(JobClient* client, const std::string& path,
 }
 
 absl::StatusOr<std::string> Reflection::Ask(const std::string& request) {
-  bool is_sent = false;
+  // It changes nothing: like other calls, it is made again for a moment.
+  RetryWindow window = client_->NewRetryWindow();
   std::string response;
-  const absl::Status status = CallRaw(
-      client_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-      [&](std::string* message) {
-        if (is_sent) return false;
-        *message = request;
-        return is_sent = true;
-      },
-      [&](std::string_view message) { response = std::string(message); });
-  if (!status.ok()) return status;
+  for (;;) {
+    bool is_sent = false;
+    response.clear();
+    const absl::Status status = CallRaw(
+        client_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        [&](std::string* message) {
+          if (is_sent) return false;
+          *message = request;
+          return is_sent = true;
+        },
+        [&](std::string_view message) { response = std::string(message); });
+    if (status.ok()) break;
+    if (!JobClient::IsTransient(status)) return status;
+    const std::optional<absl::Duration> delay = window.OnFailure();
+    if (!delay.has_value()) return status;
+    absl::SleepFor(*delay);
+  }
   std::string error;
   ForEachField(response, kError, [&](std::string_view part) {
     constexpr uint32_t kMessage = 2;
