@@ -24,16 +24,8 @@ constexpr uint32_t kRefillPart = 4;
 constexpr double kUndividedNs = 1e6;
 // Work that would take less than this is not worth taking back from a worker.
 constexpr double kRecallNs = 5e6;
-// What a task counts in turns that begins at once and of whose like nothing is known: as long as it
-// takes until heartbeats tell of it.
-constexpr double kUnknownSeconds = 1;
 // So many tasks of one key go at once while others wait for their turn.
 constexpr uint32_t kKeyTurn = 16;
-
-uint32_t Slots(const WorkerRecord& worker, Lane lane) {
-  const LaneRoom& room = worker.lanes[static_cast<int>(lane)];
-  return room.slots > room.stuck ? room.slots - room.stuck : 0;
-}
 
 }  // namespace
 
@@ -114,57 +106,6 @@ uint32_t Scheduler::Impl::Window(WorkerRecord& worker, const Job& job) const {
                       : std::clamp(known->second.window, slots, slots * kUnknownTasksPerSlot);
   }
   return std::max(pace.window, slots);
-}
-
-void Scheduler::Impl::SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker,
-                                 const Job& job) const {
-  const uint32_t slots = Slots(worker, lease.lane);
-  lease.since = now.monotonic;
-  lease.level = job.level;
-  if (lease.solo) lease.slots = std::max(1u, slots);
-  // Whoever needs half of a resource takes half of the worker.
-  for (const auto& [name, need] : job.work->needs) {
-    const auto has = worker.resources.find(name);
-    if (has != worker.resources.end() && has->second > 0)
-      lease.slots = std::max(lease.slots, static_cast<double>(need) / has->second * slots);
-  }
-  double seconds = job.flow->task_seconds;
-  const auto pace = worker.paces.find(job.id);
-  if (pace != worker.paces.end() && pace->second.cost_ns > 0)
-    seconds = pace->second.cost_ns / kNsPerSecond;
-  if (seconds == 0) {
-    const bool begins = worker.held[static_cast<int>(lease.lane)] < slots;
-    seconds = begins ? kUnknownSeconds : absl::ToDoubleSeconds(options.prefetch_target);
-  }
-  lease.counted = seconds * lease.slots;
-}
-
-double Lease::CountedMore(Run run) const {
-  double all = 0;
-  for (auto more = counted_more.lower_bound(run.first);
-       more != counted_more.end() && more->first < run.end(); ++more) {
-    all += more->second;
-  }
-  return all;
-}
-
-void Scheduler::Impl::CountRunning(const Now& now, const WorkerRecord& worker) {
-  if (worker.running.empty()) return;
-  std::map<std::pair<JobId, TaskIndex>, absl::Duration> running;
-  for (const RunningTask& task : worker.running) running[{task.job, task.index}] = task.ran;
-  for (const LeaseSeq seq : worker.leases) {
-    Lease& lease = *leases.at(seq);
-    auto task = running.lower_bound({lease.job, lease.sent.first});
-    for (; task != running.end() && task->first < std::pair(lease.job, lease.sent.end()); ++task) {
-      const TaskIndex index = task->first.second;
-      if (!lease.runs.Contains(index)) continue;
-      const double used = lease.Used(task->second, now.monotonic);
-      const double more = used - lease.counted - lease.CountedMore({index, 1});
-      if (more <= 0) continue;
-      lease.counted_more[index] += more;
-      CountUse(*jobs.at(lease.job), lease.level, more);
-    }
-  }
 }
 
 uint32_t Scheduler::Impl::Credit(WorkerRecord& worker, const Job& job) const {
@@ -414,44 +355,6 @@ void Scheduler::Impl::PlaceTimed(const Now& now, WorkClass& work) {
       PlaceJob(now, work, *jobs.at(id));
     }
   }
-}
-
-// Classes share workers and lanes: the one goes first that has the highest level, then the one with
-// the flow whose turn it is.
-std::vector<WorkClass*> Scheduler::Impl::ClassesInTurn() const {
-  struct Place {
-    int level = 0;
-    std::optional<Standing> flow;  // None: it has only work with a rate.
-    double had = 0;
-    WorkClass* work = nullptr;
-    bool operator<(const Place& other) const {
-      if (level != other.level) return level > other.level;
-      return std::tie(flow, had) < std::tie(other.flow, other.had);
-    }
-  };
-  std::vector<WorkClass*> order;
-  for (const auto& [name, work] : classes) {
-    if (!work->workers.empty() && work->listed > 0) order.push_back(work.get());
-  }
-  if (order.size() < 2) return order;
-  std::vector<Place> places;
-  for (WorkClass* work : order) {
-    Place place{work->TopLevel(), {}, 0, work};
-    place.had = work->turns[place.level].had;
-    for (const auto& [number, ids] : work->levels[place.level]) {
-      const Standing standing = StandingOf(*flow_of.at(number), place.level);
-      if (!place.flow.has_value() || standing < *place.flow) place.flow = standing;
-    }
-    places.push_back(place);
-  }
-  std::stable_sort(places.begin(), places.end());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = places[i].work;
-  return order;
-}
-
-Scheduler::Impl::Standing Scheduler::Impl::StandingOf(const Flow& flow, int level) {
-  const double had = REEVE_BUG(kOwnerTurnsIgnored) ? 0 : flow.turns[level].had;
-  return {flow.queue->turns[level].had, flow.queue->settings.name, had, flow.number};
 }
 
 bool Scheduler::Impl::MayCrowd(const WorkerRecord& worker, const WorkClass& work,

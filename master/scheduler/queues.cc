@@ -209,21 +209,6 @@ void Scheduler::Impl::TakeTurn(const Now& now, Job& job, uint64_t tasks) {
   if (job.level != base) MoveTo(job, base);
 }
 
-void Scheduler::Impl::CountAhead(Job& job, int32_t level, double slot_seconds) {
-  Queue& queue = job.queue();
-  job.flow->turns[level].ahead += slot_seconds;
-  queue.turns[level].ahead += slot_seconds / queue.settings.weight;
-  job.work->turns[level].ahead += slot_seconds;
-  if (queue.in_flight > 0) return;
-  for (Turn& turn : queue.turns) turn.ahead = 0;  // Its weight may have changed meanwhile.
-}
-
-void Scheduler::Impl::CountUse(Job& job, int32_t level, double slot_seconds) {
-  job.flow->turns[level].had += slot_seconds;
-  job.queue().turns[level].had += slot_seconds / job.queue().settings.weight;
-  job.work->turns[level].had += slot_seconds;
-}
-
 // Only where somebody of a higher level is ahead does age matter, and until such a job is ahead of
 // those that kept it waiting: jobs of one priority go in their order.
 void Scheduler::Impl::Age(const Now& now) {

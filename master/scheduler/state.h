@@ -288,6 +288,12 @@ struct WorkerRecord {
   bool holds_nothing() const { return leases.empty(); }
 };
 
+// That can run something.
+inline uint32_t Slots(const WorkerRecord& worker, Lane lane) {
+  const LaneRoom& room = worker.lanes[static_cast<int>(lane)];
+  return room.slots > room.stuck ? room.slots - room.stuck : 0;
+}
+
 // An ended job that others waited for.
 struct EndedForOthers {
   EndedJob job;
@@ -414,8 +420,6 @@ struct Scheduler::Impl {
   void Age(const Now& now);
   // Tasks of the job were placed: its rate, its patience and what others begin with.
   void TakeTurn(const Now& now, Job& job, uint64_t tasks);
-  void CountUse(Job& job, int32_t level, double slot_seconds);
-  void CountAhead(Job& job, int32_t level, double slot_seconds);
 
   // ---- keys.cc ----
   void AddKeyed(Job& job, Run run);
@@ -516,14 +520,23 @@ struct Scheduler::Impl {
   // Ends tasks of the master's own accord: no worker reports them.
   void FailRuns(const Now& now, Job& job, const std::vector<Run>& runs, Reason reason);
 
-  // ---- placement.cc ----
-  void Place(const Now& now);
-  void PlaceTimed(const Now& now, WorkClass& work);
+  // ---- turns.cc ----
   // Where a flow stands among others with work: the least goes first.
   using Standing = std::tuple<double, std::string_view, double, uint32_t>;
   static Standing StandingOf(const Flow& flow, int level);
   // Those that have work to place, in the order of their turns.
   std::vector<WorkClass*> ClassesInTurn() const;
+  // What a task of the lease, which is about to be held, counts in turns.
+  void SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker, const Job& job) const;
+  // What runs there for long uses its turn meanwhile, not only when it ends.
+  void CountRunning(const Now& now, const WorkerRecord& worker);
+  // In turns: what it has used, and of this what its tasks at workers are counted ahead.
+  void CountUse(Job& job, int32_t level, double slot_seconds);
+  void CountAhead(Job& job, int32_t level, double slot_seconds);
+
+  // ---- placement.cc ----
+  void Place(const Now& now);
+  void PlaceTimed(const Now& now, WorkClass& work);
   void PlaceClass(const Now& now, WorkClass& work);
   // Returns: whether somebody has work left for which there was no room.
   bool PlaceInTurns(const Now& now, WorkClass& work, int at);
@@ -531,10 +544,6 @@ struct Scheduler::Impl {
   void Want(const WorkClass& work);
   bool HasRoomFor(const WorkClass& work) const;
   bool MayCrowd(const WorkerRecord& worker, const WorkClass& work, uint32_t slots) const;
-  // What a task of the lease, which is about to be held, counts in turns.
-  void SetCounted(const Now& now, Lease& lease, const WorkerRecord& worker, const Job& job) const;
-  // What runs there for long uses its turn meanwhile, not only when it ends.
-  void CountRunning(const Now& now, const WorkerRecord& worker);
   // Tasks of the class that the worker has.
   uint64_t HeldOf(const WorkerRecord& worker, const WorkClass& work) const;
   void PlaceSolo(const Now& now);
