@@ -48,7 +48,8 @@ void AddPlaceOptions(CLI::App* verb, JobOptions* job) {
   verb->add_option("--priority", job->priority, "0 to 9, default 4; higher goes first in its queue")
       ->check(CLI::Range(0, 9));
   verb->add_option("--max-in-flight", job->max_in_flight, "Most tasks at workers at once");
-  AddList(verb, "--rate", &job->rates, "key=.host:5/s or key=@host:5/s, so many starts of each key: field or URL's host");
+  AddList(verb, "--rate", &job->rates,
+          "key=.host:5/s or key=@host:5/s, so many starts of each key: field or URL's host");
   AddList(verb, "--resource", &job->resources,
           "NAME=AMOUNT, what each task occupies of its worker: cpus=2, memory=512M, gpu=0.5");
   AddList(verb, "--on,--worker-selector", &job->selectors,

@@ -38,8 +38,7 @@ void CheckRetries(std::string_view bytes) {
     Require(Sound(retries[i].run.first, retries[i].run.count), "a run lies within a job");
     Require(retries[i].run == again[i].run && retries[i].reason == again[i].reason &&
                 retries[i].due == again[i].due && retries[i].lease == again[i].lease &&
-                retries[i].crashes == again[i].crashes &&
-                retries[i].details == again[i].details,
+                retries[i].crashes == again[i].crashes && retries[i].details == again[i].details,
             "a retry survives");
   }
 }
